@@ -1,0 +1,2 @@
+//! handover
+fn main() {}
