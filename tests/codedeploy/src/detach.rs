@@ -1,0 +1,29 @@
+//! An agent has no terminal, so its hooks have none (contract 1.2). A person's shell has one.
+
+use std::env;
+use std::fs::File;
+use std::process::{Command, ExitCode};
+
+use rustix::process::{Signal, set_parent_process_death_signal, setsid};
+
+const MARK: &str = "CODEDEPLOY_DETACHED";
+
+/// Leave the terminal, if there is one. A process that leads its group cannot begin a session, so it is a copy of
+/// us that does; the exit code to pass on is returned in the original.
+pub(crate) fn from_terminal() -> Option<ExitCode> {
+    if env::var_os(MARK).is_some() {
+        // Ctrl-C ends the original, and this with it: to the hooks that is a crash of the agent.
+        let _ = set_parent_process_death_signal(Some(Signal::TERM));
+        let _ = setsid();
+        return None;
+    }
+    File::open("/dev/tty").ok()?;
+    let status = Command::new(env::current_exe().ok()?).args(env::args_os().skip(1)).env(MARK, "1").status();
+    match status {
+        Ok(status) => Some(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1).into()),
+        Err(error) => {
+            eprintln!("codedeploy: cannot leave the terminal: {error}");
+            None
+        }
+    }
+}
