@@ -1,0 +1,253 @@
+//! The lab as a whole: its folder, its VPC, its instances, and its end.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::aws::Aws;
+use crate::control::Ask;
+use crate::http::Response;
+use crate::instance::Instance;
+use crate::names::FIRST_INSTANCE;
+use crate::namespace::{self, Namespace};
+use crate::registry::Registry;
+use crate::{cgroup, tools, vpc};
+
+/// The VPC's name among the sets of namespaces.
+const VPC: &str = "vpc";
+/// What shows that a folder is a lab's.
+const MARK: &str = "lab.json";
+
+/// A VPC with instances in it.
+#[derive(Debug)]
+pub struct Lab {
+    inner: Arc<Inner>,
+}
+
+/// What the lab and its instances share. When the last of them is dropped, the lab goes down.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) folder: PathBuf,
+    /// The lab ends with this process.
+    pub(crate) tied: bool,
+    namespaces: Mutex<BTreeMap<String, Arc<Mutex<Namespace>>>>,
+    /// Takes the lab down when this process ends, however it ends.
+    janitor: Mutex<Option<Child>>,
+}
+
+impl Lab {
+    /// Raises a lab in a new folder, and waits until all its parts answer. It goes down when it and all handles on its
+    /// instances are dropped, and when this process ends, also if it is killed.
+    pub fn up() -> Result<Self> {
+        tools::check()?;
+        let folder = tempfile::Builder::new().prefix("lab.").tempdir()?.keep();
+        Self::raise(folder, true)
+    }
+
+    /// Raises a lab in this folder that outlives this process, until [`Lab::down_in`].
+    pub fn up_in(folder: &Path) -> Result<Self> {
+        tools::check()?;
+        fs::create_dir_all(folder)?;
+        let folder = folder.canonicalize()?;
+        if fs::read_dir(&folder)?.next().is_some() {
+            bail!("{} is not empty", folder.display());
+        }
+        Self::raise(folder, false)
+    }
+
+    /// Finds the lab that was raised in this folder.
+    pub fn attach(folder: &Path) -> Result<Self> {
+        tools::check()?;
+        let folder = folder.canonicalize().with_context(|| format!("there is no {}", folder.display()))?;
+        if !folder.join(MARK).exists() {
+            bail!("{} is not a lab", folder.display());
+        }
+        let inner = Inner { folder, tied: false, namespaces: Mutex::default(), janitor: Mutex::default() };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    fn raise(folder: PathBuf, tied: bool) -> Result<Self> {
+        // PostgreSQL's user has to get through.
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o711))?;
+        fs::write(folder.join(MARK), "{}\n")?;
+        let janitor = if tied { Some(janitor(&folder)?) } else { None };
+        let inner = Inner { folder, tied, namespaces: Mutex::default(), janitor: Mutex::new(janitor) };
+        let lab = Self { inner: Arc::new(inner) };
+        let vpc_folder = lab.inner.vpc_folder();
+        fs::create_dir_all(&vpc_folder)?;
+        let plan = vpc::plan(&vpc_folder, tied)?;
+        let namespace = lab.inner.namespace(VPC);
+        let mut namespace = namespace.lock().unwrap_or_else(PoisonError::into_inner);
+        *namespace = Namespace::start(&vpc_folder, &plan)?;
+        namespace.ask(&Ask::Wait)?;
+        drop(namespace);
+        Ok(lab)
+    }
+
+    /// The lab's folder.
+    pub fn dir(&self) -> &Path {
+        &self.inner.folder
+    }
+
+    /// ECR's registry.
+    pub fn registry(&self) -> Registry {
+        Registry { inner: Arc::clone(&self.inner) }
+    }
+
+    /// The AWS APIs.
+    pub fn aws(&self) -> Result<Aws> {
+        let socket = self.inner.vpc()?.path(vpc::AWS_SOCKET)?;
+        Ok(Aws { socket, folder: self.inner.vpc_folder() })
+    }
+
+    /// The instance of this name. A new one is made and booted; its address depends on how many there are already.
+    pub fn instance(&self, name: &str) -> Result<Instance> {
+        let new = !self.inner.instance_folder(name).exists();
+        let instance = Instance::open(&self.inner, name)?;
+        if new {
+            instance.boot()?;
+        }
+        Ok(instance)
+    }
+
+    /// A command that will run in the VPC, outside all instances, with nothing but `PATH` in its environment.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Result<Command> {
+        Ok(self.inner.vpc()?.command(program))
+    }
+
+    /// Fetches an `http` URL from inside the VPC. An answer of any status is an answer.
+    pub fn http_get(&self, url: &str) -> Result<Response> {
+        let done = self.command(tools::lab_binary()?)?.args(["fetch", url]).output()?;
+        if !done.status.success() {
+            bail!("{}", String::from_utf8_lossy(&done.stderr).trim());
+        }
+        Ok(serde_json::from_slice(&done.stdout)?)
+    }
+
+    /// Takes the lab down: when this returns, nothing of it is left.
+    pub fn down(self) -> Result<()> {
+        self.inner.end()?;
+        take_down(&self.inner.folder)
+    }
+
+    /// Takes down the lab in this folder, whoever raised it.
+    pub fn down_in(folder: &Path) -> Result<()> {
+        let folder = folder.canonicalize().with_context(|| format!("there is no {}", folder.display()))?;
+        if !folder.join(MARK).exists() {
+            bail!("{} is not a lab", folder.display());
+        }
+        take_down(&folder)
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Mutex<Namespace>>>> {
+        self.namespaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The namespaces of this name, running or not.
+    pub(crate) fn namespace(&self, name: &str) -> Arc<Mutex<Namespace>> {
+        let folder = if name == VPC { self.vpc_folder() } else { self.instance_folder(name) };
+        let mut namespaces = self.lock();
+        let found = namespaces.entry(name.to_owned());
+        Arc::clone(found.or_insert_with(|| Arc::new(Mutex::new(Namespace::attach(&folder)))))
+    }
+
+    /// The VPC's namespaces, for a look.
+    pub(crate) fn vpc(&self) -> Result<Namespace> {
+        let vpc = Namespace::attach(&self.vpc_folder());
+        vpc.pid().context("the VPC is down")?;
+        Ok(vpc)
+    }
+
+    pub(crate) fn vpc_folder(&self) -> PathBuf {
+        self.folder.join(VPC)
+    }
+
+    pub(crate) fn instance_folder(&self, name: &str) -> PathBuf {
+        self.folder.join("instances").join(name)
+    }
+
+    /// The number of an instance: the last part of its address. Given once, in the order of asking.
+    pub(crate) fn number_of(&self, name: &str) -> Result<u8> {
+        let folder = self.instance_folder(name);
+        let file = folder.join("number");
+        let lock = File::create(self.folder.join("lock"))?;
+        flock(&lock, FlockOperation::LockExclusive)?;
+        if let Ok(number) = fs::read_to_string(&file) {
+            return Ok(number.trim().parse()?);
+        }
+        fs::create_dir_all(&folder)?;
+        let others = fs::read_dir(self.folder.join("instances"))?.count() - 1;
+        let number = FIRST_INSTANCE.checked_add(u8::try_from(others)?).context("too many instances")?;
+        fs::write(file, number.to_string())?;
+        Ok(number)
+    }
+
+    /// Lets the janitor work, and waits for it.
+    fn end(&self) -> Result<()> {
+        let janitor = self.janitor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut janitor) = janitor {
+            drop(janitor.stdin.take());
+            janitor.wait()?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if self.tied
+            && let Err(error) = self.end()
+        {
+            eprintln!("the lab in {} did not go down: {error:#}", self.folder.display());
+        }
+    }
+}
+
+/// Starts the process that takes the lab down as soon as this one is gone, or wants it.
+fn janitor(folder: &Path) -> Result<Child> {
+    Command::new(tools::lab_binary()?)
+        .arg("janitor")
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        // Of its own: what interrupts or kills the tests must not hit it.
+        .process_group(0)
+        .spawn()
+        .context("cannot start the lab's janitor")
+}
+
+/// Waits for the end of standard input, then takes the lab in this folder down.
+pub fn run_janitor(folder: &Path) -> Result<()> {
+    let mut nothing = Vec::new();
+    let _ = std::io::stdin().read_to_end(&mut nothing);
+    take_down(folder)
+}
+
+/// Removes everything that a lab is made of. What is gone already is no error.
+fn take_down(folder: &Path) -> Result<()> {
+    let instances = fs::read_dir(folder.join("instances")).into_iter().flatten().flatten();
+    let mut parts: Vec<_> = instances.map(|entry| entry.path()).collect();
+    parts.push(folder.join(VPC));
+    for part in &parts {
+        namespace::kill_recorded(part)?;
+    }
+    cgroup::remove(folder)?;
+    if std::env::var_os("LAB_KEEP").is_some() {
+        return Ok(());
+    }
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,151 @@
+//! The lab's command line, and the programs that the lab runs as its own processes.
+
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use lab::http::{Request, exchange};
+use lab::{ImageSpec, Lab};
+
+/// A small VPC with EC2 instances in it, out of namespaces.
+#[derive(Parser)]
+#[command(name = "lab")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Raise a VPC in a new folder; it stays until `down`.
+    Up {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// Make an instance and boot it; print its address.
+    Host {
+        /// The lab's folder.
+        dir: PathBuf,
+        /// The instance's name.
+        name: String,
+    },
+    /// Run a command in an instance, or in the network of the VPC.
+    Exec {
+        /// The lab's folder.
+        dir: PathBuf,
+        /// The instance's name, or `vpc`.
+        name: String,
+        /// The command.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Cut an instance's power.
+    Cut {
+        /// The lab's folder.
+        dir: PathBuf,
+        /// The instance's name.
+        name: String,
+    },
+    /// Boot an instance again.
+    Boot {
+        /// The lab's folder.
+        dir: PathBuf,
+        /// The instance's name.
+        name: String,
+    },
+    /// Build an image of the test application and push it; print its digest.
+    Push {
+        /// The lab's folder.
+        dir: PathBuf,
+        /// How the application behaves: good, crash, slow, ...
+        variant: String,
+        /// The tag; also the release that the application names.
+        tag: String,
+    },
+    /// Take a lab down.
+    Down {
+        /// The lab's folder.
+        dir: PathBuf,
+    },
+    /// Print the path of the static test application, built if need be.
+    App,
+    /// The first process of a set of namespaces.
+    #[command(hide = true)]
+    Init {
+        /// What they are to become.
+        plan: PathBuf,
+    },
+    /// An instance's metadata service.
+    #[command(hide = true)]
+    Imds {
+        /// What it says.
+        metadata: PathBuf,
+    },
+    /// Take a lab down at the end of standard input.
+    #[command(hide = true)]
+    Janitor {
+        /// The lab's folder.
+        dir: PathBuf,
+    },
+    /// Fetch a URL and print the answer as JSON.
+    #[command(hide = true)]
+    Fetch {
+        /// The URL.
+        url: String,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(action: Action) -> Result<ExitCode> {
+    match action {
+        Action::Up { dir } => drop(Lab::up_in(&dir)?),
+        Action::Host { dir, name } => println!("{}", Lab::attach(&dir)?.instance(&name)?.ip()),
+        Action::Exec { dir, name, command } => return exec(&dir, &name, &command),
+        Action::Cut { dir, name } => Lab::attach(&dir)?.instance(&name)?.cut()?,
+        Action::Boot { dir, name } => Lab::attach(&dir)?.instance(&name)?.boot()?,
+        Action::Push { dir, variant, tag } => {
+            let spec = ImageSpec::new(&tag).variant(&variant);
+            println!("{}", Lab::attach(&dir)?.registry().push_image(lab::names::REPOSITORY, &tag, &spec)?);
+        }
+        Action::Down { dir } => Lab::down_in(&dir)?,
+        Action::App => println!("{}", lab::application::binary()?.display()),
+        Action::Init { plan } => lab::init::run(&plan)?,
+        Action::Imds { metadata } => lab::imds::serve(&metadata)?,
+        Action::Janitor { dir } => lab::run_janitor(&dir)?,
+        Action::Fetch { url } => fetch(&url)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn exec(dir: &std::path::Path, name: &str, command: &[String]) -> Result<ExitCode> {
+    let lab = Lab::attach(dir)?;
+    let (program, arguments) = command.split_first().context("no command")?;
+    let mut command = if name == "vpc" { lab.command(program)? } else { lab.instance(name)?.command(program) };
+    if let Some(terminal) = std::env::var_os("TERM") {
+        command.env("TERM", terminal);
+    }
+    let status = command.args(arguments).status()?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+fn fetch(url: &str) -> Result<()> {
+    let rest = url.strip_prefix("http://").context("only http URLs")?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let address = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
+    let stream = TcpStream::connect(&address).with_context(|| format!("cannot connect to {address}"))?;
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(20)))?;
+    let request = Request { method: "GET", host, path: &format!("/{path}"), headers: &[], body: &[] };
+    println!("{}", serde_json::to_string(&exchange(stream, &request)?)?);
+    Ok(())
+}

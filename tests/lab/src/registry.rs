@@ -1,0 +1,155 @@
+//! ECR's registry: what is in it, and whether it runs.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use crate::control::{Answer, Ask};
+use crate::http::{Request, Response, over_unix};
+use crate::image::{Blob, Image, ImageSpec};
+use crate::lab::Inner;
+use crate::names::{ECR_HOST, REGISTRY_PASSWORD, REGISTRY_USER, REPOSITORY_URL};
+use crate::vpc::{REGISTRY_SERVICE, REGISTRY_SOCKET};
+use crate::{base64, image};
+
+/// ECR's registry. Pushes go to its storage by another door, so they also work while it is stopped.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// The value of `X-Registry-Auth` with which a Docker Engine may pull from the lab's registry.
+pub fn registry_authorization() -> String {
+    base64::encode(
+        json!({ "username": REGISTRY_USER, "password": REGISTRY_PASSWORD, "serveraddress": ECR_HOST })
+            .to_string()
+            .as_bytes(),
+    )
+}
+
+impl Registry {
+    /// The repository as image references name it.
+    pub const URL: &str = REPOSITORY_URL;
+
+    /// Builds an image and puts it under a tag. The answer is the manifest's digest.
+    pub fn push_image(&self, repository: &str, tag: &str, spec: &ImageSpec) -> Result<String> {
+        let image = Image::build(spec, &self.authority()?)?;
+        let (digest, _) = self.push_built(repository, tag, &image)?;
+        Ok(digest)
+    }
+
+    /// Builds images, one for each platform, and puts their index under a tag. The answer is the index's digest.
+    pub fn push_index(&self, repository: &str, tag: &str, specs: &[ImageSpec]) -> Result<String> {
+        let mut manifests = Vec::new();
+        for spec in specs {
+            let image = Image::build(spec, &self.authority()?)?;
+            let (digest, size) = self.push_built(repository, "", &image)?;
+            manifests.push(json!({
+                "mediaType": image::MANIFEST_TYPE, "digest": digest, "size": size,
+                "platform": { "architecture": spec.architecture, "os": "linux" },
+            }));
+        }
+        let index = json!({ "schemaVersion": 2, "mediaType": image::INDEX_TYPE, "manifests": manifests });
+        self.put_manifest(repository, tag, image::INDEX_TYPE, index.to_string().as_bytes())
+    }
+
+    /// Puts any bytes under a tag, as a manifest of this type.
+    pub fn put_manifest(&self, repository: &str, tag: &str, kind: &str, manifest: &[u8]) -> Result<String> {
+        let digest = image::digest(manifest);
+        let reference = if tag.is_empty() { &digest } else { tag };
+        let path = format!("/v2/{repository}/manifests/{reference}");
+        let answer = self.request("PUT", &path, &[("Content-Type", kind)], manifest)?;
+        if answer.status != 201 {
+            bail!("{path}: {} {}", answer.status, answer.text());
+        }
+        Ok(digest)
+    }
+
+    /// The digest that a tag means now, if there is such a tag.
+    pub fn digest_of(&self, repository: &str, tag: &str) -> Result<Option<String>> {
+        let accept = format!("{}, {}", image::MANIFEST_TYPE, image::INDEX_TYPE);
+        let path = format!("/v2/{repository}/manifests/{tag}");
+        let answer = self.request("HEAD", &path, &[("Accept", &accept)], &[])?;
+        Ok(answer.header("docker-content-digest").filter(|_| answer.status == 200).map(str::to_owned))
+    }
+
+    /// Removes a tag; the manifest stays, under its digest.
+    pub fn delete_tag(&self, repository: &str, tag: &str) -> Result<()> {
+        let folder = self.storage(repository).join("_manifests/tags").join(tag);
+        fs::remove_dir_all(&folder).with_context(|| format!("there is no tag {repository}:{tag}"))
+    }
+
+    /// Removes a manifest, and with it all tags that mean it: what ECR's lifecycle policies do.
+    pub fn delete_manifest(&self, repository: &str, digest: &str) -> Result<()> {
+        let path = format!("/v2/{repository}/manifests/{digest}");
+        let answer = self.request("DELETE", &path, &[], &[])?;
+        if answer.status != 202 {
+            bail!("{path}: {} {}", answer.status, answer.text());
+        }
+        Ok(())
+    }
+
+    /// Ends the registry's process. Connections are refused until it is started again.
+    pub fn stop(&self) -> Result<()> {
+        self.inner.vpc()?.ask(&Ask::Stop(REGISTRY_SERVICE.to_owned())).map(drop)
+    }
+
+    /// Starts the registry again, and waits until it answers.
+    pub fn start(&self) -> Result<()> {
+        self.inner.vpc()?.ask(&Ask::Start(REGISTRY_SERVICE.to_owned())).map(drop)
+    }
+
+    /// Whether the registry's process runs.
+    pub fn runs(&self) -> Result<bool> {
+        let answer = self.inner.vpc()?.ask(&Ask::Runs(REGISTRY_SERVICE.to_owned()))?;
+        Ok(matches!(answer, Answer::Runs(true)))
+    }
+
+    /// What the registry wrote, also its requests.
+    pub fn log(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.inner.vpc_folder().join(format!("{REGISTRY_SERVICE}.log")))?)
+    }
+
+    fn authority(&self) -> Result<Vec<u8>> {
+        Ok(fs::read(self.inner.vpc_folder().join("ca.pem"))?)
+    }
+
+    fn storage(&self, repository: &str) -> PathBuf {
+        self.inner.vpc_folder().join("registry/docker/registry/v2/repositories").join(repository)
+    }
+
+    fn push_built(&self, repository: &str, tag: &str, image: &Image) -> Result<(String, usize)> {
+        for blob in &image.blobs {
+            self.push_blob(repository, blob)?;
+        }
+        let digest = self.put_manifest(repository, tag, image::MANIFEST_TYPE, &image.manifest)?;
+        Ok((digest, image.manifest.len()))
+    }
+
+    fn push_blob(&self, repository: &str, blob: &Blob) -> Result<()> {
+        let path = format!("/v2/{repository}/blobs/{}", blob.digest);
+        if self.request("HEAD", &path, &[], &[])?.status == 200 {
+            return Ok(());
+        }
+        let started = self.request("POST", &format!("/v2/{repository}/blobs/uploads/"), &[], &[])?;
+        let place = started.header("location").context("an upload without a place")?;
+        // The place is a whole URL: what comes after the host counts.
+        let place = place.split_once("/v2/").context("an upload at an odd place")?.1;
+        let join = if place.contains('?') { '&' } else { '?' };
+        let path = format!("/v2/{place}{join}digest={}", blob.digest);
+        let kind = [("Content-Type", "application/octet-stream")];
+        let answer = self.request("PUT", &path, &kind, &blob.bytes)?;
+        if answer.status != 201 {
+            bail!("{path}: {} {}", answer.status, answer.text());
+        }
+        Ok(())
+    }
+
+    fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Response> {
+        let socket = self.inner.vpc()?.path(REGISTRY_SOCKET)?;
+        over_unix(&socket, &Request { method, host: ECR_HOST, path, headers, body })
+    }
+}
