@@ -35,6 +35,14 @@ pub enum Version {
 impl Version {
     /// Both.
     pub const ALL: [Self; 2] = [Self::V1, Self::V2];
+
+    /// As the command line and the JSON have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+        }
+    }
 }
 
 /// An agent on one host. The fields are its configuration; [`Agent::new`] has the defaults of a real one.

@@ -282,11 +282,11 @@ fn run(agent: &Agent, deployment: &Deployment, events: &[String], json: bool) ->
     if !json {
         say(writeln!(
             io::stdout(),
-            "{}  {} / {}  (agent {:?})",
+            "{}  {} / {}  (agent {})",
             deployment.id,
             deployment.application,
             deployment.group,
-            agent.version
+            agent.version.name()
         ));
     }
     let report = agent.deploy(deployment, events, &mut |event| {

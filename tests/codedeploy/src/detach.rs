@@ -6,19 +6,22 @@ use std::process::{Command, ExitCode};
 
 use rustix::process::{Signal, set_parent_process_death_signal, setsid};
 
-const MARK: &str = "CODEDEPLOY_DETACHED";
+/// Set in the copy of us that has to begin a session.
+const COPY: &str = "CODEDEPLOY_DETACHED";
 
-/// Leave the terminal, if there is one. A process that leads its group cannot begin a session, so it is a copy of
-/// us that does; the exit code to pass on is returned in the original.
+/// Leave the terminal, if there is one. A process that leads its group, as a shell's job does, cannot begin a
+/// session; then a copy of us does, and its exit code is returned in the original.
 pub(crate) fn from_terminal() -> Option<ExitCode> {
-    if env::var_os(MARK).is_some() {
+    let copied = env::var_os(COPY).is_some();
+    if copied {
         // Ctrl-C ends the original, and this with it: to the hooks that is a crash of the agent.
         let _ = set_parent_process_death_signal(Some(Signal::TERM));
-        let _ = setsid();
-        return None;
     }
     File::open("/dev/tty").ok()?;
-    let status = Command::new(env::current_exe().ok()?).args(env::args_os().skip(1)).env(MARK, "1").status();
+    if setsid().is_ok() || copied {
+        return None;
+    }
+    let status = Command::new(env::current_exe().ok()?).args(env::args_os().skip(1)).env(COPY, "1").status();
     match status {
         Ok(status) => Some(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1).into()),
         Err(error) => {

@@ -96,6 +96,26 @@ fn a_file_without_an_interpreter_runs_in_v1_alone() {
 }
 
 #[test]
+fn runas_goes_through_su_and_is_named_in_the_message() {
+    for version in Version::ALL {
+        let host = Host::new(version);
+        let bundle = host.bundle("b").hook("AfterInstall", "exit 0");
+        let dir = bundle.write();
+        let appspec = fs::read_to_string(dir.join("appspec.yml")).expect("the appspec");
+        fs::write(dir.join("appspec.yml"), format!("{appspec}      runas: no-such-user\n")).expect("written");
+        let report = host.deploy(&Deployment::of_bundle(dir));
+        let failure = report.failure().expect("it failed");
+        assert_eq!(failure.error_code, ErrorCode::ScriptFailed);
+        assert!(
+            failure.message.contains("run as user no-such-user failed with exit code 1"),
+            "{}",
+            failure.message
+        );
+        assert!(failure.log.contains("[stderr]su: "), "{}", failure.log);
+    }
+}
+
+#[test]
 fn a_path_with_a_space_is_two_words_to_v1() {
     for version in Version::ALL {
         let host = Host::new(version);

@@ -22,15 +22,23 @@ fn report(output: &Output) -> DeploymentReport {
 
 #[test]
 fn a_deployment_can_be_run_event_by_event_in_separate_processes() {
-    for version in ["v1", "v2"] {
-        let host = Host::new(Version::V1);
+    for version in Version::ALL {
+        let host = Host::new(version);
         let note = host.path("note");
         let bundle =
             host.bundle("b").hook("AfterInstall", &format!("echo $DEPLOYMENT_ID > {}", note.display()));
         let bundle = bundle.write();
         for event in ["DownloadBundle", "BeforeInstall", "Install", "AfterInstall"] {
-            let args =
-                ["event", event, "--deployment-id", "d-STEPS", "--agent", version, "--json", "--bundle"];
+            let args = [
+                "event",
+                event,
+                "--deployment-id",
+                "d-STEPS",
+                "--agent",
+                version.name(),
+                "--json",
+                "--bundle",
+            ];
             let output = run(&host, &[&args[..], &[bundle.to_str().expect("UTF-8")]].concat());
             let report = report(&output);
             assert!(output.status.success() && report.succeeded() && report.events.len() == 1);

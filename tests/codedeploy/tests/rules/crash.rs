@@ -10,8 +10,7 @@ use crate::support::{Host, end, pid_in, runs, until};
 
 fn command(host: &Host) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_codedeploy"));
-    let version = if host.agent.version == Version::V1 { "v1" } else { "v2" };
-    command.args(["--agent", version, "--json", "--root"]).arg(host.path("root"));
+    command.args(["--agent", host.agent.version.name(), "--json", "--root"]).arg(host.path("root"));
     command.stdin(Stdio::null());
     command
 }
