@@ -209,7 +209,8 @@ impl Aws {
                 body: body.to_string().as_bytes(),
             },
         )?;
-        let body = if answer.body.is_empty() { Value::Null } else { answer.json().context(action.to_owned())? };
+        let body =
+            if answer.body.is_empty() { Value::Null } else { answer.json().context(action.to_owned())? };
         Ok((answer.status, body))
     }
 }

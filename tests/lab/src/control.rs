@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 /// Longer than the longest deadline of the first process, so that its own words are what is reported.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What the first process is asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]

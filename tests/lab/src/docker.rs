@@ -24,17 +24,17 @@ impl Docker {
 
     /// A GET whose answer must be good.
     pub fn get(&self, path: &str) -> Result<Value> {
-        good(path, self.request("GET", path, None)?)
+        good(path, &self.request("GET", path, None)?)
     }
 
     /// A POST whose answer must be good (304, "it is so already", is).
     pub fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        good(path, self.request("POST", path, Some(body))?)
+        good(path, &self.request("POST", path, Some(body))?)
     }
 
     /// A DELETE whose answer must be good.
     pub fn delete(&self, path: &str) -> Result<Value> {
-        good(path, self.request("DELETE", path, None)?)
+        good(path, &self.request("DELETE", path, None)?)
     }
 
     /// All containers, also those that do not run.
@@ -46,7 +46,7 @@ impl Docker {
     /// All there is to know of a container, or nothing if there is no such container.
     pub fn inspect(&self, name: &str) -> Result<Option<Value>> {
         let answer = self.request("GET", &format!("/containers/{name}/json"), None)?;
-        if answer.status == 404 { Ok(None) } else { good(name, answer).map(Some) }
+        if answer.status == 404 { Ok(None) } else { good(name, &answer).map(Some) }
     }
 
     /// What a container wrote, both streams in their order.
@@ -89,7 +89,7 @@ impl Docker {
     }
 }
 
-fn good(what: &str, answer: Response) -> Result<Value> {
+fn good(what: &str, answer: &Response) -> Result<Value> {
     if answer.status >= 400 {
         bail!("{what}: {} {}", answer.status, answer.text().trim());
     }

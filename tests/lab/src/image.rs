@@ -143,7 +143,7 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 
 /// Bytes in hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 impl Image {
@@ -157,8 +157,11 @@ impl Image {
             layers.push(Layer::pack(&[("/ballast", &noise(spec.ballast_mb, spec.ballast_seed), 0o644)])?);
         }
         if !spec.files.is_empty() {
-            let files: Vec<_> =
-                spec.files.iter().map(|(path, bytes, mode)| (path.as_str(), bytes.as_slice(), *mode)).collect();
+            let files: Vec<_> = spec
+                .files
+                .iter()
+                .map(|(path, bytes, mode)| (path.as_str(), bytes.as_slice(), *mode))
+                .collect();
             layers.push(Layer::pack(&files)?);
         }
         let settings = Blob::new(settings(spec, &layers).to_string().into_bytes());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -113,7 +113,7 @@ pub fn serve(metadata: &Path) -> Result<()> {
 }
 
 /// Answers the requests of one connection.
-fn converse(mut stream: TcpStream, tokens: &Mutex<Tokens>, path: &PathBuf) -> Result<()> {
+fn converse(mut stream: TcpStream, tokens: &Mutex<Tokens>, path: &Path) -> Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     while let Some(asked) = read_request(&mut reader)? {
         let metadata = Metadata::read(path)?;
@@ -130,13 +130,14 @@ fn converse(mut stream: TcpStream, tokens: &Mutex<Tokens>, path: &PathBuf) -> Re
             "HTTP/1.1 {} Lab\r\nContent-Type: text/plain\r\nServer: EC2ws\r\nContent-Length: {}\r\n",
             said.status,
             said.body.len()
-        );
+        )
+        .into_bytes();
         for (name, value) in said.headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            write!(text, "{name}: {value}\r\n")?;
         }
-        text.push_str("\r\n");
-        text.push_str(&said.body);
-        stream.write_all(text.as_bytes())?;
+        text.extend(b"\r\n");
+        text.extend(said.body.bytes());
+        stream.write_all(&text)?;
     }
     Ok(())
 }
@@ -187,7 +188,11 @@ impl Tokens {
         }
         let token = hex(&bytes);
         self.0.insert(token.clone(), Instant::now() + Duration::from_secs(ttl));
-        Said { status: 200, headers: vec![("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", ttl.to_string())], body: token }
+        Said {
+            status: 200,
+            headers: vec![("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", ttl.to_string())],
+            body: token,
+        }
     }
 
     fn know(&self, asked: &Asked) -> bool {
@@ -209,7 +214,9 @@ fn value(path: &str, metadata: &Metadata) -> Option<String> {
         "meta-data/local-ipv4" => Some(metadata.address.clone()),
         "meta-data/placement/region" => Some(REGION.to_owned()),
         "meta-data/placement/availability-zone" => Some(metadata.availability_zone.clone()),
-        "meta-data/iam/security-credentials" | "meta-data/iam/security-credentials/" => role.map(str::to_owned),
+        "meta-data/iam/security-credentials" | "meta-data/iam/security-credentials/" => {
+            role.map(str::to_owned)
+        }
         _ => {
             let name = path.strip_prefix("meta-data/iam/security-credentials/")?;
             (role? == name).then(|| credentials(metadata))

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, wait, waitid};
 
-use crate::control::{Ask, Answer};
+use crate::control::{Answer, Ask};
 use crate::http::{Request, over_unix};
 use crate::spec::{CONTROL, INSIDE, Ready, Service, Spec};
 use crate::wait::wait_until;

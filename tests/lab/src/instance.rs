@@ -51,13 +51,11 @@ impl Instance {
         for kept in KEPT {
             fs::create_dir_all(outside(&folder, kept))?;
         }
-        fs::set_permissions(
-            outside(&folder, "/tmp"),
-            std::os::unix::fs::PermissionsExt::from_mode(0o1777),
-        )?;
+        fs::set_permissions(outside(&folder, "/tmp"), std::os::unix::fs::PermissionsExt::from_mode(0o1777))?;
         let metadata = folder.join("metadata.json");
         if !metadata.exists() {
-            Metadata::new(&inner.folder, name, number, &instance_address(number).to_string()).write(&metadata)?;
+            Metadata::new(&inner.folder, name, number, &instance_address(number).to_string())
+                .write(&metadata)?;
         }
         let namespace = inner.namespace(name);
         Ok(Self { name: name.to_owned(), number, inner: Arc::clone(inner), namespace })
@@ -214,13 +212,8 @@ impl Instance {
                 format!("addr add {ip}/24 dev eth0"),
                 format!("route add default via {ROUTER}"),
             ],
-            services: vec![self.metadata_service(), self.engine()],
+            services: vec![metadata_service(), self.engine()],
         })
-    }
-
-    fn metadata_service(&self) -> Service {
-        let command = ["/proc/self/exe", "imds", &format!("{INSIDE}/metadata.json")];
-        Service::new("imds", &command, Ready::Tcp((METADATA, 80).into()))
     }
 
     fn engine(&self) -> Service {
@@ -233,6 +226,11 @@ impl Instance {
         ];
         Service::new(ENGINE, &command, Ready::Engine("/run/docker.sock".into()))
     }
+}
+
+fn metadata_service() -> Service {
+    let command = ["/proc/self/exe", "imds", &format!("{INSIDE}/metadata.json")];
+    Service::new("imds", &command, Ready::Tcp((METADATA, 80).into()))
 }
 
 /// Where a folder of the instance is kept.

@@ -131,7 +131,8 @@ fn run(action: Action) -> Result<ExitCode> {
 fn exec(dir: &std::path::Path, name: &str, command: &[String]) -> Result<ExitCode> {
     let lab = Lab::attach(dir)?;
     let (program, arguments) = command.split_first().context("no command")?;
-    let mut command = if name == "vpc" { lab.command(program)? } else { lab.instance(name)?.command(program) };
+    let mut command =
+        if name == "vpc" { lab.command(program)? } else { lab.instance(name)?.command(program) };
     if let Some(terminal) = std::env::var_os("TERM") {
         command.env("TERM", terminal);
     }

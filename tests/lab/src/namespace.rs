@@ -35,7 +35,17 @@ impl Namespace {
         spec.write(&plan)?;
         let log = File::options().create(true).append(true).open(folder.join("init.log"))?;
         let mut outer = Command::new("unshare")
-            .args(["--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--mount-proc", "--kill-child", "--"])
+            .args([
+                "--mount",
+                "--net",
+                "--pid",
+                "--uts",
+                "--ipc",
+                "--fork",
+                "--mount-proc",
+                "--kill-child",
+                "--",
+            ])
             .arg(tools::lab_binary()?)
             .arg("init")
             .arg(&plan)
@@ -92,8 +102,9 @@ impl Namespace {
             }
             Ok(socket.exists())
         })?;
-        ask(&socket, what)
-            .with_context(|| format!("{}: {}", self.folder.display(), text::tail(&self.folder.join("init.log"))))
+        ask(&socket, what).with_context(|| {
+            format!("{}: {}", self.folder.display(), text::tail(&self.folder.join("init.log")))
+        })
     }
 
     /// A command that will run inside: all namespaces, and nothing of this process's environment.

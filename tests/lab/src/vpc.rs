@@ -6,8 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::names::{
-    AWS, CACHE_HOST, CACHE_PASSWORD, DATA, DATABASE_HOST, ECR_HOST, REGISTRY, REGISTRY_USER,
-    ROUTER,
+    AWS, CACHE_HOST, CACHE_PASSWORD, DATA, DATABASE_HOST, ECR_HOST, REGISTRY, REGISTRY_USER, ROUTER,
 };
 use crate::spec::{Bind, INSIDE, Ready, Service, Spec};
 use crate::{certs, cluster, tools};
@@ -83,10 +82,7 @@ fn resolver() -> Service {
     for host in [DATABASE_HOST, CACHE_HOST, "rds.amazonaws.com", "cache.amazonaws.com"] {
         command.push(format!("--address=/{host}/{DATA}"));
     }
-    Service {
-        command,
-        ..Service::new("resolver", &[], Ready::Tcp((ROUTER, 53).into()))
-    }
+    Service { command, ..Service::new("resolver", &[], Ready::Tcp((ROUTER, 53).into())) }
 }
 
 fn registry(name: &str, settings: &str, ready: Ready) -> Service {
@@ -164,4 +160,3 @@ fn redis() -> Service {
     ];
     Service::new("cache", &command, Ready::Tcp((DATA, 6379).into()))
 }
-

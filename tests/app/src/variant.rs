@@ -1,0 +1,117 @@
+//! How the application behaves, by `VARIANT`.
+
+use std::env;
+use std::io::Write;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::number;
+use crate::server::{self, Answers};
+
+/// Runs until it is told to end, or until its variant ends it.
+///
+/// - `good`: answers.
+/// - `crash`: ends at once with 1. `crash-later`: answers, then ends after `CRASH_AFTER_MS` (2000).
+/// - `never-listens`: runs, and that is all. `slow`: listens after `BOOT_DELAY_MS` (1500).
+/// - `error`: answers 500. `flaky`: answers 200 once, then 500. `hang`: takes connections and never answers.
+/// - `ignore-term`: answers, and does not end when asked.
+/// - `eat-memory`: answers, and takes more and more memory, to be killed for it.
+/// - `print-secrets`: prints its whole environment, then answers.
+/// - `noise`: writes what is no text and a line without end, then ends with 1.
+/// - `worker`: listens nowhere; works until it is told to end.
+pub(crate) fn run() -> Result<()> {
+    let variant = env::var("VARIANT").unwrap_or_else(|_| "good".to_owned());
+    // Before anything slow: the first process of a container that handles no signal is deaf to TERM.
+    let signals = if variant == "ignore-term" { None } else { Some(Signals::new([SIGTERM, SIGINT])?) };
+    println!("app {} starts as {variant}", env::var("RELEASE").unwrap_or_default());
+    match variant.as_str() {
+        "good" | "ignore-term" => server::run(Answers::Good, signals),
+        "crash" => bail!("crashing, as I was told"),
+        "crash-later" => {
+            let after = Duration::from_millis(number("CRASH_AFTER_MS", 2000));
+            thread::spawn(move || {
+                thread::sleep(after);
+                eprintln!("app: crashing, as I was told");
+                std::process::exit(1);
+            });
+            server::run(Answers::Good, signals)
+        }
+        "never-listens" | "worker" => {
+            work(&variant, signals);
+            Ok(())
+        }
+        "slow" => {
+            thread::spawn(|| {
+                thread::sleep(Duration::from_millis(number("BOOT_DELAY_MS", 1500)));
+                println!("app has booted");
+            });
+            server::run_after(Duration::from_millis(number("BOOT_DELAY_MS", 1500)), signals)
+        }
+        "error" => server::run(Answers::Error, signals),
+        "flaky" => server::run(Answers::Flaky, signals),
+        "hang" => server::run(Answers::Never, signals),
+        "eat-memory" => {
+            thread::spawn(eat_memory);
+            server::run(Answers::Good, signals)
+        }
+        "print-secrets" => {
+            for (name, value) in env::vars() {
+                println!("{name}={value}");
+            }
+            server::run(Answers::Good, signals)
+        }
+        "noise" => noise(),
+        other => bail!("unknown VARIANT {other}"),
+    }
+}
+
+/// Until a signal comes; for ever without signals.
+fn work(variant: &str, signals: Option<Signals>) {
+    let worker = variant == "worker";
+    thread::spawn(move || {
+        let mut turn = 0_u64;
+        loop {
+            thread::sleep(Duration::from_secs(1));
+            turn += 1;
+            if worker && turn.is_multiple_of(10) {
+                println!("app has worked {turn} s");
+            }
+        }
+    });
+    match signals {
+        Some(mut signals) => {
+            signals.forever().next();
+            println!("app ends");
+        }
+        None => loop {
+            thread::park();
+        },
+    }
+}
+
+fn eat_memory() {
+    let mut eaten: Vec<Vec<u8>> = Vec::new();
+    loop {
+        // Written to: memory that is only promised kills nobody.
+        eaten.push(vec![1; 8 << 20]);
+        thread::sleep(Duration::from_millis(20));
+        if eaten.len() > 512 {
+            // 4 GB without a limit in sight: enough for the machine that this runs on.
+            eprintln!("app: nobody limits my memory");
+            std::process::exit(1);
+        }
+    }
+}
+
+fn noise() -> Result<()> {
+    let mut stderr = std::io::stderr().lock();
+    stderr.write_all(b"caf\xe9 \xff\xfe\x00\x1b[31mred\x1b[0m\xe9\n")?;
+    stderr.write_all(&vec![b'x'; 100_000])?;
+    stderr.write_all(b"\n\xc3")?;
+    stderr.flush()?;
+    bail!("that was noise")
+}
