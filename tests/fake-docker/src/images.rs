@@ -1,0 +1,341 @@
+//! The calls on images.
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    answer::{Answer, Body, Reply, complain, refuse},
+    clock,
+    create::{healthcheck, template},
+    filters,
+    image::Image,
+    reference::{Reference, is_digest},
+    registry::MANIFEST,
+    request::Request,
+    world::{LocalImage, World, hex64},
+};
+
+const DEFAULT_SIZE: u64 = 10_000_000;
+
+pub(crate) fn pull(world: &mut World, request: &Request) -> Answer {
+    let from = request.take("fromImage").unwrap_or_default();
+    let tag = request.take("tag").filter(|tag| !tag.is_empty());
+    for parameter in ["fromSrc", "repo", "message", "changes"] {
+        request.only(parameter, &[""])?;
+    }
+    request.only("platform", &["", "linux/amd64"])?;
+    request.no_more_parameters()?;
+    request.no_body()?;
+    if from.is_empty() {
+        return Err(complain(400, "only pulls are supported: fromImage is missing"));
+    }
+    let mut wanted = Reference::parse(&from)?;
+    match tag {
+        Some(digest) if digest.contains(':') => {
+            if !is_digest(&digest) {
+                return Err(refuse(400, "invalid checksum digest format"));
+            }
+            wanted.digest = Some(digest);
+        }
+        Some(tag) => wanted = Reference::parse(&format!("{}:{tag}", wanted.repository))?,
+        None => {}
+    }
+    if wanted.tag.is_none() && wanted.digest.is_none() {
+        return Err(complain(400, "without a tag or digest the Engine pulls every tag of the repository"));
+    }
+    let image = world.ask_registry(&wanted, request.registry_auth.as_deref())?;
+    let version = wanted.digest.as_deref().unwrap_or_else(|| wanted.tag_or_latest());
+    let path = wanted.repository.split_once('/').map_or(wanted.repository.as_str(), |(_, path)| path);
+    let mut lines = vec![json!({ "status": format!("Pulling from {path}"), "id": version })];
+    if let Some(message) = &image.pull_fails {
+        lines.push(json!({ "errorDetail": { "message": message }, "error": message }));
+    } else {
+        let fresh = world.store(&wanted, image.clone());
+        let separator = if wanted.digest.is_some() { '@' } else { ':' };
+        let name = format!("{}{separator}{version}", wanted.repository);
+        let size = image.size();
+        if fresh {
+            let layer = &hex64((&image.digest, "layer"))[..12];
+            lines.push(json!({ "status": "Pulling fs layer", "progressDetail": {}, "id": layer }));
+            lines.push(json!({
+                "status": "Downloading",
+                "progressDetail": { "current": size, "total": size },
+                "progress": "[==================================================>]",
+                "id": layer,
+            }));
+            lines.push(json!({ "status": "Pull complete", "progressDetail": {}, "id": layer }));
+        }
+        lines.push(json!({ "status": format!("Digest: {}", image.digest) }));
+        let what = if fresh { "Downloaded newer image" } else { "Image is up to date" };
+        lines.push(json!({ "status": format!("Status: {what} for {name}") }));
+    }
+    let bytes = lines.iter().flat_map(|line| format!("{line}\r\n").into_bytes()).collect();
+    Ok(Reply::new(200, Body::Bytes("application/json", bytes)))
+}
+
+pub(crate) fn distribution(world: &mut World, request: &Request, name: &str) -> Answer {
+    request.no_more_parameters()?;
+    let wanted = Reference::parse(name)?;
+    let image = world.ask_registry(&wanted, request.registry_auth.as_deref())?;
+    Ok(Reply::json(json!({
+        "Descriptor": { "mediaType": MANIFEST, "digest": image.digest, "size": 1234 },
+        "Platforms": [{ "architecture": "amd64", "os": "linux" }],
+    })))
+}
+
+pub(crate) fn inspect(world: &mut World, request: &Request, name: &str) -> Answer {
+    request.no_more_parameters()?;
+    match world.local_image(name)? {
+        Some(local) => Ok(Reply::json(local.inspect())),
+        None => Err(refuse(404, format!("no such image: {name}: No such image: {}", tagged(name)))),
+    }
+}
+
+pub(crate) fn list(world: &mut World, request: &Request) -> Answer {
+    request.flag("all")?;
+    for parameter in ["shared-size", "manifests"] {
+        request.only(parameter, &["", "0", "false"])?;
+    }
+    request.flag("digests")?;
+    let filters = filters::pairs(&request.take("filters").unwrap_or_default())?;
+    request.no_more_parameters()?;
+    let mut found: Vec<&LocalImage> = world.local.iter().rev().collect();
+    for (key, values) in filters {
+        match key.as_str() {
+            "reference" => found.retain(|local| values.iter().any(|value| local.named(value))),
+            "dangling" => {
+                let wanted = values.iter().any(|value| value == "true" || value == "1");
+                found.retain(|local| local.tags.is_empty() == wanted);
+            }
+            "before" | "since" | "label" | "until" => {
+                return Err(complain(400, format!("filter {key} is not supported")));
+            }
+            _ => return Err(refuse(400, format!("Invalid filter '{key}'"))),
+        }
+    }
+    Ok(Reply::json(found.into_iter().map(LocalImage::summary).collect()))
+}
+
+pub(crate) fn tag(world: &mut World, request: &Request, name: &str) -> Answer {
+    let repository = request.take("repo").unwrap_or_default();
+    let tag = request.take("tag").filter(|tag| !tag.is_empty()).unwrap_or_else(|| "latest".to_owned());
+    request.no_more_parameters()?;
+    request.no_body()?;
+    let wanted = Reference::parse(&format!("{repository}:{tag}"))?;
+    let Some(id) = world.local_image(name)?.map(|local| local.id.clone()) else {
+        return Err(refuse(404, format!("No such image: {}", tagged(name))));
+    };
+    world.give_tag(&id, &format!("{}:{tag}", wanted.repository));
+    Ok(Reply::empty(201))
+}
+
+pub(crate) fn remove(world: &mut World, request: &Request, name: &str) -> Answer {
+    request.flag("noprune")?;
+    let force = request.flag("force")?;
+    request.no_more_parameters()?;
+    request.no_body()?;
+    let Some(local) = world.local_image(name)?.cloned() else {
+        return Err(refuse(404, format!("No such image: {}", tagged(name))));
+    };
+    let users = || world.containers.iter().filter(|c| c.image_id == local.id);
+    let short = &local.id["sha256:".len()..][..12];
+    let by_id = local.is_called_by_id(name);
+    let names: Vec<String> = local.tags.iter().chain(&local.digests).cloned().collect();
+    let mut untagged = Vec::new();
+    if by_id {
+        if let Some(user) = users().find(|c| c.status.counts_as_running()) {
+            return Err(refuse(
+                409,
+                format!(
+                    "conflict: unable to delete {short} (cannot be forced) - image is being used by running \
+                     container {}",
+                    &user.id[..12]
+                ),
+            ));
+        }
+        let repositories: std::collections::BTreeSet<_> =
+            names.iter().filter_map(|name| Reference::parse(name).ok()).map(|r| r.repository).collect();
+        if (local.tags.len() > 1 || repositories.len() > 1) && !force {
+            return Err(refuse(
+                409,
+                format!(
+                    "conflict: unable to delete {short} (must be forced) - image is referenced in multiple \
+                     repositories"
+                ),
+            ));
+        }
+        if let (Some(user), false) = (users().next(), force) {
+            return Err(refuse(
+                409,
+                format!(
+                    "conflict: unable to delete {short} (must be forced) - image is being used by stopped \
+                     container {}",
+                    &user.id[..12]
+                ),
+            ));
+        }
+        untagged.extend(names);
+    } else {
+        let wanted = tagged(name);
+        // The last name of an image in use stays, unless forced. Digests go with the last tag of their repository.
+        let rest: Vec<_> = names.iter().filter(|other| **other != wanted).collect();
+        let only_digests = rest.iter().all(|other| other.contains('@'));
+        if let (Some(user), true, false) = (users().next(), only_digests, force) {
+            return Err(refuse(
+                409,
+                format!(
+                    "conflict: unable to remove repository reference \"{name}\" (must force) - container {} \
+                     is using its referenced image {short}",
+                    &user.id[..12]
+                ),
+            ));
+        }
+        untagged.push(wanted.clone());
+        if only_digests && !wanted.contains('@') {
+            untagged.extend(rest.into_iter().cloned());
+        }
+    }
+    let in_use = users().next().is_some();
+    let at = world.local.iter().position(|other| other.id == local.id).expect("it was just found");
+    let stored = &mut world.local[at];
+    stored.tags.retain(|tag| !untagged.contains(tag));
+    stored.digests.retain(|digest| !untagged.contains(digest));
+    let mut answer: Vec<Value> = untagged.iter().map(|name| json!({ "Untagged": name })).collect();
+    if stored.tags.is_empty() && stored.digests.is_empty() && !in_use {
+        world.local.remove(at);
+        answer.push(json!({ "Deleted": local.id }));
+    }
+    Ok(Reply::json(json!(answer)))
+}
+
+/// The name with the tag that it has when it says none.
+fn tagged(name: &str) -> String {
+    match Reference::parse(name) {
+        Ok(Reference { repository, tag: None, digest: None }) => format!("{repository}:latest"),
+        _ => name.to_owned(),
+    }
+}
+
+impl World {
+    /// Finds a pulled image by name, digest or id.
+    pub(crate) fn local_image(&self, wanted: &str) -> Result<Option<&LocalImage>, Reply> {
+        if let Some(by_id) = self.local.iter().find(|local| local.is_called_by_id(wanted)) {
+            return Ok(Some(by_id));
+        }
+        Reference::parse(wanted)?;
+        Ok(self.local.iter().find(|local| local.named(wanted)))
+    }
+
+    /// Keeps a pulled image; says whether it was not here before.
+    pub(crate) fn store(&mut self, wanted: &Reference, image: Image) -> bool {
+        let id = format!("sha256:{}", hex64((&image.digest, "config")));
+        let fresh = !self.local.iter().any(|local| local.id == id);
+        let digest = format!("{}@{}", image.repository, image.digest);
+        let repository = image.repository.clone();
+        if fresh {
+            let created = jiff::Timestamp::now();
+            let local = LocalImage { id: id.clone(), image, tags: Vec::new(), digests: Vec::new(), created };
+            self.local.push(local);
+        }
+        if let Some(local) = self.local.iter_mut().find(|local| local.id == id)
+            && !local.digests.contains(&digest)
+        {
+            local.digests.push(digest);
+        }
+        if wanted.digest.is_none() {
+            self.give_tag(&id, &format!("{repository}:{}", wanted.tag_or_latest()));
+        }
+        fresh
+    }
+
+    /// Points a tag at an image, away from where it pointed.
+    fn give_tag(&mut self, id: &str, tag: &str) {
+        for local in &mut self.local {
+            local.tags.retain(|other| other != tag);
+            if local.id == id {
+                local.tags.push(tag.to_owned());
+            }
+        }
+    }
+}
+
+impl Image {
+    pub(crate) fn size(&self) -> u64 {
+        if self.size == 0 { DEFAULT_SIZE } else { self.size }
+    }
+}
+
+impl LocalImage {
+    fn named(&self, wanted: &str) -> bool {
+        let wanted = tagged(wanted);
+        // With tag and digest together the digest decides.
+        let wanted = match Reference::parse(&wanted) {
+            Ok(Reference { repository, tag: Some(_), digest: Some(digest) }) => {
+                format!("{repository}@{digest}")
+            }
+            _ => wanted,
+        };
+        self.tags.contains(&wanted) || self.digests.contains(&wanted)
+    }
+
+    fn is_called_by_id(&self, wanted: &str) -> bool {
+        let hex = wanted.strip_prefix("sha256:").unwrap_or(wanted);
+        let sound = hex.len() >= 12 && hex.bytes().all(|b| b.is_ascii_hexdigit());
+        sound && self.id["sha256:".len()..].starts_with(hex)
+    }
+
+    fn summary(&self) -> Value {
+        let labels: Map<String, Value> =
+            self.image.config.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+        json!({
+            "Containers": -1,
+            "Created": self.created.as_second(),
+            "Id": self.id,
+            "Labels": if labels.is_empty() { Value::Null } else { json!(labels) },
+            "ParentId": "",
+            "RepoDigests": self.digests,
+            "RepoTags": if self.tags.is_empty() { Value::Null } else { json!(self.tags) },
+            "SharedSize": -1,
+            "Size": self.image.size(),
+            "VirtualSize": self.image.size(),
+        })
+    }
+
+    fn inspect(&self) -> Value {
+        let image = &self.image.config;
+        let mut config = template("Config");
+        let mut set = |key: &str, value: Value| config.insert(key.to_owned(), value);
+        set("Env", json!(image.env));
+        set("Entrypoint", json!(image.entrypoint));
+        set("Cmd", json!(image.cmd));
+        set("User", json!(image.user));
+        let labels: Map<_, _> = image.labels.iter().map(|(k, v)| (k.clone(), json!(v))).collect();
+        set("Labels", if labels.is_empty() { Value::Null } else { Value::Object(labels) });
+        let exposed: Map<_, _> = image.exposed_ports.iter().map(|p| (p.clone(), json!({}))).collect();
+        set("ExposedPorts", if exposed.is_empty() { Value::Null } else { Value::Object(exposed) });
+        if !image.stop_signal.is_empty() {
+            set("StopSignal", json!(image.stop_signal));
+        }
+        if let Some(check) = &image.healthcheck {
+            set("Healthcheck", Value::Object(healthcheck(check)));
+        }
+        json!({
+            "Id": self.id,
+            "RepoTags": self.tags,
+            "RepoDigests": self.digests,
+            "Parent": "",
+            "Comment": "",
+            "Created": clock::text(Some(self.created)),
+            "Container": "",
+            "DockerVersion": "",
+            "Author": "",
+            "Config": config,
+            "Architecture": "amd64",
+            "Os": "linux",
+            "Size": self.image.size(),
+            "VirtualSize": self.image.size(),
+            "GraphDriver": { "Data": null, "Name": "overlay2" },
+            "RootFS": { "Type": "layers", "Layers": [format!("sha256:{}", hex64((&self.id, "layer")))] },
+            "Metadata": { "LastTagTime": clock::text(Some(self.created)) },
+        })
+    }
+}

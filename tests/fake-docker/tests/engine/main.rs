@@ -1,0 +1,8 @@
+//! The fake, driven through bollard.
+
+mod answers;
+mod boots;
+mod common;
+mod crashes;
+mod probing;
+mod wire;
