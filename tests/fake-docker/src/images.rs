@@ -9,7 +9,7 @@ use crate::{
     filters,
     image::Image,
     reference::{Reference, is_digest},
-    registry::MANIFEST,
+    registry::{Denial, MANIFEST},
     request::Request,
     world::{LocalImage, World, hex64},
 };
@@ -32,50 +32,58 @@ pub(crate) fn pull(world: &mut World, request: &Request) -> Answer {
     match tag {
         Some(digest) if digest.contains(':') => {
             if !is_digest(&digest) {
-                return Err(refuse(400, "invalid checksum digest format"));
+                return Err(refuse(400, "invalid tag format"));
             }
             wanted.digest = Some(digest);
         }
-        Some(tag) => wanted = Reference::parse(&format!("{}:{tag}", wanted.repository))?,
+        Some(tag) => wanted.tag = Reference::parse(&format!("{}:{tag}", wanted.repository))?.tag,
         None => {}
     }
     if wanted.tag.is_none() && wanted.digest.is_none() {
         return Err(complain(400, "without a tag or digest the Engine pulls every tag of the repository"));
     }
-    let image = world.ask_registry(&wanted, request.registry_auth.as_deref())?;
-    let version = wanted.digest.as_deref().unwrap_or_else(|| wanted.tag_or_latest());
+    let asked = world.ask_registry(&wanted, request.registry_auth.as_deref());
+    let image = asked.map_err(Denial::of_pull)?;
     let path = wanted.repository.split_once('/').map_or(wanted.repository.as_str(), |(_, path)| path);
-    let mut lines = vec![json!({ "status": format!("Pulling from {path}"), "id": version })];
+    let name = wanted.name();
+    let shown = if wanted.digest.is_some() { name.as_str() } else { wanted.tag_or_latest() };
+    let mut lines = vec![json!({ "status": format!("Pulling from {path}"), "id": shown })];
     if let Some(message) = &image.pull_fails {
         lines.push(json!({ "errorDetail": { "message": message }, "error": message }));
     } else {
-        let fresh = world.store(&wanted, image.clone());
-        let separator = if wanted.digest.is_some() { '@' } else { ':' };
-        let name = format!("{}{separator}{version}", wanted.repository);
-        let size = image.size();
-        if fresh {
-            let layer = &hex64((&image.digest, "layer"))[..12];
-            lines.push(json!({ "status": "Pulling fs layer", "progressDetail": {}, "id": layer }));
-            lines.push(json!({
-                "status": "Downloading",
-                "progressDetail": { "current": size, "total": size },
-                "progress": "[==================================================>]",
-                "id": layer,
-            }));
-            lines.push(json!({ "status": "Pull complete", "progressDetail": {}, "id": layer }));
+        let known = world.local_image(&name)?.is_some_and(|local| local.image.digest == image.digest);
+        if world.store(&wanted, image.clone()) {
+            lines.extend(progress(&image));
         }
+        let what = if known { "Image is up to date" } else { "Downloaded newer image" };
         lines.push(json!({ "status": format!("Digest: {}", image.digest) }));
-        let what = if fresh { "Downloaded newer image" } else { "Image is up to date" };
         lines.push(json!({ "status": format!("Status: {what} for {name}") }));
     }
     let bytes = lines.iter().flat_map(|line| format!("{line}\r\n").into_bytes()).collect();
     Ok(Reply::new(200, Body::Bytes("application/json", bytes)))
 }
 
+/// What the Engine tells about the one layer of an image.
+fn progress(image: &Image) -> [Value; 3] {
+    let layer = &hex64((&image.digest, "layer"))[..12];
+    let size = image.size();
+    [
+        json!({ "status": "Pulling fs layer", "progressDetail": {}, "id": layer }),
+        json!({
+            "status": "Downloading",
+            "progressDetail": { "current": size, "total": size },
+            "progress": "[==================================================>]",
+            "id": layer,
+        }),
+        json!({ "status": "Pull complete", "progressDetail": {}, "id": layer }),
+    ]
+}
+
 pub(crate) fn distribution(world: &mut World, request: &Request, name: &str) -> Answer {
     request.no_more_parameters()?;
     let wanted = Reference::parse(name)?;
-    let image = world.ask_registry(&wanted, request.registry_auth.as_deref())?;
+    let asked = world.ask_registry(&wanted, request.registry_auth.as_deref());
+    let image = asked.map_err(Denial::of_distribution)?;
     Ok(Reply::json(json!({
         "Descriptor": { "mediaType": MANIFEST, "digest": image.digest, "size": 1234 },
         "Platforms": [{ "architecture": "amd64", "os": "linux" }],
@@ -128,87 +136,8 @@ pub(crate) fn tag(world: &mut World, request: &Request, name: &str) -> Answer {
     Ok(Reply::empty(201))
 }
 
-pub(crate) fn remove(world: &mut World, request: &Request, name: &str) -> Answer {
-    request.flag("noprune")?;
-    let force = request.flag("force")?;
-    request.no_more_parameters()?;
-    request.no_body()?;
-    let Some(local) = world.local_image(name)?.cloned() else {
-        return Err(refuse(404, format!("No such image: {}", tagged(name))));
-    };
-    let users = || world.containers.iter().filter(|c| c.image_id == local.id);
-    let short = &local.id["sha256:".len()..][..12];
-    let by_id = local.is_called_by_id(name);
-    let names: Vec<String> = local.tags.iter().chain(&local.digests).cloned().collect();
-    let mut untagged = Vec::new();
-    if by_id {
-        if let Some(user) = users().find(|c| c.status.counts_as_running()) {
-            return Err(refuse(
-                409,
-                format!(
-                    "conflict: unable to delete {short} (cannot be forced) - image is being used by running \
-                     container {}",
-                    &user.id[..12]
-                ),
-            ));
-        }
-        let repositories: std::collections::BTreeSet<_> =
-            names.iter().filter_map(|name| Reference::parse(name).ok()).map(|r| r.repository).collect();
-        if (local.tags.len() > 1 || repositories.len() > 1) && !force {
-            return Err(refuse(
-                409,
-                format!(
-                    "conflict: unable to delete {short} (must be forced) - image is referenced in multiple \
-                     repositories"
-                ),
-            ));
-        }
-        if let (Some(user), false) = (users().next(), force) {
-            return Err(refuse(
-                409,
-                format!(
-                    "conflict: unable to delete {short} (must be forced) - image is being used by stopped \
-                     container {}",
-                    &user.id[..12]
-                ),
-            ));
-        }
-        untagged.extend(names);
-    } else {
-        let wanted = tagged(name);
-        // The last name of an image in use stays, unless forced. Digests go with the last tag of their repository.
-        let rest: Vec<_> = names.iter().filter(|other| **other != wanted).collect();
-        let only_digests = rest.iter().all(|other| other.contains('@'));
-        if let (Some(user), true, false) = (users().next(), only_digests, force) {
-            return Err(refuse(
-                409,
-                format!(
-                    "conflict: unable to remove repository reference \"{name}\" (must force) - container {} \
-                     is using its referenced image {short}",
-                    &user.id[..12]
-                ),
-            ));
-        }
-        untagged.push(wanted.clone());
-        if only_digests && !wanted.contains('@') {
-            untagged.extend(rest.into_iter().cloned());
-        }
-    }
-    let in_use = users().next().is_some();
-    let at = world.local.iter().position(|other| other.id == local.id).expect("it was just found");
-    let stored = &mut world.local[at];
-    stored.tags.retain(|tag| !untagged.contains(tag));
-    stored.digests.retain(|digest| !untagged.contains(digest));
-    let mut answer: Vec<Value> = untagged.iter().map(|name| json!({ "Untagged": name })).collect();
-    if stored.tags.is_empty() && stored.digests.is_empty() && !in_use {
-        world.local.remove(at);
-        answer.push(json!({ "Deleted": local.id }));
-    }
-    Ok(Reply::json(json!(answer)))
-}
-
 /// The name with the tag that it has when it says none.
-fn tagged(name: &str) -> String {
+pub(crate) fn tagged(name: &str) -> String {
     match Reference::parse(name) {
         Ok(Reference { repository, tag: None, digest: None }) => format!("{repository}:latest"),
         _ => name.to_owned(),
@@ -277,7 +206,7 @@ impl LocalImage {
         self.tags.contains(&wanted) || self.digests.contains(&wanted)
     }
 
-    fn is_called_by_id(&self, wanted: &str) -> bool {
+    pub(crate) fn is_called_by_id(&self, wanted: &str) -> bool {
         let hex = wanted.strip_prefix("sha256:").unwrap_or(wanted);
         let sound = hex.len() >= 12 && hex.bytes().all(|b| b.is_ascii_hexdigit());
         sound && self.id["sha256:".len()..].starts_with(hex)

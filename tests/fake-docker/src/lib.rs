@@ -27,6 +27,7 @@ mod exec;
 mod filters;
 mod http;
 mod image;
+mod image_removal;
 mod images;
 mod inspect;
 mod lifecycle;

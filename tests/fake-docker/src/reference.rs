@@ -41,6 +41,15 @@ impl Reference {
         Ok(Self { repository: repository.to_owned(), tag, digest })
     }
 
+    /// All of it, as the Engine writes it.
+    pub(crate) fn name(&self) -> String {
+        match (&self.tag, &self.digest) {
+            (Some(tag), Some(digest)) => format!("{}:{tag}@{digest}", self.repository),
+            (None, Some(digest)) => format!("{}@{digest}", self.repository),
+            (_, None) => format!("{}:{}", self.repository, self.tag_or_latest()),
+        }
+    }
+
     /// The tag, with the default that holds when neither a tag nor a digest was given.
     pub(crate) fn tag_or_latest(&self) -> &str {
         self.tag.as_deref().unwrap_or("latest")

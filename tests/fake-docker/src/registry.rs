@@ -13,29 +13,57 @@ use crate::{
 /// The MIME type of the fake's manifests.
 pub(crate) const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
+/// Why the registry gives nothing. The Engine words it differently for a pull and for a look.
+pub(crate) enum Denial {
+    /// Not even asked, or in vain: the same for both.
+    Failed(String),
+    Unauthorized,
+    Unknown(String),
+}
+
+impl Denial {
+    pub(crate) fn of_pull(self) -> Reply {
+        match self {
+            Self::Failed(message) => refuse(500, message),
+            Self::Unauthorized => refuse(500, "unauthorized: authentication required"),
+            Self::Unknown(name) => {
+                refuse(404, format!("manifest for {name} not found: manifest unknown: manifest unknown"))
+            }
+        }
+    }
+
+    pub(crate) fn of_distribution(self) -> Reply {
+        match self {
+            Self::Failed(message) => refuse(500, message),
+            Self::Unauthorized => refuse(401, "unauthorized: authentication required"),
+            Self::Unknown(_) => refuse(404, "manifest unknown: manifest unknown"),
+        }
+    }
+}
+
 impl World {
-    /// Asks the registry for a reference, with the Engine's answers when it cannot have it.
-    pub(crate) fn ask_registry(&self, wanted: &Reference, auth: Option<&str>) -> Result<Image, Reply> {
+    /// Asks the registry for a reference.
+    pub(crate) fn ask_registry(&self, wanted: &Reference, auth: Option<&str>) -> Result<Image, Denial> {
         let (host, path) = wanted.repository.split_once('/').unwrap_or(("", &wanted.repository));
         let version = wanted.digest.as_deref().unwrap_or_else(|| wanted.tag_or_latest());
         if let Some(why) = &self.registry_down {
-            return Err(refuse(500, format!("Get \"https://{host}/v2/\": {why}")));
+            return Err(Denial::Failed(format!("Get \"https://{host}/v2/\": {why}")));
         }
         let hosted = |image: &&Image| image.repository.split_once('/').map_or("", |(host, _)| host) == host;
         if !self.registry.iter().any(|image| hosted(&image)) {
-            return Err(refuse(
-                500,
-                format!("Get \"https://{host}/v2/\": dial tcp: lookup {host}: no such host"),
-            ));
+            let why = format!("dial tcp: lookup {host}: no such host");
+            return Err(Denial::Failed(format!("Get \"https://{host}/v2/\": {why}")));
         }
         let in_repository: Vec<_> =
             self.registry.iter().filter(|image| image.repository == wanted.repository).collect();
-        let given = auth.and_then(credentials);
         if let Some(expected) = in_repository.iter().find_map(|image| image.auth.as_ref()) {
-            let manifest = format!("https://{host}/v2/{path}/manifests/{version}");
-            match &given {
-                None => return Err(refuse(500, format!("Head \"{manifest}\": no basic auth credentials"))),
-                Some(given) if given != expected => return Err(refuse(500, unauthorized(&manifest))),
+            match auth.and_then(credentials) {
+                None => {
+                    let manifest = format!("https://{host}/v2/{path}/manifests/{version}");
+                    let message = format!("Head \"{manifest}\": no basic auth credentials");
+                    return Err(Denial::Failed(message));
+                }
+                Some(given) if given != *expected => return Err(Denial::Unauthorized),
                 Some(_) => {}
             }
         }
@@ -43,11 +71,7 @@ impl World {
             Some(digest) => image.digest == *digest,
             None => image.tag.as_deref() == Some(wanted.tag_or_latest()),
         });
-        found.cloned().ok_or_else(|| {
-            let separator = if wanted.digest.is_some() { '@' } else { ':' };
-            let name = format!("{}{separator}{version}", wanted.repository);
-            refuse(404, format!("manifest for {name} not found: manifest unknown: manifest unknown"))
-        })
+        found.cloned().ok_or_else(|| Denial::Unknown(wanted.name()))
     }
 
     /// Moves a tag to another digest of the same repository.
@@ -66,10 +90,6 @@ impl World {
             image.tag = None;
         }
     }
-}
-
-fn unauthorized(manifest: &str) -> String {
-    format!("Head \"{manifest}\": unauthorized: authentication required")
 }
 
 /// User and password out of `X-Registry-Auth`. What the Engine cannot decode it takes for no credentials at all, and

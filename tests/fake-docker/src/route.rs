@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{Answer, Reply, complain, refuse},
-    containers, create, exec, images, inspect, listing,
+    containers, create, exec, image_removal, images, inspect, listing,
     query::decode,
     request::Request,
     system,
@@ -28,7 +28,7 @@ pub(crate) fn route(world: &mut World, method: &str, path: &str, request: &Reque
         ("GET", ["images", "json"]) => images::list(world, request),
         ("GET", ["images", name @ .., "json"]) => images::inspect(world, request, &name.join("/")),
         ("POST", ["images", name @ .., "tag"]) => images::tag(world, request, &name.join("/")),
-        ("DELETE", ["images", name @ ..]) => images::remove(world, request, &name.join("/")),
+        ("DELETE", ["images", name @ ..]) => image_removal::remove(world, request, &name.join("/")),
         ("GET", ["distribution", name @ .., "json"]) => images::distribution(world, request, &name.join("/")),
         ("GET", ["containers", "json"]) => listing::list(world, request),
         ("POST", ["containers", "create"]) => create::create(world, request),
