@@ -1,7 +1,8 @@
 //! Which revision's hook runs, and what stays on disk (contract 1.7, 1.8).
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
 
 use codedeploy::{Creator, Deployment, DeploymentReport, ErrorCode, Status, Version};
 
@@ -127,15 +128,21 @@ fn a_renamed_appspec_is_not_found_in_the_old_bundle_by_v1() {
 fn max_revisions_keeps_the_newest_and_the_last_successful() {
     for version in Version::ALL {
         let mut host = Host::new(version);
-        host.agent.max_revisions = 2;
+        host.agent.max_revisions = 3;
         let good = host.bundle("good").write();
         let bad = host.bundle("bad").hook("BeforeInstall", "exit 1").write();
         let group = Deployment::without_bundle().group_id;
         assert!(run(&host, "d-1", good).succeeded());
-        for id in ["d-2", "d-3", "d-4"] {
+        for id in ["d-2", "d-3"] {
             assert!(!run(&host, id, bad.clone()).succeeded());
         }
+        // Age is the modification time; the oldest but one here, as the oldest is the last successful one.
+        for (id, seconds) in [("d-1", 1), ("d-3", 2)] {
+            let dir = File::open(host.agent.layout.deployment_dir(&group, id)).expect("a directory");
+            dir.set_modified(UNIX_EPOCH + Duration::from_secs(seconds)).expect("aged");
+        }
+        assert!(!run(&host, "d-4", bad).succeeded());
         let kept = |id: &str| host.agent.layout.archive_dir(&group, id).exists();
-        assert_eq!(["d-1", "d-2", "d-3", "d-4"].map(kept), [true, false, false, true]);
+        assert_eq!(["d-1", "d-2", "d-3", "d-4"].map(kept), [true, true, false, true]);
     }
 }
