@@ -10,7 +10,7 @@
 //! - `REDIS_URL`: `rediss://:password@host:port/0`, if it is to use one.
 //! - `DRAIN_MS` (5000): how long requests may still take after TERM.
 //!
-//! `app check` asks the application's own port, `app load` is a load client, `app fetch` gets one URL.
+//! `app check` asks the application's own port, `app migrate` is a deployment's task, `app load` a load client.
 
 mod backends;
 mod check;

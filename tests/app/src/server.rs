@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,9 +43,27 @@ struct Server {
 #[derive(Default)]
 struct Connections {
     next: u64,
-    /// The open ones, and whether a request is being answered on them.
-    open: Vec<(u64, TcpStream, bool)>,
+    open: Vec<Open>,
 }
+
+struct Open {
+    number: u64,
+    stream: TcpStream,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Phase {
+    /// Nothing has come yet, since then: a request may be on its way.
+    New(Instant),
+    /// A request is being answered.
+    Busy,
+    /// The last request has been answered.
+    Idle,
+}
+
+/// How long a connection on which nothing has come may hold up the end.
+const FIRST_REQUEST: Duration = Duration::from_millis(250);
 
 /// One request, as far as it matters.
 struct Asked {
@@ -88,13 +106,19 @@ fn serve(answers: Answers, delay: Duration, signals: Option<Signals>) -> Result<
     let listener = listen(port)?;
     println!("app listens on {port}");
     for stream in listener.incoming() {
+        // A connection that was gone before it was taken is no reason to end.
+        if let Ok(stream) = stream {
+            server.take(stream)?;
+        }
         if server.ending.load(Ordering::SeqCst) {
             break;
         }
-        // A connection that was gone before it was taken is no reason to end.
-        let Ok(stream) = stream else { continue };
-        let server = Arc::clone(&server);
-        thread::Builder::new().stack_size(256 << 10).spawn(move || server.converse(stream))?;
+    }
+    // The kernel has told the clients in the queue that they are connected: closing now would cut them off.
+    listener.set_nonblocking(true)?;
+    while let Ok((stream, _)) = listener.accept() {
+        stream.set_nonblocking(false)?;
+        server.take(stream)?;
     }
     drop(listener);
     server.drain();
@@ -120,48 +144,56 @@ impl Server {
         }
     }
 
+    /// Answers a connection in a thread of its own. It is known from now on, not when that thread gets to run.
+    fn take(self: &Arc<Self>, stream: TcpStream) -> Result<()> {
+        let Ok(copy) = stream.try_clone() else { return Ok(()) };
+        let mut connections = self.lock();
+        connections.next += 1;
+        let number = connections.next;
+        connections.open.push(Open { number, stream: copy, phase: Phase::New(Instant::now()) });
+        drop(connections);
+        let server = Arc::clone(self);
+        thread::Builder::new().stack_size(256 << 10).spawn(move || {
+            // Whatever ends a connection ends only that connection.
+            let _ = server.answer_all(stream, number);
+            server.lock().open.retain(|open| open.number != number);
+            server.changed.notify_all();
+        })?;
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Closes the idle connections, and waits for the requests that are being answered.
     fn drain(&self) {
         let deadline = Instant::now() + Duration::from_millis(number("DRAIN_MS", 5000));
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connections = self.lock();
         loop {
-            for (_, stream, busy) in &connections.open {
-                if !busy {
-                    let _ = stream.shutdown(Shutdown::Both);
-                }
+            let is_done = |open: &Open| match open.phase {
+                Phase::New(since) => since.elapsed() >= FIRST_REQUEST,
+                Phase::Busy => false,
+                Phase::Idle => true,
+            };
+            for open in connections.open.iter().filter(|open| is_done(open)) {
+                let _ = open.stream.shutdown(Shutdown::Both);
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if !connections.open.iter().any(|(_, _, busy)| *busy) || left.is_zero() {
+            if connections.open.iter().all(is_done) || left.is_zero() {
                 return;
             }
+            // New connections become old without telling.
+            let left = left.min(FIRST_REQUEST);
             connections =
                 self.changed.wait_timeout(connections, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    fn converse(&self, stream: TcpStream) {
-        let Ok(copy) = stream.try_clone() else { return };
-        let number = {
-            let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-            connections.next += 1;
-            let number = connections.next;
-            connections.open.push((number, copy, false));
-            number
-        };
-        // Whatever ends a connection ends only that connection.
-        let _ = self.answer_all(stream, number);
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        connections.open.retain(|(open, _, _)| *open != number);
-        drop(connections);
-        self.changed.notify_all();
-    }
-
-    fn busy(&self, number: u64, is: bool) {
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = connections.open.iter_mut().find(|(open, _, _)| *open == number) {
-            entry.2 = is;
+    fn set_phase(&self, number: u64, phase: Phase) {
+        if let Some(open) = self.lock().open.iter_mut().find(|open| open.number == number) {
+            open.phase = phase;
         }
-        drop(connections);
         self.changed.notify_all();
     }
 
@@ -174,7 +206,7 @@ impl Server {
             if reader.fill_buf()?.is_empty() {
                 return Ok(());
             }
-            self.busy(number, true);
+            self.set_phase(number, Phase::Busy);
             let Some(asked) = read_request(&mut reader)? else { return Ok(()) };
             if self.answers == Answers::Never {
                 std::io::copy(&mut reader, &mut std::io::sink())?;
@@ -195,7 +227,7 @@ impl Server {
             if close {
                 return Ok(());
             }
-            self.busy(number, false);
+            self.set_phase(number, Phase::Idle);
         }
     }
 

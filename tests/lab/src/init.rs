@@ -170,7 +170,11 @@ impl Supervisor {
                 self.spawn(name)?;
                 self.answers(self.service(name)?)?;
             }
-            Ask::Stop(name) => self.end(name, Signal::TERM)?,
+            Ask::Stop(name) => {
+                let signal =
+                    Signal::from_named_raw(self.service(name)?.stop_signal).context("no such signal")?;
+                self.end(name, signal)?;
+            }
             Ask::Kill(name) => self.end(name, Signal::KILL)?,
             Ask::Runs(name) => return Ok(Answer::Runs(self.lock().running.contains_key(name))),
         }
@@ -219,8 +223,11 @@ fn is_ready(ready: &Ready) -> bool {
 
 /// Takes commands, each in a thread of its own: waiting for one service must not keep another from being stopped.
 fn listen(supervisor: &Arc<Supervisor>) -> Result<()> {
-    let listener = UnixListener::bind(CONTROL)?;
-    fs::set_permissions(CONTROL, fs::Permissions::from_mode(0o600))?;
+    // Under its name only when it listens: whoever sees it may connect.
+    let staged = format!("{CONTROL}.new");
+    let listener = UnixListener::bind(&staged)?;
+    fs::set_permissions(&staged, fs::Permissions::from_mode(0o600))?;
+    fs::rename(staged, CONTROL)?;
     let supervisor = Arc::clone(supervisor);
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {

@@ -13,10 +13,14 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::aws::Aws;
+use crate::certs::BUNDLE;
 use crate::control::Ask;
 use crate::http::Response;
 use crate::instance::Instance;
-use crate::names::FIRST_INSTANCE;
+use crate::names::{
+    CACHE_HOST, CACHE_PASSWORD, DATABASE_HOST, DATABASE_NAME, DATABASE_PASSWORD, DATABASE_USER,
+    FIRST_INSTANCE,
+};
 use crate::namespace::{self, Namespace};
 use crate::registry::Registry;
 use crate::{cgroup, tools, vpc};
@@ -132,6 +136,44 @@ impl Lab {
         Ok(serde_json::from_slice(&done.stdout)?)
     }
 
+    /// Runs a statement in the database, as its user; the answer is psql's plain output.
+    pub fn sql(&self, statement: &str) -> Result<String> {
+        let place = format!(
+            "host={DATABASE_HOST} dbname={DATABASE_NAME} user={DATABASE_USER} sslmode=verify-full sslrootcert={BUNDLE}"
+        );
+        let mut command = self.command("psql")?;
+        command.env("PGPASSWORD", DATABASE_PASSWORD).args([
+            "-qAtX",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-c",
+            statement,
+        ]);
+        output(command.arg(place))
+    }
+
+    /// Gives Redis a command; the answer is redis-cli's plain output.
+    pub fn redis(&self, words: &[&str]) -> Result<String> {
+        let mut command = self.command("redis-cli")?;
+        command.env("REDISCLI_AUTH", CACHE_PASSWORD);
+        output(command.args(["--no-auth-warning", "--tls", "--cacert", BUNDLE, "-h", CACHE_HOST]).args(words))
+    }
+
+    /// Ends one part of the VPC: `registry`, `aws`, `database`, `cache` or `resolver`.
+    pub fn stop(&self, part: &str) -> Result<()> {
+        self.inner.vpc()?.ask(&Ask::Stop(part.to_owned())).map(drop)
+    }
+
+    /// Starts a part of the VPC again, and waits until it answers.
+    pub fn start(&self, part: &str) -> Result<()> {
+        self.inner.vpc()?.ask(&Ask::Start(part.to_owned())).map(drop)
+    }
+
+    /// The control groups that containers of this lab have, or left behind.
+    pub fn control_groups(folder: &Path) -> Vec<PathBuf> {
+        cgroup::of_lab(folder)
+    }
+
     /// Takes the lab down: when this returns, nothing of it is left.
     pub fn down(self) -> Result<()> {
         self.inner.end()?;
@@ -211,6 +253,15 @@ impl Drop for Inner {
             eprintln!("the lab in {} did not go down: {error:#}", self.folder.display());
         }
     }
+}
+
+/// What a command says, without the last line's end.
+fn output(command: &mut Command) -> Result<String> {
+    let done = command.output()?;
+    if !done.status.success() {
+        bail!("{}", String::from_utf8_lossy(&done.stderr).trim());
+    }
+    Ok(String::from_utf8(done.stdout)?.trim_end().to_owned())
 }
 
 /// Starts the process that takes the lab down as soon as this one is gone, or wants it.

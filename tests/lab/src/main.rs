@@ -110,7 +110,11 @@ fn main() -> ExitCode {
 fn run(action: Action) -> Result<ExitCode> {
     match action {
         Action::Up { dir } => drop(Lab::up_in(&dir)?),
-        Action::Host { dir, name } => println!("{}", Lab::attach(&dir)?.instance(&name)?.ip()),
+        Action::Host { dir, name } => {
+            let instance = Lab::attach(&dir)?.instance(&name)?;
+            instance.boot()?;
+            println!("{}", instance.ip());
+        }
         Action::Exec { dir, name, command } => return exec(&dir, &name, &command),
         Action::Cut { dir, name } => Lab::attach(&dir)?.instance(&name)?.cut()?,
         Action::Boot { dir, name } => Lab::attach(&dir)?.instance(&name)?.boot()?,

@@ -22,7 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Namespace {
     folder: PathBuf,
-    pid: Option<Pid>,
+    /// The first process, and when it started: with that, it is only ever this one.
+    first: Option<(Pid, String)>,
     /// `unshare`, if this process started it. Its standard input keeps the namespaces up.
     outer: Option<Child>,
 }
@@ -67,25 +68,27 @@ impl Namespace {
             inner = only_child(parent);
             Ok(inner.is_some())
         })?;
-        let namespace = Self { folder: folder.to_owned(), pid: inner, outer: Some(outer) };
-        let pid = namespace.pid()?;
-        let started = start_time(pid).context("the first process ended at once")?;
+        let pid = inner.context("no first process")?;
+        let started = start_time(pid).with_context(|| {
+            format!("the first process ended at once: {}", text::tail(&folder.join("init.log")))
+        })?;
         fs::write(folder.join("pid"), format!("{} {started}", pid.as_raw_nonzero()))?;
-        Ok(namespace)
+        Ok(Self { folder: folder.to_owned(), first: Some((pid, started)), outer: Some(outer) })
     }
 
     /// Finds the namespaces that another process started, running or not.
     pub(crate) fn attach(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), pid: recorded(folder), outer: None }
+        Self { folder: folder.to_owned(), first: recorded(folder), outer: None }
     }
 
     pub(crate) fn is_running(&self) -> bool {
-        self.pid.is_some()
+        self.pid().is_ok()
     }
 
     /// The first process, as the machine numbers it.
     pub(crate) fn pid(&self) -> Result<Pid> {
-        self.pid.with_context(|| format!("{} is cut", self.folder.display()))
+        let running = self.first.as_ref().filter(|(pid, started)| start_time(*pid).as_ref() == Some(started));
+        Ok(running.with_context(|| format!("{} is down", self.folder.display()))?.0)
     }
 
     /// A path of the namespaces' own file system, as the machine sees it while they are up.
@@ -110,7 +113,7 @@ impl Namespace {
     /// A command that will run inside: all namespaces, and nothing of this process's environment.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("nsenter");
-        let pid = self.pid.map_or(0, |pid| pid.as_raw_nonzero().get());
+        let pid = self.pid().map_or(0, |pid| pid.as_raw_nonzero().get());
         command.args(["-t", &pid.to_string(), "-m", "-n", "-p", "-u", "-i", "--"]).arg(program);
         command.env_clear().env("PATH", tools::PATH);
         command
@@ -133,10 +136,10 @@ impl Namespace {
 
     /// Kills the first process, and with it everything; returns when all of it is gone.
     pub(crate) fn kill(&mut self) -> Result<()> {
-        let pid = self.pid.take();
-        if let Some(pid) = pid {
+        if let Ok(pid) = self.pid() {
             kill_and_wait(pid)?;
         }
+        self.first = None;
         if let Some(mut outer) = self.outer.take() {
             drop(outer.stdin.take());
             outer.wait()?;
@@ -146,9 +149,20 @@ impl Namespace {
     }
 }
 
+impl Drop for Namespace {
+    /// Standard input was what kept it up; what is left is to take note of its end.
+    fn drop(&mut self) {
+        if let Some(mut outer) = self.outer.take()
+            && outer.stdin.take().is_some()
+        {
+            let _ = outer.wait();
+        }
+    }
+}
+
 /// Kills the first process that is recorded in this folder, if it is still there.
 pub(crate) fn kill_recorded(folder: &Path) -> Result<()> {
-    recorded(folder).map_or(Ok(()), kill_and_wait)
+    recorded(folder).map_or(Ok(()), |(pid, _)| kill_and_wait(pid))
 }
 
 fn kill_and_wait(pid: Pid) -> Result<()> {
@@ -168,11 +182,11 @@ fn kill_and_wait(pid: Pid) -> Result<()> {
 }
 
 /// The process that a folder's record names, if it is still that very process.
-fn recorded(folder: &Path) -> Option<Pid> {
+fn recorded(folder: &Path) -> Option<(Pid, String)> {
     let text = fs::read_to_string(folder.join("pid")).ok()?;
     let (pid, started) = text.split_once(' ')?;
     let pid = Pid::from_raw(pid.parse().ok()?)?;
-    (start_time(pid)? == started.trim()).then_some(pid)
+    (start_time(pid)? == started).then(|| (pid, started.to_owned()))
 }
 
 /// When a process was started, in the kernel's ticks: with the pid it names one process for good. None for one that

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 /// Where a part's own folder is seen inside its namespaces.
@@ -46,6 +47,8 @@ pub(crate) struct Service {
     pub(crate) environment: BTreeMap<String, String>,
     /// User and group, if not root.
     pub(crate) user: Option<(u32, u32)>,
+    /// The signal that asks it to end.
+    pub(crate) stop_signal: i32,
     pub(crate) ready: Ready,
 }
 
@@ -69,6 +72,7 @@ impl Service {
             command: command.iter().map(|&word| word.to_owned()).collect(),
             environment: BTreeMap::new(),
             user: None,
+            stop_signal: Signal::TERM.as_raw(),
             ready,
         }
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
+use rustix::process::Signal;
 
 use crate::names::{
     AWS, CACHE_HOST, CACHE_PASSWORD, DATA, DATABASE_HOST, ECR_HOST, REGISTRY, REGISTRY_USER, ROUTER,
@@ -144,6 +145,8 @@ fn postgresql(user: (u32, u32)) -> Result<Service> {
     let mut service = Service::new("database", &[], Ready::File(pid_file, "ready".to_owned()));
     service.command = command;
     service.user = Some(user);
+    // The fast way: clients are not waited for.
+    service.stop_signal = Signal::INT.as_raw();
     service.environment.insert("LC_ALL".to_owned(), "C.UTF-8".to_owned());
     Ok(service)
 }

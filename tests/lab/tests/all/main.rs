@@ -1,0 +1,9 @@
+//! Tests of the lab itself. Each raises a lab of its own; all need root.
+
+mod application;
+mod aws;
+mod instance;
+mod lifecycle;
+mod metadata;
+mod registry;
+mod support;

@@ -1,0 +1,99 @@
+//! What several tests need.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use lab::names::{
+    CACHE_HOST, DATABASE_HOST, DATABASE_NAME, DATABASE_PASSWORD, DATABASE_USER, REPOSITORY_URL,
+};
+use lab::{Instance, Lab, registry_authorization, wait_until};
+use serde_json::{Value, json};
+
+/// Long enough for a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// The environment with which the application uses the database and Redis.
+pub(crate) fn backends() -> Vec<String> {
+    vec![
+        format!("DATABASE_HOST={DATABASE_HOST}"),
+        format!("DATABASE_NAME={DATABASE_NAME}"),
+        format!("DATABASE_USER={DATABASE_USER}"),
+        format!("DATABASE_PASSWORD={DATABASE_PASSWORD}"),
+        format!("REDIS_URL=rediss://:Tok%23en%5E1@{CACHE_HOST}:6379/0"),
+    ]
+}
+
+/// Pulls a tag of the repository and runs it, on port 8000 and come back after a cut.
+pub(crate) fn run(instance: &Instance, name: &str, tag: &str, environment: &[String]) -> String {
+    let image = format!("{REPOSITORY_URL}:{tag}");
+    let docker = instance.docker().unwrap();
+    docker.pull(&image, Some(&registry_authorization())).unwrap();
+    let settings = json!({
+        "Image": image, "Env": environment,
+        "HostConfig": {
+            "RestartPolicy": { "Name": "unless-stopped" },
+            "PortBindings": { "8000/tcp": [{ "HostPort": "8000" }] },
+        },
+    });
+    docker.run(name, &settings).unwrap()
+}
+
+/// Asks again until a client in the VPC gets 200 from the instance's port 8000, and says what it got.
+pub(crate) fn answer(lab: &Lab, instance: &Instance, path: &str) -> Value {
+    let url = format!("http://{}:8000{path}", instance.ip());
+    let mut answer = Value::Null;
+    wait_until(&url, SOON, || {
+        let Ok(said) = lab.http_get(&url) else { return Ok(false) };
+        answer = said.json().unwrap_or_default();
+        Ok(said.status == 200)
+    })
+    .unwrap();
+    answer
+}
+
+/// The state of a container.
+pub(crate) fn state(instance: &Instance, name: &str) -> Value {
+    instance.docker().unwrap().inspect(name).unwrap().unwrap()["State"].clone()
+}
+
+/// Waits until a container has ended, and says how.
+pub(crate) fn end_of(instance: &Instance, name: &str) -> Value {
+    wait_until(&format!("{name} ends"), SOON, || Ok(state(instance, name)["Status"] == "exited")).unwrap();
+    state(instance, name)
+}
+
+/// Processes whose command line, or whose mounts, name this folder.
+pub(crate) fn processes_of(folder: &Path) -> Vec<String> {
+    let name = folder.display().to_string();
+    let all = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    all.filter(|process| process.file_name().is_some_and(|pid| pid.to_string_lossy().parse::<u32>().is_ok()))
+        .filter(|process| !process.ends_with(std::process::id().to_string()))
+        .filter(|process| {
+            ["cmdline", "mountinfo"].iter().any(|file| {
+                String::from_utf8_lossy(&fs::read(process.join(file)).unwrap_or_default()).contains(&name)
+            })
+        })
+        .map(|process| fs::read_to_string(process.join("cmdline")).unwrap_or_default())
+        .collect()
+}
+
+/// The network cards of the machine.
+pub(crate) fn cards() -> Vec<String> {
+    let mut cards: Vec<_> = fs::read_dir("/sys/class/net")
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    cards.sort();
+    cards
+}
+
+/// Nothing is left of the lab that was in this folder.
+pub(crate) fn assert_gone(folder: &Path) {
+    assert!(!folder.exists(), "{} is still there", folder.display());
+    assert_eq!(processes_of(folder), Vec::<String>::new());
+    assert_eq!(Lab::control_groups(folder), Vec::<std::path::PathBuf>::new());
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(&folder.display().to_string()), "{mounts}");
+}
