@@ -1,1 +1,21 @@
-//! handover
+//! handover hands an EC2 instance's traffic from the old containers to the new ones, as `CodeDeploy`'s lifecycle hook.
+//!
+//! Read it in this order: [`deploy`] is the story, [`journal`] is what makes it safe to interrupt, [`host`] is the world
+//! it acts on, [`config`] is what it is asked for, [`codedeploy`] is who asks, [`report`] is what it answers.
+
+pub mod cli;
+pub mod codedeploy;
+pub mod config;
+pub mod deploy;
+pub mod environment;
+pub mod exit;
+pub mod fs;
+pub mod host;
+pub mod journal;
+pub mod logging;
+pub mod printer;
+pub mod release;
+pub mod report;
+pub mod secret;
+pub mod signal;
+pub mod state;

@@ -1,2 +1,23 @@
-//! handover
-fn main() {}
+//! The binary: a runtime of one thread, because a hook waits more than it computes and the instance's memory is the
+//! app's.
+
+use std::process::ExitCode;
+
+use handover::exit::ExitStatus;
+
+fn main() -> ExitCode {
+    // Secrets are in memory: no core dumps (promise P6).
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            handover::printer::Printer::new(true).line(&format!("handover: failed to start: {error}"));
+            return ExitStatus::Failed.into();
+        }
+    };
+    let status = runtime.block_on(handover::cli::run(std::env::args_os().collect()));
+    // A look-up that hangs in the background must not hold the hook open.
+    runtime.shutdown_background();
+    status.into()
+}

@@ -1,0 +1,51 @@
+//! Which app a command is about, when nobody says.
+
+use crate::config::Config;
+use crate::host::{Host, Paths};
+use crate::release::AppName;
+use crate::state::Releases;
+
+/// The apps that have a state folder here.
+pub(super) fn known(paths: &Paths) -> Vec<AppName> {
+    let folders = std::fs::read_dir(&paths.state).into_iter().flatten();
+    let mut apps: Vec<AppName> =
+        folders.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    apps.sort();
+    apps
+}
+
+/// The one that is meant.
+pub(super) fn the_one(paths: &Paths, named: Option<&str>) -> Result<AppName, String> {
+    if let Some(name) = named {
+        return name.parse().map_err(|e: crate::release::Malformed| e.to_string());
+    }
+    match known(paths).as_slice() {
+        [] => Err("nothing has been deployed here".to_owned()),
+        [only] => Ok(only.clone()),
+        several => {
+            let names: Vec<&str> = several.iter().map(AppName::as_str).collect();
+            Err(format!("several apps are deployed here: {}; say which with --app", names.join(", ")))
+        }
+    }
+}
+
+/// The configuration of the last release that went well, so that an operator needs no bundle.
+pub(super) fn last_good_config(named: Option<&str>) -> Result<Config, String> {
+    let paths = Paths::of_the_system();
+    let app = the_one(&paths, named).map_err(|e| format!("{e}; give the folder of a bundle"))?;
+    let releases = Releases::of(&paths.app(&app));
+    let last = releases
+        .last_good()
+        .ok_or_else(|| format!("no release of {app} is on record: give the folder of a bundle"))?;
+    releases.config(last.release).map_err(|e| e.to_string())?.ok_or_else(|| {
+        format!("the configuration of {app} {} is lost: give the folder of a bundle", last.release)
+    })
+}
+
+/// Whether a live container of ours runs.
+pub(super) async fn something_serves(host: &Host) -> bool {
+    host.docker
+        .all_ours()
+        .await
+        .is_ok_and(|containers| containers.iter().any(|c| c.running && !c.name.contains('.')))
+}

@@ -1,0 +1,164 @@
+//! `handover deploy`, and what it shares with the hooks: one code path.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::apps;
+use crate::config;
+use crate::deploy::run::Clock;
+use crate::deploy::step::Phase;
+use crate::deploy::{DeployError, Request};
+use crate::exit::ExitStatus;
+use crate::host::Host;
+use crate::host::docker::DockerError;
+use crate::journal::LockError;
+use crate::printer::Printer;
+use crate::release::DeploymentId;
+use crate::report::runs::RunLine;
+use crate::report::{Report, tail};
+use crate::signal::Termination;
+
+/// `handover deploy`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The folder of the bundle; the configuration of the last good release by default
+    bundle: Option<PathBuf>,
+    /// Which app, when several are deployed here and no bundle is given
+    #[arg(long)]
+    app: Option<String>,
+}
+
+pub(super) async fn run(args: Args) -> ExitStatus {
+    let start = Instant::now();
+    let printer = Printer::new(false);
+    let request = match prepare(&args) {
+        Ok(request) => request,
+        Err(error) => return complain(&printer, &error, "deploy", ExitStatus::Usage, start),
+    };
+    let result = execute(request, &printer).await;
+    conclude(&printer, result, "deploy", start).await
+}
+
+fn prepare(args: &Args) -> Result<Request, String> {
+    let config = match &args.bundle {
+        Some(bundle) => config::load(bundle).map_err(|e| e.to_string())?,
+        None => apps::last_good_config(args.app.as_deref())?,
+    };
+    Ok(Request {
+        config,
+        deployment: DeploymentId::for_operator(jiff::Timestamp::now()),
+        group: None,
+        until: Phase::Finish,
+        command: "deploy".to_owned(),
+        hook: false,
+        lock_patience: Duration::ZERO,
+        clock: Clock::unlimited(),
+        termination: Termination::listen().map_err(|e| format!("failed to listen for signals: {e}"))?,
+    })
+}
+
+/// Deploys on this instance.
+pub(super) async fn execute(request: Request, printer: &Printer) -> Result<Report, DeployError> {
+    let host = Host::of_the_system()?;
+    crate::logging::start(&host.paths.log);
+    tracing::info!(
+        command = request.command,
+        deployment = %request.deployment,
+        app = %request.config.settings.app,
+        version = env!("CARGO_PKG_VERSION"),
+        "run begins",
+    );
+    crate::deploy::run(request, &host, printer).await
+}
+
+/// Tells how a run went, and turns it into an exit code.
+pub(super) async fn conclude(
+    printer: &Printer,
+    result: Result<Report, DeployError>,
+    command: &str,
+    start: Instant,
+) -> ExitStatus {
+    let error = match result {
+        Ok(report) => {
+            let line = RunLine::of(&report, command, milliseconds(start));
+            write(&line, printer);
+            for line in tail::of(&report) {
+                printer.line(&line);
+            }
+            return report.exit();
+        }
+        Err(error) => error,
+    };
+    let status = match &error {
+        DeployError::Lock(LockError::Busy(_)) => ExitStatus::Busy,
+        DeployError::Retired { .. } => ExitStatus::Failed,
+        _ => match Host::of_the_system() {
+            Ok(host) if apps::something_serves(&host).await => ExitStatus::Failed,
+            _ => ExitStatus::Down,
+        },
+    };
+    complain_with(printer, &chain(&error), next(&error), command, status, start)
+}
+
+/// The next command to type.
+fn next(error: &DeployError) -> Option<&'static str> {
+    match error {
+        DeployError::Lock(LockError::Busy(_)) => Some("wait for it, or see 'handover status'"),
+        DeployError::Docker(DockerError::Unreachable { .. }) => {
+            Some("systemctl start docker, then deploy again")
+        }
+        DeployError::Unsettled { .. } => Some("handover recover"),
+        DeployError::Retired { .. } => None,
+        _ => Some("handover status"),
+    }
+}
+
+/// Tells why nothing was begun.
+pub(super) fn complain(
+    printer: &Printer,
+    error: &str,
+    command: &str,
+    status: ExitStatus,
+    start: Instant,
+) -> ExitStatus {
+    complain_with(printer, error, None, command, status, start)
+}
+
+fn complain_with(
+    printer: &Printer,
+    error: &str,
+    next: Option<&str>,
+    command: &str,
+    status: ExitStatus,
+    start: Instant,
+) -> ExitStatus {
+    write(&RunLine::of_error(error, command, status, milliseconds(start)), printer);
+    for line in tail::of_error(error, next, status) {
+        printer.line(&line);
+    }
+    status
+}
+
+fn write(line: &RunLine<'_>, printer: &Printer) {
+    if let Err(error) = line.write(&crate::host::Paths::of_the_system().log) {
+        printer.line(&format!("note:  {error}"));
+    }
+}
+
+fn milliseconds(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An error and its causes, one a line.
+fn chain(error: &DeployError) -> String {
+    let mut lines = vec![error.to_string()];
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let line = error.to_string();
+        if lines.last() != Some(&line) {
+            lines.push(line);
+        }
+        cause = error.source();
+    }
+    lines.join("\n -> ")
+}

@@ -1,0 +1,74 @@
+//! `handover hook [EVENT]`, and `handover` as `CodeDeploy` calls it.
+
+use std::time::{Duration, Instant};
+
+use super::deploy::{complain, conclude, execute};
+use crate::codedeploy::appspec::AppSpec;
+use crate::codedeploy::{Duty, Invocation};
+use crate::config;
+use crate::deploy::Request;
+use crate::deploy::run::Clock;
+use crate::exit::ExitStatus;
+use crate::printer::Printer;
+use crate::signal::Termination;
+
+/// `handover hook`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The lifecycle event; LIFECYCLE_EVENT's by default
+    pub(super) event: Option<String>,
+}
+
+/// The longest wait for another run's lock. It ends well before the hook's own timeout.
+const LOCK_PATIENCE: Duration = Duration::from_secs(300);
+
+pub(super) async fn run(args: Args) -> ExitStatus {
+    let start = Instant::now();
+    let printer = Printer::new(true);
+    // CodeDeploy's agents set no working directory; it may even have been deleted.
+    let _ = std::env::set_current_dir("/");
+    let named =
+        args.event.clone().or_else(|| std::env::var(crate::codedeploy::invocation::EVENT_VARIABLE).ok());
+    if let Some(Duty::Never) =
+        named.as_deref().and_then(|event| event.parse().ok()).map(crate::codedeploy::LifecycleEvent::duty)
+    {
+        // Before anything that could fail is looked at.
+        printer.line("handover: done: nothing to do in this event");
+        return ExitStatus::Done;
+    }
+    let command = named.unwrap_or_else(|| "hook".to_owned());
+    let request = match prepare(&args, start) {
+        Ok(Some(request)) => request,
+        Ok(None) => {
+            printer.line("handover: done: nothing to do in this event");
+            return ExitStatus::Done;
+        }
+        Err(error) => return complain(&printer, &error, &command, ExitStatus::Usage, start),
+    };
+    let result = execute(request, &printer).await;
+    conclude(&printer, result, &command, start).await
+}
+
+fn prepare(args: &Args, start: Instant) -> Result<Option<Request>, String> {
+    let exe = std::env::current_exe().map_err(|e| format!("failed to find this executable: {e}"))?;
+    let hook = Invocation::read(|name| std::env::var(name).ok(), &exe, args.event.as_deref())
+        .map_err(|e| e.to_string())?;
+    if hook.event.duty() == Duty::Nothing {
+        return Ok(None);
+    }
+    let config = config::load(&hook.bundle).map_err(|e| e.to_string())?;
+    let spec = AppSpec::read(&hook.bundle, &hook.location).map_err(|e| e.to_string())?;
+    let Some(until) = spec.until(hook.event) else { return Ok(None) };
+    let timeout = spec.timeout(hook.event);
+    Ok(Some(Request {
+        config,
+        deployment: hook.deployment,
+        group: hook.group,
+        until,
+        command: hook.event.to_string(),
+        hook: true,
+        lock_patience: LOCK_PATIENCE.min(timeout / 2),
+        clock: Clock::until(start, timeout),
+        termination: Termination::listen().map_err(|e| format!("failed to listen for signals: {e}"))?,
+    }))
+}

@@ -1,0 +1,63 @@
+//! The command line: one file per command; each translates, and does nothing itself.
+
+mod apps;
+mod deploy;
+mod hook;
+mod plan;
+mod recover;
+mod status;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+use crate::codedeploy::invocation::EVENT_VARIABLE;
+use crate::exit::ExitStatus;
+
+/// Hands an EC2 instance's traffic from the old containers to the new ones.
+///
+/// CodeDeploy runs it as a lifecycle hook: without arguments, told by LIFECYCLE_EVENT. Operators run its commands by hand.
+#[derive(Debug, Parser)]
+#[command(name = "handover", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Do what CodeDeploy's lifecycle event asks for (the same as no arguments and LIFECYCLE_EVENT set)
+    Hook(hook::Args),
+    /// Deploy a bundle, or the last good configuration, in one go
+    Deploy(deploy::Args),
+    /// Show what a deployment would change
+    Plan(plan::Args),
+    /// Show what is serving, what is parked and what is under way
+    Status(status::Args),
+    /// Finish or undo an interrupted run
+    Recover(recover::Args),
+}
+
+/// Runs the command line.
+pub async fn run(arguments: Vec<OsString>) -> ExitStatus {
+    let is_hook = arguments.len() <= 1 && std::env::var_os(EVENT_VARIABLE).is_some();
+    if is_hook {
+        return hook::run(hook::Args { event: None }).await;
+    }
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let status = if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done };
+            // A closed pipe is no error.
+            let _ = error.print();
+            return status;
+        }
+    };
+    match cli.command {
+        Command::Hook(args) => hook::run(args).await,
+        Command::Deploy(args) => deploy::run(args).await,
+        Command::Plan(args) => plan::run(args).await,
+        Command::Status(args) => status::run(args).await,
+        Command::Recover(args) => recover::run(args).await,
+    }
+}

@@ -1,0 +1,121 @@
+//! The configuration as written: the keys of `handover.toml`, and nothing that they imply.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::repository::Repository;
+use super::units::{Bytes, Publish, Span, StatusRange};
+use crate::release::{AppName, ProcessName};
+
+/// The whole file. Unknown keys are errors.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct ConfigFile {
+    pub(super) app: AppName,
+    pub(super) image: Image,
+    #[serde(default)]
+    pub(super) secret: BTreeMap<String, Secret>,
+    #[serde(default)]
+    pub(super) environment: BTreeMap<Spanned<String>, Spanned<Value>>,
+    pub(super) process: Spanned<BTreeMap<Spanned<ProcessName>, Process>>,
+}
+
+/// `[image]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Image {
+    pub(super) repository: Repository,
+    pub(super) tag: Spanned<String>,
+}
+
+/// `[secret.NAME]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Secret {
+    pub(super) id: Spanned<String>,
+    #[serde(default)]
+    pub(super) format: super::settings::SecretFormat,
+    #[serde(default)]
+    pub(super) fields: BTreeMap<String, Field>,
+}
+
+/// A value of `fields`: a number is as good as a string, a port is written either way.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a field is a string or a whole number")]
+pub(super) enum Field {
+    Text(String),
+    Number(i64),
+}
+
+/// A value of `[environment]`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "write a string, { secret = \"NAME.FIELD\" } or { template = \"…\" }")]
+pub(super) enum Value {
+    Literal(String),
+    Secret(FromSecret),
+    Template(FromTemplate),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FromSecret {
+    pub(super) secret: String,
+    #[serde(default)]
+    pub(super) default: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FromTemplate {
+    pub(super) template: String,
+}
+
+/// `[process.NAME]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Process {
+    #[serde(default)]
+    pub(super) command: Option<Spanned<Vec<String>>>,
+    #[serde(default)]
+    pub(super) publish: Vec<Spanned<Publish>>,
+    #[serde(default)]
+    pub(super) order: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) stop_timeout: Option<Spanned<Span>>,
+    #[serde(default)]
+    pub(super) memory: Option<Spanned<Bytes>>,
+    #[serde(default)]
+    pub(super) health: Option<Spanned<Health>>,
+}
+
+/// `[process.NAME.health]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Health {
+    #[serde(default)]
+    pub(super) http: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) tcp: Option<Spanned<bool>>,
+    #[serde(default)]
+    pub(super) command: Option<Spanned<Vec<String>>>,
+    #[serde(default)]
+    pub(super) docker: Option<Spanned<bool>>,
+    #[serde(default)]
+    pub(super) port: Option<Spanned<u16>>,
+    #[serde(default)]
+    pub(super) host: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) status: Option<Vec<StatusRange>>,
+    #[serde(default)]
+    pub(super) interval: Option<Spanned<Span>>,
+    #[serde(default)]
+    pub(super) timeout: Option<Spanned<Span>>,
+    #[serde(default)]
+    pub(super) successes: Option<Spanned<u32>>,
+    #[serde(default)]
+    pub(super) min_healthy: Option<Spanned<Span>>,
+    #[serde(default)]
+    pub(super) deadline: Option<Spanned<Span>>,
+}

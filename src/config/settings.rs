@@ -1,0 +1,405 @@
+//! The configuration as meant: validated, with its defaults, and no `Option` without a meaning.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use super::diagnostic::{Mistake, nearest};
+use super::file;
+use super::repository::Repository;
+use super::units::{Bytes, Protocol, Publish, Span, StatusRange};
+use crate::environment;
+use crate::release::{AppName, ProcessName};
+
+/// What a bundle asks for.
+#[derive(Debug, Clone, Serialize)]
+pub struct Settings {
+    /// The app's name.
+    pub app: AppName,
+    /// The image of every process.
+    pub image: ImageSource,
+    /// Where secrets come from, by the name that the rest of the file uses.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// The environment of every process.
+    pub environment: BTreeMap<String, Value>,
+    /// The long-running commands.
+    pub processes: BTreeMap<ProcessName, Process>,
+}
+
+/// Which image.
+#[derive(Debug, Clone, Serialize)]
+pub struct ImageSource {
+    /// Its repository.
+    pub repository: Repository,
+    /// A tag, resolved to a digest once per deployment.
+    pub tag: String,
+}
+
+/// How the text of a secret is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretFormat {
+    /// A JSON object; its members are the fields.
+    #[default]
+    Json,
+    /// Plain text; one field, `value`.
+    Text,
+}
+
+/// One secret of Secrets Manager.
+#[derive(Debug, Clone, Serialize)]
+pub struct SecretSource {
+    /// Name or ARN.
+    pub id: String,
+    /// How it is read.
+    pub format: SecretFormat,
+    /// What it lacks, such as the host in the secrets that RDS manages.
+    pub fields: BTreeMap<String, String>,
+}
+
+/// The value of an environment variable.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Value {
+    /// As it is.
+    Literal(String),
+    /// A field of a secret.
+    Secret {
+        /// The secret's name in this file.
+        secret: String,
+        /// Its field.
+        field: String,
+        /// What stands in when the secret has no such field.
+        default: Option<String>,
+    },
+    /// Rendered with every secret as a variable.
+    Template(String),
+}
+
+/// One long-running command.
+#[derive(Debug, Clone, Serialize)]
+pub struct Process {
+    /// What runs; the image's own command when there is none.
+    pub command: Option<Vec<String>>,
+    /// The ports of the host that lead to it.
+    pub publish: Vec<Publish>,
+    /// How long it may take to stop before it is killed.
+    pub stop_timeout: Duration,
+    /// The most memory it may use.
+    pub memory: Option<Bytes>,
+    /// When it counts as healthy.
+    pub health: Health,
+}
+
+/// The rule by which a container counts as healthy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// What is asked.
+    pub probe: Probe,
+    /// From one probe to the next.
+    pub interval: Duration,
+    /// How long one probe may take.
+    pub timeout: Duration,
+    /// How many must succeed in a row.
+    pub successes: u32,
+    /// Over how long they must succeed, without a restart.
+    pub min_healthy: Duration,
+    /// When to give up.
+    pub deadline: Duration,
+}
+
+/// How a container is asked whether it is healthy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Probe {
+    /// An HTTP request whose answer has one of these status codes.
+    Http {
+        /// The path and query.
+        path: String,
+        /// The container's port.
+        port: u16,
+        /// The `Host` header; the address when there is none.
+        host: Option<String>,
+        /// The codes that count as healthy.
+        status: Vec<StatusRange>,
+    },
+    /// A TCP connection.
+    Tcp {
+        /// The container's port.
+        port: u16,
+    },
+    /// A command inside the container that exits 0.
+    Command(Vec<String>),
+    /// The image's `HEALTHCHECK`, as Docker runs it.
+    Docker,
+    /// Nothing is asked: it only has to keep running.
+    Running,
+}
+
+/// Defaults. Docker's own ten seconds are short for a web server that finishes its requests.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+const INTERVAL: Duration = Duration::from_secs(1);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+const SUCCESSES: u32 = 3;
+const MIN_HEALTHY: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(120);
+const STATUS: StatusRange = StatusRange::new(200, 399);
+
+impl Settings {
+    /// Gives a parsed file its meaning.
+    pub(super) fn from_file(file: file::ConfigFile) -> Result<Self, Mistake> {
+        let tag = file.image.tag;
+        let is_tag = |t: &str| {
+            !t.is_empty()
+                && t.len() <= 128
+                && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        };
+        if !is_tag(tag.get_ref()) {
+            return Err(Mistake::at(tag.span(), format!("'{}' is not a tag of an image", tag.get_ref())));
+        }
+        let secrets = file
+            .secret
+            .into_iter()
+            .map(|(name, secret)| Ok((name, secret_source(secret)?)))
+            .collect::<Result<BTreeMap<_, _>, Mistake>>()?;
+        let environment = file
+            .environment
+            .into_iter()
+            .map(|(name, value)| Ok((variable_name(name)?, variable(value, &secrets)?)))
+            .collect::<Result<_, Mistake>>()?;
+        let span = file.process.span();
+        let written = file.process.into_inner();
+        if written.is_empty() {
+            return Err(
+                Mistake::at(span, "no process: there is nothing to deploy").help("add a table [process.web]")
+            );
+        }
+        if let Some((second, _)) = written.iter().nth(1) {
+            return Err(Mistake::at(
+                second.span(),
+                format!(
+                    "more than one process is not supported by handover {} yet",
+                    env!("CARGO_PKG_VERSION")
+                ),
+            )
+            .help("keep one table [process.NAME]"));
+        }
+        let processes = written
+            .into_iter()
+            .map(|(name, process)| Ok((name.get_ref().clone(), meant_process(process, &name)?)))
+            .collect::<Result<_, Mistake>>()?;
+        let image = ImageSource { repository: file.image.repository, tag: tag.into_inner() };
+        Ok(Self { app: file.app, image, secrets, environment, processes })
+    }
+}
+
+fn secret_source(secret: file::Secret) -> Result<SecretSource, Mistake> {
+    let (span, id) = (secret.id.span(), secret.id.into_inner());
+    if id.is_empty() {
+        return Err(Mistake::at(span, "the id of a secret is empty").help("write its name or ARN"));
+    }
+    // arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME has seven parts; ECS's long form has more.
+    if id.starts_with("arn:") && id.split(':').count() != 7 {
+        return Err(Mistake::at(span, "this is not the ARN of a secret").help(
+            "write arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME, without key, stage and version",
+        ));
+    }
+    let fields = secret
+        .fields
+        .into_iter()
+        .map(|(name, field)| match field {
+            file::Field::Text(text) => (name, text),
+            file::Field::Number(number) => (name, number.to_string()),
+        })
+        .collect();
+    Ok(SecretSource { id, format: secret.format, fields })
+}
+
+fn variable_name(name: Spanned<String>) -> Result<String, Mistake> {
+    let text = name.get_ref();
+    if text.is_empty() || text.contains(['=', '\0']) {
+        return Err(Mistake::at(
+            name.span(),
+            format!("'{text}' cannot be the name of an environment variable"),
+        ));
+    }
+    Ok(name.into_inner())
+}
+
+fn variable(value: Spanned<file::Value>, secrets: &BTreeMap<String, SecretSource>) -> Result<Value, Mistake> {
+    let span = value.span();
+    let known = |name: &str, span: &Range<usize>| {
+        if secrets.contains_key(name) {
+            return Ok(());
+        }
+        let names: Vec<&str> = secrets.keys().map(String::as_str).collect();
+        let help =
+            if names.is_empty() { format!("add a table [secret.{name}]") } else { nearest(name, &names) };
+        Err(Mistake::at(span.clone(), format!("no secret is called '{name}'")).help(help))
+    };
+    match value.into_inner() {
+        file::Value::Literal(text) => Ok(Value::Literal(text)),
+        file::Value::Secret(file::FromSecret { secret, default }) => {
+            let Some((name, field)) = secret.split_once('.') else {
+                return Err(Mistake::at(span, format!("'{secret}' does not say which field"))
+                    .help(format!("write \"{secret}.FIELD\", such as \"{secret}.password\"")));
+            };
+            known(name, &span)?;
+            Ok(Value::Secret { secret: name.to_owned(), field: field.to_owned(), default })
+        }
+        file::Value::Template(file::FromTemplate { template }) => {
+            for name in environment::template_names(&template)
+                .map_err(|e| Mistake::at(span.clone(), e.to_string()))?
+            {
+                known(&name, &span)?;
+            }
+            Ok(Value::Template(template))
+        }
+    }
+}
+
+fn meant_process(process: file::Process, name: &Spanned<ProcessName>) -> Result<Process, Mistake> {
+    let publish: Vec<Publish> = process.publish.iter().map(|p| *p.get_ref()).collect();
+    for (i, port) in process.publish.iter().enumerate() {
+        let same =
+            |other: &Publish| other.host == port.get_ref().host && other.protocol == port.get_ref().protocol;
+        if publish[..i].iter().any(same) {
+            return Err(Mistake::at(
+                port.span(),
+                format!("port {} of the host is published twice", port.get_ref().host),
+            ));
+        }
+    }
+    check_order(process.order.as_ref(), !publish.is_empty(), name)?;
+    if let Some(command) = process.command.as_ref().filter(|c| c.get_ref().is_empty()) {
+        return Err(
+            Mistake::at(command.span(), "the command is empty").help("leave it out to run the image's own")
+        );
+    }
+    let health = match process.health {
+        Some(health) => {
+            let span = health.span();
+            meant_health(health.into_inner(), span, &publish)?
+        }
+        None => health_with(default_probe(&publish)),
+    };
+    Ok(Process {
+        command: process.command.map(Spanned::into_inner),
+        publish,
+        stop_timeout: at_least(process.stop_timeout, Duration::from_secs(1), STOP_TIMEOUT)?,
+        memory: process.memory.map(Spanned::into_inner),
+        health,
+    })
+}
+
+/// `start-first` is the default with published ports, and not built yet: so it has to be said that it is not wanted.
+fn check_order(
+    order: Option<&Spanned<String>>,
+    published: bool,
+    name: &Spanned<ProcessName>,
+) -> Result<(), Mistake> {
+    let start_first = |span| {
+        Err(Mistake::at(
+            span,
+            format!("order = \"start-first\" is not supported by handover {} yet", env!("CARGO_PKG_VERSION")),
+        )
+        .help("write order = \"stop-first\""))
+    };
+    match order.map(|o| (o.span(), o.get_ref().as_str())) {
+        Some((_, "stop-first")) => Ok(()),
+        Some((span, "start-first")) => start_first(span),
+        Some((span, other)) => Err(Mistake::at(span, format!("'{other}' is not an order"))
+            .help(nearest(other, &["stop-first", "start-first"]))),
+        None if published => start_first(name.span()),
+        None => Ok(()),
+    }
+}
+
+fn default_probe(publish: &[Publish]) -> Probe {
+    publish
+        .iter()
+        .find(|p| p.protocol == Protocol::Tcp)
+        .map_or(Probe::Running, |p| Probe::Tcp { port: p.container })
+}
+
+fn health_with(probe: Probe) -> Health {
+    Health {
+        probe,
+        interval: INTERVAL,
+        timeout: PROBE_TIMEOUT,
+        successes: SUCCESSES,
+        min_healthy: MIN_HEALTHY,
+        deadline: DEADLINE,
+    }
+}
+
+fn meant_health(health: file::Health, table: Range<usize>, publish: &[Publish]) -> Result<Health, Mistake> {
+    let asked = [
+        ("http", health.http.as_ref().map(Spanned::span)),
+        ("tcp", health.tcp.as_ref().filter(|t| *t.get_ref()).map(Spanned::span)),
+        ("command", health.command.as_ref().map(Spanned::span)),
+        ("docker", health.docker.as_ref().filter(|d| *d.get_ref()).map(Spanned::span)),
+    ];
+    let mut asked = asked.into_iter().filter_map(|(key, span)| Some((key, span?)));
+    let first = asked.next();
+    if let (Some((one, _)), Some((two, span))) = (&first, asked.next()) {
+        return Err(Mistake::at(span, format!("'{one}' and '{two}' cannot both be the probe"))
+            .help("keep one of them"));
+    }
+    let kind = first.map_or("", |(key, _)| key);
+    if kind != "http" {
+        let span = health.host.as_ref().map(Spanned::span);
+        if let Some(span) = span.or_else(|| health.status.as_ref().map(|_| table.clone())) {
+            return Err(Mistake::at(span, "'host' and 'status' go with 'http' only"));
+        }
+    }
+    let port = |table: Range<usize>| match (&health.port, publish) {
+        (Some(port), _) => Ok(*port.get_ref()),
+        (None, [only]) => Ok(only.container),
+        (None, _) => {
+            Err(Mistake::at(table, "which port is probed?").help("add port = PORT, the container's"))
+        }
+    };
+    let probe = match kind {
+        "http" => {
+            let path = health.http.clone().expect("'http' was found above");
+            if !path.get_ref().starts_with('/') {
+                return Err(Mistake::at(path.span(), "the path of a probe begins with '/'"));
+            }
+            Probe::Http {
+                path: path.into_inner(),
+                port: port(table)?,
+                host: health.host.map(Spanned::into_inner),
+                status: health.status.unwrap_or_else(|| vec![STATUS]),
+            }
+        }
+        "tcp" => Probe::Tcp { port: port(table)? },
+        "command" => Probe::Command(health.command.map(Spanned::into_inner).unwrap_or_default()),
+        "docker" => Probe::Docker,
+        _ => default_probe(publish),
+    };
+    let tick = Duration::from_millis(1);
+    let default = health_with(probe);
+    let successes = health.successes.map_or(default.successes, Spanned::into_inner);
+    Ok(Health {
+        interval: at_least(health.interval, tick, default.interval)?,
+        timeout: at_least(health.timeout, tick, default.timeout)?,
+        successes: successes.max(1),
+        min_healthy: at_least(health.min_healthy, Duration::ZERO, default.min_healthy)?,
+        deadline: at_least(health.deadline, tick, default.deadline)?,
+        probe: default.probe,
+    })
+}
+
+fn at_least(span: Option<Spanned<Span>>, least: Duration, default: Duration) -> Result<Duration, Mistake> {
+    match span {
+        None => Ok(default),
+        Some(span) if span.get_ref().0 < least => {
+            Err(Mistake::at(span.span(), format!("this is less than {least:?}")))
+        }
+        Some(span) => Ok(span.into_inner().0),
+    }
+}

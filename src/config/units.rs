@@ -1,0 +1,214 @@
+//! Values with a unit, as people write them.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A span of time: `35s`, `10m`, `1h30m`, `250ms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Span(pub Duration);
+
+impl TryFrom<String> for Span {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse::<jiff::SignedDuration>()
+            .ok()
+            .and_then(|span| Duration::try_from(span).ok())
+            .map(Self)
+            .ok_or_else(|| format!("'{text}' is not a span of time: write a number and a unit, such as \"35s\", \"10m\" or \"250ms\""))
+    }
+}
+
+impl From<Span> for String {
+    fn from(span: Span) -> String {
+        jiff::SignedDuration::try_from(span.0)
+            .map_or_else(|_| format!("{}s", span.0.as_secs()), |d| format!("{d:#}"))
+    }
+}
+
+/// An amount of memory in bytes, in Docker's notation: `512m`, `2g`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Bytes(pub i64);
+
+impl TryFrom<String> for Bytes {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (digits, unit) = text.split_at(split);
+        let shift = match unit {
+            "b" => 0,
+            "k" => 10,
+            "m" => 20,
+            "g" => 30,
+            _ => {
+                return Err(format!(
+                    "'{text}' is not an amount of memory: write a number and b, k, m or g, such as \"512m\""
+                ));
+            }
+        };
+        digits
+            .parse::<i64>()
+            .ok()
+            .and_then(|n| n.checked_mul(1 << shift))
+            .map(Self)
+            .ok_or_else(|| format!("'{text}' is not an amount of memory that a machine can have"))
+    }
+}
+
+impl From<Bytes> for String {
+    fn from(bytes: Bytes) -> String {
+        format!("{}b", bytes.0)
+    }
+}
+
+/// A transport protocol of a published port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// A port of the host that leads to a port of the container: `[ADDRESS:]HOST:CONTAINER[/tcp|udp]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Publish {
+    /// The host's address; all of them when there is none.
+    pub address: Option<IpAddr>,
+    /// The host's port.
+    pub host: u16,
+    /// The container's port.
+    pub container: u16,
+    /// TCP unless said otherwise.
+    pub protocol: Protocol,
+}
+
+impl Publish {
+    /// Docker's key for the container's side: `8000/tcp`.
+    pub fn container_key(&self) -> String {
+        let protocol = match self.protocol {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        };
+        format!("{}/{protocol}", self.container)
+    }
+}
+
+impl TryFrom<String> for Publish {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "'{text}' is not a published port: write \"HOST:CONTAINER\" or \"ADDRESS:HOST:CONTAINER\", with /udp if it is UDP"
+            )
+        };
+        let (ports, protocol) = match text.split_once('/') {
+            None | Some((_, "tcp")) => (text.split('/').next().unwrap_or_default(), Protocol::Tcp),
+            Some((ports, "udp")) => (ports, Protocol::Udp),
+            Some(_) => return Err(wrong()),
+        };
+        let mut parts = ports.rsplitn(3, ':');
+        let mut port = || parts.next()?.parse::<u16>().ok().filter(|p| *p != 0);
+        let (container, host) = (port().ok_or_else(wrong)?, port().ok_or_else(wrong)?);
+        let address = match parts.next() {
+            None => None,
+            Some(address) => Some(address.trim_matches(['[', ']']).parse().map_err(|_| wrong())?),
+        };
+        Ok(Self { address, host, container, protocol })
+    }
+}
+
+impl From<Publish> for String {
+    fn from(publish: Publish) -> String {
+        publish.to_string()
+    }
+}
+
+impl fmt::Display for Publish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(IpAddr::V6(address)) => write!(f, "[{address}]:")?,
+            Some(IpAddr::V4(address)) => write!(f, "{address}:")?,
+            None => {}
+        }
+        write!(f, "{}:{}", self.host, self.container_key())
+    }
+}
+
+/// HTTP status codes that count: `200` or `200-399`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StatusRange {
+    first: u16,
+    last: u16,
+}
+
+impl StatusRange {
+    /// From `first` to `last`, both included.
+    pub const fn new(first: u16, last: u16) -> Self {
+        Self { first, last }
+    }
+
+    /// Whether a code is in it.
+    pub fn contains(self, code: u16) -> bool {
+        (self.first..=self.last).contains(&code)
+    }
+}
+
+impl TryFrom<String> for StatusRange {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let (first, last) = text.split_once('-').unwrap_or((&text, &text));
+        match (first.parse(), last.parse()) {
+            (Ok(first), Ok(last)) if (100..=last).contains(&first) && last <= 599 => Ok(Self { first, last }),
+            _ => Err(format!("'{text}' is not a range of HTTP status codes: write \"200\" or \"200-399\"")),
+        }
+    }
+}
+
+impl From<StatusRange> for String {
+    fn from(range: StatusRange) -> String {
+        format!("{}-{}", range.first, range.last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_in_every_notation() {
+        for (text, shown) in [
+            ("8000:80", "8000:80/tcp"),
+            ("127.0.0.1:8000:80/tcp", "127.0.0.1:8000:80/tcp"),
+            ("[::1]:53:5353/udp", "[::1]:53:5353/udp"),
+        ] {
+            assert_eq!(Publish::try_from(text.to_owned()).unwrap().to_string(), shown);
+        }
+        for bad in ["8000", "0:80", "a:b", "1:2/sctp", "999999:1", "host:1:2", ""] {
+            assert!(Publish::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn memory_and_time() {
+        assert_eq!(Bytes::try_from("512m".to_owned()).unwrap().0, 512 << 20);
+        assert!(Bytes::try_from("512".to_owned()).is_err());
+        assert!(Bytes::try_from("99999999999999g".to_owned()).is_err());
+        assert_eq!(Span::try_from("1m30s".to_owned()).unwrap().0, Duration::from_secs(90));
+        assert!(Span::try_from("-1s".to_owned()).is_err());
+        assert!(Span::try_from("10".to_owned()).is_err());
+    }
+
+    #[test]
+    fn status_codes() {
+        let range = StatusRange::try_from("200-399".to_owned()).unwrap();
+        assert!(range.contains(302) && !range.contains(400));
+        assert!(StatusRange::try_from("399-200".to_owned()).is_err());
+    }
+}

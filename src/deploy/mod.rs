@@ -1,0 +1,170 @@
+//! The story of a deployment.
+//!
+//! ```text
+//! prepare   resolve the tag to a digest, read the secrets, compare with live, pull, create the container
+//! switch    protect live (a reboot brings it back), stop it, start the new container, gate it
+//! ---------- commit: until here everything is undone on failure, from here an interrupted run is finished ----------
+//! settle    the new container comes back at a reboot, the old one rests, is parked, the new one gets the live name
+//! finish    gate once more on the published port, record the release, prune
+//! ```
+//!
+//! [`run`] tells it. [`plan`] has the steps in order, [`next`] decides from the journal which is next, and [`driver`]
+//! makes it; [`steps`] are what is done to the host.
+
+pub mod driver;
+pub mod epoch;
+pub mod gate;
+pub mod next;
+pub mod plan;
+pub mod preview;
+pub mod retention;
+pub mod run;
+pub mod step;
+pub mod steps;
+
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::fs::FsError;
+use crate::host::Host;
+use crate::host::docker::DockerError;
+use crate::journal::{Ended, Journal, JournalError, Lock, LockError, Who};
+use crate::printer::Talk;
+use crate::release::{AppName, DeploymentId};
+use crate::report::Report;
+use crate::signal::Termination;
+use crate::state::StateError;
+use driver::{Outcome, drive};
+use run::{Clock, Run};
+use step::Phase;
+
+/// How long the Engine may take to come up: at a first boot it starts beside us.
+pub const DOCKER_PATIENCE: Duration = Duration::from_secs(120);
+
+/// What is asked of a run.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What to deploy.
+    pub config: Config,
+    /// Which deployment it is.
+    pub deployment: DeploymentId,
+    /// The deployment group, where `CodeDeploy` named one.
+    pub group: Option<String>,
+    /// Up to which phase this process may go.
+    pub until: Phase,
+    /// What this process was called as.
+    pub command: String,
+    /// Whether `CodeDeploy` runs it.
+    pub hook: bool,
+    /// How long to wait for the lock.
+    pub lock_patience: Duration,
+    /// How much time there is.
+    pub clock: Clock,
+    /// Whether to stop.
+    pub termination: Termination,
+}
+
+/// Why a run did not come to its steps.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// The lock is not to be had.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal does not begin with what it is about.
+    #[error("the journal has no first line")]
+    NoHeader,
+    /// What is kept cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A file operation failed.
+    #[error(transparent)]
+    File(#[from] FsError),
+    /// The Engine does not do its part.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+    /// A hook of a deployment that is over.
+    #[error("deployment {deployment} is over: deployment {by} took its place")]
+    Retired {
+        /// The late one.
+        deployment: DeploymentId,
+        /// The one that is in charge.
+        by: DeploymentId,
+    },
+    /// A run of a version that this one cannot resume.
+    #[error(
+        "deployment {deployment} was begun by handover {version}, whose steps this version cannot resume: finish it with that version"
+    )]
+    ForeignRun {
+        /// The deployment.
+        deployment: DeploymentId,
+        /// The version that began it.
+        version: String,
+    },
+    /// An interrupted run that could not be brought to its end.
+    #[error("the interrupted deployment {deployment} could not be brought to its end: {}", left_over.join("; "))]
+    Unsettled {
+        /// The deployment.
+        deployment: DeploymentId,
+        /// What is left.
+        left_over: Vec<String>,
+    },
+}
+
+/// Deploys, as far as this process may go: takes the lock, brings an interrupted run to its end, takes up or begins its
+/// own, drives it, prunes, reports.
+pub async fn run(request: Request, host: &Host, talk: &dyn Talk) -> Result<Report, DeployError> {
+    let app = request.config.settings.app.clone();
+    let who = Who {
+        deployment: Some(request.deployment.clone()),
+        command: request.command.clone(),
+        hook: request.hook,
+    };
+    let (until, patience) = (request.until, request.lock_patience);
+    let lock = Lock::take(&host.paths.lock, &app, &who, patience).await?;
+    host.docker.wait_until_up(DOCKER_PATIENCE).await?;
+    let mut run = epoch::enter(&lock, request, host, talk).await?;
+    let outcome = drive(&mut run, until).await?;
+    conclude(run, outcome).await
+}
+
+/// Finishes or undoes the interrupted run of an app. `None` when there is nothing to do.
+pub async fn recover(
+    app: &AppName,
+    host: &Host,
+    talk: &dyn Talk,
+    termination: Termination,
+) -> Result<Option<Report>, DeployError> {
+    let who = Who { deployment: None, command: "recover".to_owned(), hook: false };
+    let lock = Lock::take(&host.paths.lock, app, &who, Duration::ZERO).await?;
+    let state = host.paths.app(app);
+    let Some(journal) = Journal::open(&lock, &state)? else { return Ok(None) };
+    let history = journal.history();
+    if history.ended().is_some() || history.is_waiting() {
+        return Ok(None);
+    }
+    host.docker.wait_until_up(DOCKER_PATIENCE).await?;
+    let header = history.header().cloned().ok_or(DeployError::NoHeader)?;
+    let releases = crate::state::Releases::of(&state);
+    let config = match releases.config(header.release)? {
+        Some(config) => config,
+        None => releases
+            .last_good()
+            .and_then(|record| releases.config(record.release).ok().flatten())
+            .ok_or(DeployError::NoHeader)?,
+    };
+    let mut run = epoch::resume(journal, &config, host, talk, termination, "recover")?;
+    let ended = epoch::settle(&mut run, "it was interrupted").await?;
+    conclude(run, Outcome::Over(ended)).await.map(Some)
+}
+
+/// What comes after the last entry: none of it can fail the deployment any more.
+async fn conclude(run: Run<'_>, outcome: Outcome) -> Result<Report, DeployError> {
+    let warnings = match &outcome {
+        Outcome::Over(Ended::Deployed) => retention::prune(run.host, &run.config.settings.app).await,
+        _ => vec![],
+    };
+    Ok(Report::of(&run, outcome, warnings).await)
+}

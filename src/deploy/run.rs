@@ -1,0 +1,206 @@
+//! A run: one process at work on one deployment, with everything that its steps need.
+
+use std::time::{Duration, Instant};
+
+use super::plan;
+use super::step::Step;
+use crate::config::Config;
+use crate::config::settings::{Health, Process};
+use crate::environment::Secrets;
+use crate::host::Host;
+use crate::host::docker::{Container, DockerError, RegistryLogin};
+use crate::journal::{Fact, Header, Journal};
+use crate::printer::Talk;
+use crate::release::{ProcessName, ReleaseNumber, container_name};
+use crate::secret::Redactor;
+use crate::signal::Termination;
+use crate::state::{RECORD_FORMAT, Record, Releases, Verdict};
+
+/// How much time there is. A hook that is still at work at its timeout is killed, so what it may have to put back has to
+/// fit in before.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    deadline: Option<Instant>,
+}
+
+impl Clock {
+    /// As much as is needed: an operator watches.
+    pub fn unlimited() -> Self {
+        Self { deadline: None }
+    }
+
+    /// Until `timeout` after `start`.
+    pub fn until(start: Instant, timeout: Duration) -> Self {
+        Self { deadline: Some(start + timeout) }
+    }
+
+    /// What is left, if `reserve` is kept for putting the old release back. Nothing when there is no limit.
+    pub fn left(&self, reserve: Duration) -> Option<Duration> {
+        self.deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()).saturating_sub(reserve))
+    }
+}
+
+/// A process at work on a deployment.
+pub struct Run<'a> {
+    /// The outside world.
+    pub host: &'a Host,
+    /// What was asked for.
+    pub config: Config,
+    /// What was done.
+    pub journal: Journal,
+    /// What is to be done.
+    pub plan: Vec<Step>,
+    /// What is kept.
+    pub releases: Releases,
+    /// Whether to stop.
+    pub termination: Termination,
+    /// How much time there is.
+    pub clock: Clock,
+    /// Where progress is told.
+    pub talk: &'a dyn Talk,
+    /// What must not be told.
+    pub redactor: Redactor,
+    /// The registry's password, once this process has it.
+    pub login: Option<RegistryLogin>,
+    /// The secrets, once this process has them.
+    pub secrets: Option<Secrets>,
+    /// How long each step took.
+    pub timings: Vec<(String, Duration)>,
+    /// What could not be undone.
+    pub left_over: Vec<String>,
+}
+
+impl<'a> Run<'a> {
+    /// A process that takes up the run of a journal.
+    pub fn new(
+        host: &'a Host,
+        config: Config,
+        journal: Journal,
+        talk: &'a dyn Talk,
+        termination: Termination,
+        clock: Clock,
+    ) -> Self {
+        let releases = Releases::of(&host.paths.app(&config.settings.app));
+        Self {
+            host,
+            plan: plan::plan(&config.settings),
+            config,
+            journal,
+            releases,
+            termination,
+            clock,
+            talk,
+            redactor: Redactor::default(),
+            login: None,
+            secrets: None,
+            timings: Vec::new(),
+            left_over: Vec::new(),
+        }
+    }
+
+    /// What the run is about.
+    pub fn header(&self) -> &Header {
+        self.journal.history().header().expect("a journal is created with its header")
+    }
+
+    /// The number of the release that is being made.
+    pub fn release(&self) -> ReleaseNumber {
+        self.header().release
+    }
+
+    /// The names of the processes.
+    pub fn processes(&self) -> Vec<ProcessName> {
+        self.config.settings.processes.keys().cloned().collect()
+    }
+
+    /// A process's settings.
+    pub fn process(&self, name: &ProcessName) -> &Process {
+        &self.config.settings.processes[name]
+    }
+
+    /// The name of the container that serves.
+    pub fn live_name(&self, process: &ProcessName) -> String {
+        container_name::live(&self.config.settings.app, process)
+    }
+
+    /// The name of this release's container before it is live.
+    pub fn new_name(&self, process: &ProcessName) -> String {
+        container_name::of_release(&self.config.settings.app, process, self.release())
+    }
+
+    /// The container that serves now, by its name.
+    pub async fn live(&self, process: &ProcessName) -> Result<Option<Container>, DockerError> {
+        self.host.docker.inspect(&self.live_name(process)).await
+    }
+
+    /// The id of the container that was live when the switch began, and its release; nothing on a first deployment.
+    pub fn old(&self, process: &ProcessName) -> Option<(String, ReleaseNumber)> {
+        self.journal.history().facts().iter().find_map(|fact| match fact {
+            Fact::Live { process: p, id, release, .. } if p == process => Some((id.clone(), *release)),
+            _ => None,
+        })
+    }
+
+    /// The id of the container that this run has made.
+    pub fn new_id(&self, process: &ProcessName) -> Option<String> {
+        self.journal.history().facts().iter().find_map(|fact| match fact {
+            Fact::New { process: p, id } if p == process => Some(id.clone()),
+            _ => None,
+        })
+    }
+
+    /// The gate of the release that is put back: its own, where its configuration is still there.
+    pub fn health_of_old(&self, process: &ProcessName, live: &Container) -> Health {
+        live.labels
+            .as_ref()
+            .and_then(|labels| self.releases.config(labels.release).ok().flatten())
+            .and_then(|config| config.settings.processes.get(process).map(|p| p.health.clone()))
+            .unwrap_or_else(|| self.process(process).health.clone())
+    }
+
+    /// The record of this run's release, with what is known by now.
+    pub fn record(&self, verdict: Verdict) -> Record {
+        let history = self.journal.history();
+        let secret_versions = history.facts().iter().filter_map(|fact| match fact {
+            Fact::SecretVersion { secret, version } => Some((secret.clone(), version.clone())),
+            _ => None,
+        });
+        let header = self.header();
+        Record {
+            format: RECORD_FORMAT,
+            release: header.release,
+            deployment: header.deployment.clone(),
+            group: header.group.clone(),
+            image: history.image().cloned(),
+            secret_versions: secret_versions.collect(),
+            fingerprint: self.fingerprint(),
+            verdict,
+            at: jiff::Timestamp::now(),
+        }
+    }
+
+    /// Stands for everything that the containers are made of. Secrets count by their versions, never by their values: a
+    /// digest of a short password gives it away.
+    pub fn fingerprint(&self) -> Option<String> {
+        use sha2::{Digest as _, Sha256};
+        let history = self.journal.history();
+        let settings = &self.config.settings;
+        let versions: Vec<&Fact> =
+            history.facts().iter().filter(|fact| matches!(fact, Fact::SecretVersion { .. })).collect();
+        let made_of =
+            (history.image()?, &settings.secrets, &settings.environment, &settings.processes, versions);
+        let text = serde_json::to_vec(&made_of).ok()?;
+        Some(format!(
+            "sha256:{}",
+            Sha256::digest(text).iter().map(|b| format!("{b:02x}")).collect::<String>()
+        ))
+    }
+
+    /// Records that the release was turned down. The journal has the truth, so a failure here changes nothing.
+    pub fn refuse_release(&self, cause: &str) {
+        if let Err(error) = self.releases.write(&self.record(Verdict::Refused { cause: cause.to_owned() })) {
+            tracing::warn!("failed to record the refused release: {error}");
+        }
+    }
+}

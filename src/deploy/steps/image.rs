@@ -1,0 +1,54 @@
+//! The image: which one the tag means, and its way here.
+
+use super::StepError;
+use crate::config::repository::EcrRepository;
+use crate::deploy::run::Run;
+use crate::host::docker::RegistryLogin;
+use crate::journal::Fact;
+use crate::release::ImageRef;
+
+/// The tag is asked for once per deployment: from here on the digest is the release.
+pub(super) async fn resolve(run: &mut Run<'_>) -> Result<Vec<Fact>, StepError> {
+    let repository = repository(run).await?;
+    let login = login(run, &repository).await?;
+    let tag = run.config.settings.image.tag.clone();
+    let digest = run.host.docker.resolve(&repository.to_string(), &tag, &login).await?;
+    Ok(vec![Fact::Image(ImageRef { repository: repository.to_string(), digest })])
+}
+
+/// Pulls by digest. An image that is here is not pulled, so that a rollback works offline.
+pub(super) async fn pull(run: &mut Run<'_>) -> Result<Vec<Fact>, StepError> {
+    let image = run
+        .journal
+        .history()
+        .image()
+        .cloned()
+        .ok_or_else(|| StepError::because("the journal does not say which image was resolved"))?;
+    if run.host.docker.has_image(&image).await? {
+        return Ok(vec![]);
+    }
+    let repository = repository(run).await?;
+    let login = login(run, &repository).await?;
+    let talk = run.talk;
+    let pull = run.host.docker.pull(&image, &login, |progress| talk.progress(progress.done, progress.total));
+    tokio::select! {
+        pulled = pull => pulled?,
+        () = run.termination.requested() => return Err(StepError::Interrupted),
+    }
+    Ok(vec![])
+}
+
+async fn repository(run: &Run<'_>) -> Result<EcrRepository, StepError> {
+    Ok(run.host.aws.get().await?.whole_name(&run.config.settings.image.repository).await?)
+}
+
+async fn login(run: &mut Run<'_>, repository: &EcrRepository) -> Result<RegistryLogin, StepError> {
+    if let Some(login) = &run.login {
+        return Ok(login.clone());
+    }
+    let login = run.host.aws.get().await?.registry_login(repository).await?;
+    use secrecy::ExposeSecret as _;
+    run.redactor.learn(login.password.expose_secret());
+    run.login = Some(login.clone());
+    Ok(login)
+}

@@ -1,0 +1,118 @@
+//! What each step does. Two questions are asked of a step: what would take it back ([`inverse`], an observation), and
+//! then to do it ([`perform`]).
+
+mod image;
+mod secrets;
+mod settle;
+mod switch;
+pub mod undo;
+mod verify;
+
+use super::gate::GateError;
+use super::run::Run;
+use super::step::Step;
+use crate::environment::EnvironmentError;
+use crate::host::aws::AwsError;
+use crate::host::docker::DockerError;
+use crate::journal::{Fact, Inverse};
+use crate::state::StateError;
+
+/// How a step did not succeed.
+#[derive(Debug)]
+pub enum StepError {
+    /// It failed.
+    Failed {
+        /// Why, for people; may contain what a container printed.
+        cause: String,
+        /// What was seen.
+        evidence: Vec<String>,
+    },
+    /// This process was asked to stop.
+    Interrupted,
+}
+
+impl StepError {
+    /// A failure without evidence.
+    pub fn because(cause: impl Into<String>) -> Self {
+        Self::Failed { cause: cause.into(), evidence: vec![] }
+    }
+}
+
+macro_rules! failed_by {
+    ($($error:ty),*) => {$(
+        impl From<$error> for StepError {
+            fn from(error: $error) -> Self {
+                Self::because(chain(&error))
+            }
+        }
+    )*};
+}
+failed_by!(DockerError, AwsError, EnvironmentError, StateError);
+
+impl From<GateError> for StepError {
+    fn from(error: GateError) -> Self {
+        match error {
+            GateError::Interrupted => Self::Interrupted,
+            error => Self::because(chain(&error)),
+        }
+    }
+}
+
+/// An error and its causes, outermost first.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// What would take a step back, seen before it is made.
+pub async fn inverse(step: &Step, run: &Run<'_>) -> Result<Vec<Inverse>, StepError> {
+    match step {
+        Step::ReadSecrets
+        | Step::ResolveImage
+        | Step::Compare
+        | Step::PullImage
+        | Step::Gate(_)
+        | Step::Verify(_)
+        | Step::Record => Ok(vec![]),
+        Step::Create(process) => Ok(vec![Inverse::RemoveContainer {
+            name: run.new_name(process),
+            deployment: run.header().deployment.clone(),
+        }]),
+        Step::ProtectLive(process) => switch::inverse_of_protect(run, process).await,
+        Step::StopLive(process) => switch::inverse_of_stop(run, process).await,
+        Step::StartNew(process) => switch::inverse_of_start(run, process),
+        Step::KeepNew(process) => settle::inverse_of_keep(run, process).await,
+        Step::ReleaseOld(process) => settle::inverse_of_release(run, process).await,
+        Step::ParkOld(process) => Ok(settle::inverse_of_park(run, process)),
+        Step::Promote(process) => settle::inverse_of_promote(run, process),
+    }
+}
+
+/// Makes a step. It may have been made before, in whole or in part.
+pub async fn perform(step: &Step, run: &mut Run<'_>) -> Result<Vec<Fact>, StepError> {
+    match step {
+        Step::ResolveImage => image::resolve(run).await,
+        Step::ReadSecrets => secrets::read(run).await,
+        Step::Compare => verify::compare(run).await,
+        Step::PullImage => image::pull(run).await,
+        Step::Create(process) => switch::create(run, process).await,
+        Step::ProtectLive(process) => switch::protect(run, process).await,
+        Step::StopLive(process) => switch::stop(run, process).await,
+        Step::StartNew(process) => switch::start(run, process).await,
+        Step::Gate(process) => verify::gate(run, process).await,
+        Step::KeepNew(process) => settle::keep(run, process).await,
+        Step::ReleaseOld(process) => settle::release(run, process).await,
+        Step::ParkOld(process) => settle::park(run, process).await,
+        Step::Promote(process) => settle::promote(run, process).await,
+        Step::Verify(process) => verify::verify(run, process).await,
+        Step::Record => verify::record(run),
+    }
+}

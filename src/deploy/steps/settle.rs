@@ -1,0 +1,85 @@
+//! Settling: the new release becomes plain Docker, the old one is parked. By the ledger of restart policies a reboot
+//! brings back a release that works at every line of this file.
+
+use super::StepError;
+use super::switch::new_id;
+use crate::deploy::run::Run;
+use crate::host::docker::RestartPolicy;
+use crate::journal::{Fact, Inverse};
+use crate::release::{ProcessName, container_name};
+
+async fn policy_of(run: &Run<'_>, id: String) -> Result<Vec<Inverse>, StepError> {
+    let container = run.host.docker.inspect(&id).await?;
+    Ok(container
+        .map(|c| Inverse::SetRestartPolicy { id, policy: c.restart_policy.as_str().to_owned() })
+        .into_iter()
+        .collect())
+}
+
+pub(super) async fn inverse_of_keep(run: &Run<'_>, process: &ProcessName) -> Result<Vec<Inverse>, StepError> {
+    policy_of(run, new_id(run, process)?).await
+}
+
+/// First the new container comes back by itself …
+pub(super) async fn keep(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
+    let id = new_id(run, process)?;
+    // A boot in between brought live back instead of it, as it should: live makes way again.
+    if let Some((old, _)) = run.old(process) {
+        if let Some(live) =
+            run.host.docker.inspect(&old).await?.filter(|live| live.running || live.restarting)
+        {
+            run.host.docker.stop(&old, live.stop_timeout).await?;
+        }
+    }
+    run.host.docker.start(&id).await?;
+    run.host.docker.set_restart_policy(&id, RestartPolicy::UnlessStopped).await?;
+    Ok(vec![])
+}
+
+pub(super) async fn inverse_of_release(
+    run: &Run<'_>,
+    process: &ProcessName,
+) -> Result<Vec<Inverse>, StepError> {
+    match run.old(process) {
+        Some((id, _)) => policy_of(run, id).await,
+        None => Ok(vec![]),
+    }
+}
+
+/// … then the old one no longer does.
+pub(super) async fn release(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
+    if let Some((old, _)) = run.old(process) {
+        run.host.docker.set_restart_policy(&old, RestartPolicy::No).await?;
+        // At a boot with both of them allowed to run, one of the two got the port: it must be the new one.
+        let id = new_id(run, process)?;
+        let running = |c: Option<crate::host::docker::Container>| c.is_some_and(|c| c.running);
+        if running(run.host.docker.inspect(&old).await?) || !running(run.host.docker.inspect(&id).await?) {
+            let timeout = run.process(process).stop_timeout;
+            run.host.docker.stop(&old, timeout).await?;
+            run.host.docker.start(&id).await?;
+        }
+    }
+    Ok(vec![])
+}
+
+pub(super) fn inverse_of_park(run: &Run<'_>, process: &ProcessName) -> Vec<Inverse> {
+    run.old(process).map(|(id, _)| Inverse::Rename { id, to: run.live_name(process) }).into_iter().collect()
+}
+
+pub(super) async fn park(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
+    if let Some((id, release)) = run.old(process) {
+        let parked = container_name::of_release(&run.config.settings.app, process, release);
+        run.host.docker.rename(&id, &parked).await?;
+    }
+    Ok(vec![])
+}
+
+pub(super) fn inverse_of_promote(run: &Run<'_>, process: &ProcessName) -> Result<Vec<Inverse>, StepError> {
+    Ok(vec![Inverse::Rename { id: new_id(run, process)?, to: run.new_name(process) }])
+}
+
+pub(super) async fn promote(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
+    let id = new_id(run, process)?;
+    run.host.docker.rename(&id, &run.live_name(process)).await?;
+    Ok(vec![])
+}

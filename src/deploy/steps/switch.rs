@@ -1,0 +1,145 @@
+//! The switch, stop-first: everything is ready before live is stopped, and live can be started again at every moment.
+
+use std::time::Duration;
+
+use super::{StepError, secrets};
+use crate::deploy::run::Run;
+use crate::environment;
+use crate::host::docker::labels::{Kind, Labels};
+use crate::host::docker::{Container, RestartPolicy, Spec};
+use crate::journal::{Fact, Inverse};
+use crate::release::ProcessName;
+
+/// Creates the new container, with its ports and everything else that it needs to serve, but does not start it.
+pub(super) async fn create(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
+    let secrets = secrets::of(run).await?;
+    let environment = environment::render(&run.config.settings, &secrets)?;
+    let image = run
+        .journal
+        .history()
+        .image()
+        .ok_or_else(|| StepError::because("the journal does not say which image was resolved"))?
+        .to_string();
+    let settings = run.process(process);
+    let spec = Spec {
+        name: run.new_name(process),
+        labels: Labels {
+            app: run.config.settings.app.clone(),
+            process: process.clone(),
+            release: run.release(),
+            deployment: run.header().deployment.clone(),
+            kind: Kind::Serve,
+        },
+        image,
+        command: settings.command.clone(),
+        environment,
+        publish: settings.publish.clone(),
+        stop_timeout: settings.stop_timeout,
+        memory: settings.memory,
+    };
+    let id = run.host.docker.create(&spec).await?;
+    Ok(vec![Fact::New { process: process.clone(), id }])
+}
+
+/// The live container. One that somebody else made under its name is not ours to stop.
+async fn live_of_ours(run: &Run<'_>, process: &ProcessName) -> Result<Option<Container>, StepError> {
+    let live = run.live(process).await?;
+    match &live {
+        Some(container) if container.labels.as_ref().is_none_or(|l| l.app != run.config.settings.app) => {
+            Err(StepError::because(format!(
+                "a container that handover did not make has the name '{}': rename or remove it, then deploy again",
+                container.name
+            )))
+        }
+        _ => Ok(live),
+    }
+}
+
+pub(super) async fn inverse_of_protect(
+    run: &Run<'_>,
+    process: &ProcessName,
+) -> Result<Vec<Inverse>, StepError> {
+    let live = live_of_ours(run, process).await?;
+    Ok(live
+        .map(|live| Inverse::SetRestartPolicy {
+            id: live.id,
+            policy: live.restart_policy.as_str().to_owned(),
+        })
+        .into_iter()
+        .collect())
+}
+
+/// `always` brings live back at a boot although it was stopped; `unless-stopped` would not.
+pub(super) async fn protect(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
+    check_time(run, process)?;
+    let Some(live) = live_of_ours(run, process).await? else { return Ok(vec![]) };
+    run.host.docker.set_restart_policy(&live.id, RestartPolicy::Always).await?;
+    let release = live.labels.as_ref().map_or(crate::release::ReleaseNumber(0), |labels| labels.release);
+    Ok(vec![Fact::Live {
+        process: process.clone(),
+        release,
+        id: live.id,
+        running: live.running || live.restarting,
+    }])
+}
+
+/// What putting live back may take: the new container's stop, live's start and its gate.
+pub(super) fn reserve(run: &Run<'_>, process: &ProcessName) -> Duration {
+    const START: Duration = Duration::from_secs(5);
+    let settings = run.process(process);
+    let gate = settings.health.deadline.min(settings.health.min_healthy + Duration::from_secs(30));
+    settings.stop_timeout.min(super::undo::UNPROVEN_STOP) + START + gate
+}
+
+/// Live is not stopped when the hook's timeout would not leave the time to put it back.
+fn check_time(run: &Run<'_>, process: &ProcessName) -> Result<(), StepError> {
+    let reserve = reserve(run, process);
+    let stop = run.process(process).stop_timeout;
+    match run.clock.left(reserve) {
+        Some(left) if left <= stop => Err(StepError::because(format!(
+            "the hook's timeout leaves too little time: stopping may take {stop:?}, and {reserve:?} are kept for putting the old release back; raise 'timeout' in appspec.yml"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+pub(super) async fn inverse_of_stop(run: &Run<'_>, process: &ProcessName) -> Result<Vec<Inverse>, StepError> {
+    let Some((id, _)) = run.old(process) else { return Ok(vec![]) };
+    let live = run.host.docker.inspect(&id).await?;
+    // One that did not run is not started either: what is put back is what was there.
+    Ok(live.filter(|l| l.running || l.restarting).map(|_| Inverse::Start { id }).into_iter().collect())
+}
+
+/// Stops live; its own stop timeout applies. Asked to stop ourselves, we do not wait for it: whatever happens next needs
+/// it to be down.
+pub(super) async fn stop(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
+    let Some((id, _)) = run.old(process) else { return Ok(vec![]) };
+    let Some(live) = run.host.docker.inspect(&id).await? else { return Ok(vec![]) };
+    let stop = run.host.docker.stop(&id, live.stop_timeout);
+    tokio::pin!(stop);
+    tokio::select! {
+        stopped = &mut stop => stopped?,
+        () = run.termination.requested() => {
+            run.host.docker.kill(&id).await?;
+            stop.await?;
+            return Err(StepError::Interrupted);
+        }
+    }
+    Ok(vec![])
+}
+
+pub(super) fn inverse_of_start(run: &Run<'_>, process: &ProcessName) -> Result<Vec<Inverse>, StepError> {
+    Ok(vec![Inverse::Stop { id: new_id(run, process)? }])
+}
+
+pub(super) async fn start(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
+    let id = new_id(run, process)?;
+    run.host.docker.start(&id).await?;
+    Ok(vec![])
+}
+
+/// The id of the new container, which the journal has since it was created.
+pub(super) fn new_id(run: &Run<'_>, process: &ProcessName) -> Result<String, StepError> {
+    run.new_id(process)
+        .ok_or_else(|| StepError::because("the journal does not say which container was created"))
+}

@@ -1,0 +1,57 @@
+//! Taking steps back. The inverses are all there is to know: they may be of another version's steps.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::host::docker::{Container, Docker, DockerError, RestartPolicy};
+use crate::journal::Inverse;
+
+/// The longest that a container which did not pass its gate may take to stop: nothing serves meanwhile.
+pub const UNPROVEN_STOP: Duration = Duration::from_secs(10);
+const HASTY_STOP: Duration = Duration::from_secs(1);
+
+/// Applies the inverses of one step. Each may have been applied before.
+///
+/// `in_doubt_since` says when the step was begun, if it was cut off: its call may still be under way in the Engine. So
+/// nothing is skipped because it looks done, and a stop that may be under way is brought to its end before the container
+/// is started again.
+pub async fn apply(
+    docker: &Docker,
+    inverse: &[Inverse],
+    in_doubt_since: Option<Timestamp>,
+    hurry: bool,
+) -> Result<(), DockerError> {
+    for inverse in inverse {
+        match inverse {
+            Inverse::RemoveContainer { name, deployment } => {
+                let ours = docker.inspect(name).await?.filter(|container| {
+                    container.labels.as_ref().is_some_and(|labels| labels.deployment == *deployment)
+                });
+                if let Some(container) = ours {
+                    docker.kill(&container.id).await?;
+                    docker.remove(&container.id).await?;
+                }
+            }
+            Inverse::Start { id } => {
+                let may_be_stopping = |container: &Container| {
+                    // One that was started since then, by a boot, is not being stopped.
+                    let started = container.started_at.parse::<Timestamp>().ok();
+                    container.running
+                        && in_doubt_since.is_some_and(|since| started.is_none_or(|at| at < since))
+                };
+                if let Some(container) = docker.inspect(id).await?.filter(may_be_stopping) {
+                    docker.stop(id, if hurry { HASTY_STOP } else { container.stop_timeout }).await?;
+                }
+                docker.start(id).await?;
+            }
+            Inverse::Stop { id } => docker.stop(id, if hurry { HASTY_STOP } else { UNPROVEN_STOP }).await?,
+            Inverse::Rename { id, to } => docker.rename(id, to).await?,
+            Inverse::SetRestartPolicy { id, policy } => {
+                let policy = RestartPolicy::named(policy).unwrap_or(RestartPolicy::UnlessStopped);
+                docker.set_restart_policy(id, policy).await?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Looking: is there anything to change, is the new container healthy, and what is written down about it.
+
+use super::StepError;
+use super::switch::{new_id, reserve};
+use crate::deploy::gate::{self, At, GateError};
+use crate::deploy::run::Run;
+use crate::journal::Fact;
+use crate::release::ProcessName;
+use crate::state::Verdict;
+
+/// How many of a failed container's last lines are kept as evidence.
+const EVIDENCE_LINES: usize = 8;
+
+/// Whether the live release is what is asked for, made of the same image, configuration and versions of the secrets.
+pub(super) async fn compare(run: &mut Run<'_>) -> Result<Vec<Fact>, StepError> {
+    let mut same = None;
+    for process in run.processes() {
+        let Some(live) = run.live(&process).await? else { return Ok(vec![]) };
+        let Some(labels) = live.labels.as_ref().filter(|_| live.running) else { return Ok(vec![]) };
+        let record = run.releases.record(labels.release)?.filter(|record| record.verdict == Verdict::Good);
+        match record {
+            Some(record) if record.fingerprint == run.fingerprint() && record.fingerprint.is_some() => {
+                same = Some(record.release);
+            }
+            _ => return Ok(vec![]),
+        }
+    }
+    Ok(same.map(|release| Fact::Unchanged { release }).into_iter().collect())
+}
+
+/// The gate, at the container's own address.
+pub(super) async fn gate(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
+    let id = new_id(run, process)?;
+    pass(run, process, &id, false).await
+}
+
+/// The gate once more, at the published port, as the load balancer will see it.
+pub(super) async fn verify(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
+    let id = match run.new_id(process) {
+        Some(id) => id,
+        // Nothing was changed: the live container is the one.
+        None => run.live(process).await?.map(|live| live.id).unwrap_or_default(),
+    };
+    pass(run, process, &id, true).await
+}
+
+async fn pass(
+    run: &mut Run<'_>,
+    process: &ProcessName,
+    id: &str,
+    published: bool,
+) -> Result<Vec<Fact>, StepError> {
+    let settings = run.process(process).clone();
+    let mut health = settings.health.clone();
+    if let Some(left) = run.clock.left(reserve(run, process)) {
+        health.deadline = health.deadline.min(left);
+    }
+    let at = if published { At::Published(&settings.publish) } else { At::Container };
+    let docker = &run.host.docker;
+    match gate::await_healthy(docker, id, &health, at, &run.termination).await {
+        Ok(()) => Ok(vec![]),
+        Err(GateError::Unhealthy(why)) => {
+            let evidence = docker.last_lines(id, EVIDENCE_LINES).await;
+            // What it printed may be its own environment, which another process of ours filled in.
+            if let Some(container) = docker.inspect(id).await? {
+                run.redactor.learn_environment(&container.environment, &run.config.settings);
+            }
+            let name = run.new_name(process);
+            Err(StepError::Failed { cause: format!("container '{name}' is not healthy: {why}"), evidence })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The last step: from now on this is the release that a rollback can go back to.
+pub(super) fn record(run: &mut Run<'_>) -> Result<Vec<Fact>, StepError> {
+    run.releases.write(&run.record(Verdict::Good))?;
+    Ok(vec![])
+}

@@ -1,0 +1,86 @@
+//! Files that survive a power cut: written beside their place, synced, renamed over it, and the folder synced too.
+
+use std::fs::{DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// A file operation that failed, with the path it was about.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {act} '{}'", path.display())]
+pub struct FsError {
+    act: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl FsError {
+    /// Whether the file or folder is not there.
+    pub fn is_not_found(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound
+    }
+}
+
+/// Adds the act and the path to an I/O error.
+pub trait Context<T> {
+    /// `act` is a verb such as `read`.
+    fn on(self, act: &'static str, path: &Path) -> Result<T, FsError>;
+}
+
+impl<T> Context<T> for io::Result<T> {
+    fn on(self, act: &'static str, path: &Path) -> Result<T, FsError> {
+        self.map_err(|source| FsError { act, path: path.to_owned(), source })
+    }
+}
+
+/// Makes a folder that only root can enter, and those above it. One that is there is left as it is.
+pub fn private_dir(path: &Path) -> Result<(), FsError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).on("create", path)
+}
+
+/// Replaces `path` by a file with these bytes and permissions: after a power cut it is the old or the new one, whole.
+pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FsError> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let mut file = tempfile::NamedTempFile::new_in(dir).on("create a file in", dir)?;
+    file.write_all(bytes).on("write", path)?;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).on("set permissions of", path)?;
+    file.as_file().sync_all().on("sync", path)?;
+    file.persist(path).map_err(|e| e.error).on("replace", path)?;
+    sync_dir(dir)
+}
+
+/// Makes what was created, renamed or removed in a folder durable.
+pub fn sync_dir(dir: &Path) -> Result<(), FsError> {
+    File::open(dir).and_then(|d| d.sync_all()).on("sync", dir)
+}
+
+/// The text of a file, or nothing where there is none.
+pub fn read_if_there(path: &Path) -> Result<Option<String>, FsError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).on("read", path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_file_keeps_nothing_of_the_old_one_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record");
+        write_atomically(&path, b"a long first text", 0o600).unwrap();
+        write_atomically(&path, b"short", 0o600).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"short");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn errors_name_the_act_and_the_path() {
+        let error = write_atomically(Path::new("/nowhere/at/all"), b"", 0o600).unwrap_err();
+        assert_eq!(error.to_string(), "failed to create a file in '/nowhere/at'");
+    }
+}

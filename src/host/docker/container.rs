@@ -1,0 +1,210 @@
+//! What the Engine says about a container, in our words.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, HealthStatusEnum, HostConfig, PortBinding,
+    RestartPolicy as DockerPolicy, RestartPolicyNameEnum,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+
+use super::labels::Labels;
+use crate::config::units::{Bytes, Publish};
+
+/// What the Engine does with a container that has exited, and at its own start.
+///
+/// At a boot, `unless-stopped` brings a container back unless it was stopped through the API; `always` also then; `no`
+/// never (seen with Docker 20.10, by cutting the power).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartPolicy {
+    /// Leave it.
+    No,
+    /// Bring it back, always.
+    Always,
+    /// Bring it back unless it was stopped by hand.
+    UnlessStopped,
+    /// Bring it back when it failed.
+    OnFailure,
+}
+
+const POLICIES: [(RestartPolicy, &str, RestartPolicyNameEnum); 4] = [
+    (RestartPolicy::No, "no", RestartPolicyNameEnum::NO),
+    (RestartPolicy::Always, "always", RestartPolicyNameEnum::ALWAYS),
+    (RestartPolicy::UnlessStopped, "unless-stopped", RestartPolicyNameEnum::UNLESS_STOPPED),
+    (RestartPolicy::OnFailure, "on-failure", RestartPolicyNameEnum::ON_FAILURE),
+];
+
+impl RestartPolicy {
+    /// Docker's name.
+    pub fn as_str(self) -> &'static str {
+        POLICIES.iter().find(|(p, ..)| *p == self).map_or("no", |(_, name, _)| name)
+    }
+
+    /// From Docker's name.
+    pub fn named(name: &str) -> Option<Self> {
+        POLICIES.iter().find(|(_, n, _)| *n == name).map(|(p, ..)| *p)
+    }
+
+    pub(super) fn to_docker(self) -> DockerPolicy {
+        DockerPolicy {
+            name: POLICIES.iter().find(|(p, ..)| *p == self).map(|(.., d)| *d),
+            maximum_retry_count: None,
+        }
+    }
+
+    fn of_docker(policy: Option<&DockerPolicy>) -> Self {
+        let name = policy.and_then(|p| p.name);
+        POLICIES.iter().find(|(.., d)| Some(*d) == name).map_or(Self::No, |(p, ..)| *p)
+    }
+}
+
+/// What Docker's own health check says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HealthCheck {
+    /// The image has none.
+    None,
+    /// It has not said anything yet.
+    Starting,
+    /// The last ones succeeded.
+    Healthy,
+    /// The last ones failed; what the last one printed.
+    Unhealthy(String),
+}
+
+/// A container as it is now.
+#[derive(Debug, Clone)]
+pub struct Container {
+    /// Docker's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Our labels; nothing when it is not ours.
+    pub labels: Option<Labels>,
+    /// The image as it was asked for: `repository@sha256:…` for ours.
+    pub image: String,
+    /// Whether its command runs. A container that waits for its next restart does not.
+    pub running: bool,
+    /// Whether the Engine is about to start it again.
+    pub restarting: bool,
+    /// Whether the kernel killed it for its memory.
+    pub oom_killed: bool,
+    /// What it exited with last.
+    pub exit_code: i64,
+    /// What the Engine says about a failed start.
+    pub error: String,
+    /// When it was started last, as Docker writes it.
+    pub started_at: String,
+    /// How often the Engine started it again.
+    pub restart_count: i64,
+    /// What happens when it exits.
+    pub restart_policy: RestartPolicy,
+    /// Its address, where it has one.
+    pub ip: Option<IpAddr>,
+    /// Docker's own health check.
+    pub health: HealthCheck,
+    /// How long it may take to stop.
+    pub stop_timeout: Duration,
+    /// The values of its environment: kept only to mask them.
+    pub environment: Vec<(String, SecretString)>,
+}
+
+/// Docker's default when a container does not say.
+const DOCKER_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Container {
+    pub(super) fn of(inspect: ContainerInspectResponse) -> Self {
+        let state = inspect.state.unwrap_or_default();
+        let config = inspect.config.unwrap_or_default();
+        let networks = inspect.network_settings.and_then(|n| n.networks).unwrap_or_default();
+        let health = state.health.unwrap_or_default();
+        let said = || health.log.iter().flatten().last().and_then(|l| l.output.clone()).unwrap_or_default();
+        Self {
+            id: inspect.id.unwrap_or_default(),
+            name: inspect.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+            labels: config.labels.as_ref().and_then(Labels::of),
+            image: config.image.unwrap_or_default(),
+            // Docker says "running" for one that waits for its next restart, too.
+            running: state.running.unwrap_or(false) && !state.restarting.unwrap_or(false),
+            restarting: state.restarting.unwrap_or(false),
+            oom_killed: state.oom_killed.unwrap_or(false),
+            exit_code: state.exit_code.unwrap_or_default(),
+            error: state.error.unwrap_or_default(),
+            started_at: state.started_at.unwrap_or_default(),
+            restart_count: inspect.restart_count.unwrap_or_default(),
+            restart_policy: RestartPolicy::of_docker(
+                inspect.host_config.as_ref().and_then(|h| h.restart_policy.as_ref()),
+            ),
+            ip: networks.values().find_map(|n| n.ip_address.as_deref()?.parse().ok()),
+            health: match health.status {
+                Some(HealthStatusEnum::HEALTHY) => HealthCheck::Healthy,
+                Some(HealthStatusEnum::UNHEALTHY) => HealthCheck::Unhealthy(said()),
+                Some(HealthStatusEnum::STARTING) => HealthCheck::Starting,
+                _ => HealthCheck::None,
+            },
+            stop_timeout: config
+                .stop_timeout
+                .and_then(|t| u64::try_from(t).ok())
+                .map_or(DOCKER_STOP_TIMEOUT, Duration::from_secs),
+            environment: config
+                .env
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|pair| pair.split_once('='))
+                .map(|(name, value)| (name.to_owned(), SecretString::from(value)))
+                .collect(),
+        }
+    }
+}
+
+/// What a container is made of.
+#[derive(Debug)]
+pub struct Spec {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: Labels,
+    /// `repository@sha256:…`.
+    pub image: String,
+    /// Instead of the image's own command.
+    pub command: Option<Vec<String>>,
+    /// `NAME=value`.
+    pub environment: Vec<SecretString>,
+    /// Its ports on the host.
+    pub publish: Vec<Publish>,
+    /// How long it may take to stop; written into it, so that a shutdown of the host honours it too.
+    pub stop_timeout: Duration,
+    /// The most memory it may use.
+    pub memory: Option<Bytes>,
+}
+
+impl Spec {
+    pub(super) fn to_docker(&self) -> ContainerCreateBody {
+        let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
+        for port in &self.publish {
+            bindings.entry(port.container_key()).or_default().get_or_insert_default().push(PortBinding {
+                host_ip: Some(port.address.map(|a| a.to_string()).unwrap_or_default()),
+                host_port: Some(port.host.to_string()),
+            });
+        }
+        ContainerCreateBody {
+            image: Some(self.image.clone()),
+            cmd: self.command.clone(),
+            env: Some(self.environment.iter().map(|pair| pair.expose_secret().to_owned()).collect()),
+            labels: Some(self.labels.to_map()),
+            exposed_ports: Some(self.publish.iter().map(Publish::container_key).collect()),
+            stop_timeout: i64::try_from(self.stop_timeout.as_secs()).ok(),
+            host_config: Some(HostConfig {
+                port_bindings: Some(bindings),
+                // By the ledger: nothing that has not passed its gate comes back by itself.
+                restart_policy: Some(RestartPolicy::No.to_docker()),
+                memory: self.memory.map(|bytes| bytes.0),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The Docker Engine, in our verbs. Every verb is idempotent: "it is so already" and "it is not there" are answers, not
+//! errors, because each of them is called again after a crash.
+
+mod container;
+mod image;
+pub mod labels;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::exec::StartExecResults;
+use bollard::models::{ContainerUpdateBody, ExecConfig};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
+    StopContainerOptionsBuilder,
+};
+use futures_util::StreamExt as _;
+
+pub use container::{Container, HealthCheck, RestartPolicy, Spec};
+pub use image::{Progress, RegistryLogin};
+
+use crate::release::AppName;
+use crate::report::text::sanitize;
+
+/// Limits of the Engine's answers; those of the ECS agent (agent/dockerclient/timeout.go), which has seen slow disks.
+const INSPECT: Duration = Duration::from_secs(30);
+const CREATE: Duration = Duration::from_secs(240);
+const START: Duration = Duration::from_secs(180);
+const REMOVE: Duration = Duration::from_secs(300);
+/// Beyond the time that the container itself may take.
+const STOP_MARGIN: Duration = Duration::from_secs(120);
+
+/// A call to the Engine that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DockerError {
+    /// The Engine cannot be reached.
+    #[error("Docker does not answer at '{socket}': is it running? (systemctl status docker)")]
+    Unreachable {
+        /// The socket.
+        socket: String,
+        /// Why.
+        source: bollard::errors::Error,
+    },
+    /// The Engine refused.
+    #[error("Docker refuses to {act}: {}", sanitize(.message))]
+    Refused {
+        /// What was asked for.
+        act: String,
+        /// HTTP's status code.
+        status: u16,
+        /// The Engine's words.
+        message: String,
+    },
+    /// The Engine gave an answer that cannot be used.
+    #[error("failed to {act}")]
+    Failed {
+        /// What was asked for.
+        act: String,
+        /// Why.
+        source: bollard::errors::Error,
+    },
+    /// The Engine gave no answer in time.
+    #[error("Docker did not {act} within {limit:?}")]
+    Slow {
+        /// What was asked for.
+        act: String,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// The Engine answers without what was asked for.
+    #[error("Docker's answer to '{act}' lacks {what}")]
+    Incomplete {
+        /// What was asked for.
+        act: String,
+        /// What is not there.
+        what: &'static str,
+    },
+}
+
+impl DockerError {
+    /// The HTTP status code of a refusal.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Whether it may be otherwise in a moment: the Engine is not there, or is starting.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Slow { .. })
+    }
+}
+
+/// The Engine's socket.
+#[derive(Debug, Clone)]
+pub struct Docker {
+    client: bollard::Docker,
+    socket: String,
+}
+
+impl Docker {
+    /// The Engine at a socket. Nothing is sent yet.
+    pub fn at(socket: &Path) -> Result<Self, DockerError> {
+        let socket = socket.to_string_lossy().into_owned();
+        // Our own limits are per call; this one only must not be shorter than any of them.
+        let longest = 3 * 60 * 60;
+        match bollard::Docker::connect_with_unix(&socket, longest, bollard::API_DEFAULT_VERSION) {
+            Ok(client) => Ok(Self { client, socket }),
+            Err(source) => Err(DockerError::Unreachable { socket, source }),
+        }
+    }
+
+    async fn call<T>(
+        &self,
+        act: impl Into<String>,
+        limit: Duration,
+        call: impl Future<Output = Result<T, bollard::errors::Error>>,
+    ) -> Result<T, DockerError> {
+        let act = act.into();
+        tracing::debug!(act, "docker");
+        match tokio::time::timeout(limit, call).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(self.error(act, error)),
+            Err(_) => Err(DockerError::Slow { act, limit }),
+        }
+    }
+
+    fn error(&self, act: String, error: bollard::errors::Error) -> DockerError {
+        use bollard::errors::Error;
+        match error {
+            Error::DockerResponseServerError { status_code, message } => {
+                DockerError::Refused { act, status: status_code, message }
+            }
+            source @ (Error::HyperResponseError { .. }
+            | Error::HyperLegacyError { .. }
+            | Error::IOError { .. }
+            | Error::SocketNotFoundError(_)) => {
+                DockerError::Unreachable { socket: self.socket.clone(), source }
+            }
+            source => DockerError::Failed { act, source },
+        }
+    }
+
+    /// Waits until the Engine answers, for as long as `patience`: on a first boot it starts beside us.
+    pub async fn wait_until_up(&self, patience: Duration) -> Result<(), DockerError> {
+        let deadline = tokio::time::Instant::now() + patience;
+        loop {
+            match self.call("answer a ping", INSPECT, self.client.ping()).await {
+                Ok(_) => return Ok(()),
+                Err(error) if tokio::time::Instant::now() >= deadline => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        }
+    }
+
+    /// The container of this name or id, if there is one.
+    pub async fn inspect(&self, name: &str) -> Result<Option<Container>, DockerError> {
+        let act = format!("inspect '{name}'");
+        match self.call(act, INSPECT, self.client.inspect_container(name, None)).await {
+            Ok(answer) => Ok(Some(Container::of(answer))),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Every container of an app, running or not.
+    pub async fn containers_of(&self, app: &AppName) -> Result<Vec<Container>, DockerError> {
+        self.labelled(&format!("{}={app}", labels::APP)).await
+    }
+
+    /// Every container of every app.
+    pub async fn all_ours(&self) -> Result<Vec<Container>, DockerError> {
+        self.labelled(labels::APP).await
+    }
+
+    async fn labelled(&self, label: &str) -> Result<Vec<Container>, DockerError> {
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let listed =
+            self.call("list containers", INSPECT, self.client.list_containers(Some(options))).await?;
+        let mut containers = Vec::new();
+        for id in listed.into_iter().filter_map(|c| c.id) {
+            // One that went between the list and the look is not there.
+            containers.extend(self.inspect(&id).await?);
+        }
+        containers.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(containers)
+    }
+
+    /// Creates a container, not started. One that is there already under this name with these labels is taken as it is.
+    pub async fn create(&self, spec: &Spec) -> Result<String, DockerError> {
+        let act = format!("create container '{}'", spec.name);
+        let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
+        match self.call(&act, CREATE, self.client.create_container(Some(options), spec.to_docker())).await {
+            Ok(answer) => Ok(answer.id),
+            Err(error) if error.status() == Some(409) => match self.inspect(&spec.name).await? {
+                Some(there) if there.labels.as_ref() == Some(&spec.labels) => Ok(there.id),
+                _ => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Starts a container, unless it runs.
+    pub async fn start(&self, id: &str) -> Result<(), DockerError> {
+        let act = format!("start container '{}'", short(id));
+        done_or_so_already(self.call(act, START, self.client.start_container(id, None)).await)
+    }
+
+    /// Stops a container: its stop signal, its own time or `within`, then SIGKILL. Also when it does not run: a start
+    /// that is under way in the Engine is waited for.
+    pub async fn stop(&self, id: &str, within: Duration) -> Result<(), DockerError> {
+        let act = format!("stop container '{}'", short(id));
+        let seconds = i32::try_from(within.as_secs()).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::new().t(seconds).build();
+        let answer =
+            self.call(act, within + STOP_MARGIN, self.client.stop_container(id, Some(options))).await;
+        gone_is_fine(done_or_so_already(answer))?;
+        // The Engine has been seen to say "stopped" of one that was not (moby#41587): the port would still be taken.
+        match self.inspect(id).await? {
+            Some(container) if container.running => self.kill(id).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Kills a container, unless it does not run.
+    pub async fn kill(&self, id: &str) -> Result<(), DockerError> {
+        let act = format!("kill container '{}'", short(id));
+        let options = KillContainerOptionsBuilder::new().signal("KILL").build();
+        match self.call(act, START, self.client.kill_container(id, Some(options))).await {
+            Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(()),
+            answer => answer,
+        }
+    }
+
+    /// Gives a container a name, unless it has it.
+    pub async fn rename(&self, id: &str, to: &str) -> Result<(), DockerError> {
+        if self.inspect(id).await?.is_some_and(|c| c.name == to) {
+            return Ok(());
+        }
+        let act = format!("rename container '{}' to '{to}'", short(id));
+        let options = RenameContainerOptionsBuilder::new().name(to).build();
+        self.call(act, INSPECT, self.client.rename_container(id, options)).await
+    }
+
+    /// Sets what happens when a container exits, and at a boot.
+    pub async fn set_restart_policy(&self, id: &str, policy: RestartPolicy) -> Result<(), DockerError> {
+        let act = format!("set the restart policy of container '{}' to '{}'", short(id), policy.as_str());
+        let body = ContainerUpdateBody {
+            restart_policy: Some(policy.to_docker()),
+            ..ContainerUpdateBody::default()
+        };
+        self.call(act, INSPECT, self.client.update_container(id, body)).await
+    }
+
+    /// Removes a container that does not run, with its anonymous volumes.
+    pub async fn remove(&self, id: &str) -> Result<(), DockerError> {
+        let act = format!("remove container '{}'", short(id));
+        let options = RemoveContainerOptionsBuilder::new().v(true).build();
+        gone_is_fine(self.call(act, REMOVE, self.client.remove_container(id, Some(options))).await)
+    }
+
+    /// Runs a command in a container and says what it exited with. Its output is thrown away.
+    pub async fn exec(&self, id: &str, command: &[String], limit: Duration) -> Result<i64, DockerError> {
+        let act = format!("run a command in container '{}'", short(id));
+        let config = ExecConfig {
+            cmd: Some(command.to_vec()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..ExecConfig::default()
+        };
+        let run = async {
+            let exec = self.client.create_exec(id, config).await?.id;
+            if let StartExecResults::Attached { mut output, .. } = self.client.start_exec(&exec, None).await?
+            {
+                while output.next().await.transpose()?.is_some() {}
+            }
+            self.client.inspect_exec(&exec).await
+        };
+        let exit_code = self.call(&act, limit, run).await?.exit_code;
+        exit_code.ok_or(DockerError::Incomplete { act, what: "the exit code" })
+    }
+
+    /// The last lines that a container wrote, fit to be printed but not yet free of secrets.
+    pub async fn last_lines(&self, id: &str, lines: usize) -> Vec<String> {
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();
+        let read = async {
+            let mut output = self.client.logs(id, Some(options));
+            let mut bytes = Vec::new();
+            while let Some(Ok(chunk)) = output.next().await {
+                let (LogOutput::StdErr { message }
+                | LogOutput::StdOut { message }
+                | LogOutput::Console { message }
+                | LogOutput::StdIn { message }) = chunk;
+                bytes.extend_from_slice(&message);
+            }
+            bytes
+        };
+        // Evidence is welcome, but nothing waits for it.
+        let bytes = tokio::time::timeout(Duration::from_secs(5), read).await.unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let all: Vec<String> = text.lines().map(sanitize).filter(|l| !l.is_empty()).collect();
+        all[all.len().saturating_sub(lines)..].to_vec()
+    }
+}
+
+/// The first twelve digits of an id, as people quote it; a name stays as it is.
+fn short(id: &str) -> &str {
+    if id.len() == 64 { &id[..12] } else { id }
+}
+
+/// 304: it was so already.
+fn done_or_so_already(answer: Result<(), DockerError>) -> Result<(), DockerError> {
+    match answer {
+        Err(error) if error.status() == Some(304) => Ok(()),
+        answer => answer,
+    }
+}
+
+/// 404: there is nothing left to do it to.
+fn gone_is_fine(answer: Result<(), DockerError>) -> Result<(), DockerError> {
+    match answer {
+        Err(error) if error.status() == Some(404) => Ok(()),
+        answer => answer,
+    }
+}

@@ -1,0 +1,90 @@
+//! The outside world, behind adapters that speak our nouns.
+
+pub mod aws;
+pub mod docker;
+pub mod names;
+pub mod probe;
+pub mod roots;
+
+use std::path::{Path, PathBuf};
+
+use aws::{Aws, AwsError};
+use docker::{Docker, DockerError};
+
+/// Where things are on an instance.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    /// One folder per app: the journal and the releases.
+    pub state: PathBuf,
+    /// Where the run locks are.
+    pub lock: PathBuf,
+    /// The log and the report of every run.
+    pub log: PathBuf,
+    /// The Engine's socket.
+    pub docker: PathBuf,
+}
+
+impl Paths {
+    /// The places on a real instance. `DOCKER_HOST` may name another socket.
+    pub fn of_the_system() -> Self {
+        let socket = std::env::var("DOCKER_HOST")
+            .ok()
+            .and_then(|host| host.strip_prefix("unix://").map(PathBuf::from));
+        Self {
+            state: PathBuf::from("/var/lib/handover"),
+            lock: PathBuf::from("/run/lock"),
+            log: PathBuf::from("/var/log/handover"),
+            docker: socket.unwrap_or_else(|| PathBuf::from("/var/run/docker.sock")),
+        }
+    }
+
+    /// Everything below one folder: for tests.
+    pub fn below(root: &Path) -> Self {
+        Self {
+            state: root.join("state"),
+            lock: root.join("lock"),
+            log: root.join("log"),
+            docker: root.join("docker.sock"),
+        }
+    }
+
+    /// The state folder of an app.
+    pub fn app(&self, app: &crate::release::AppName) -> PathBuf {
+        self.state.join(app.as_str())
+    }
+}
+
+/// The adapters, built once and passed by reference.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// The Engine.
+    pub docker: Docker,
+    /// AWS. Built when it is first needed, because certificates take time to read.
+    pub aws: LazyAws,
+    /// The places.
+    pub paths: Paths,
+}
+
+impl Host {
+    /// The instance that this process runs on.
+    pub fn of_the_system() -> Result<Self, DockerError> {
+        let paths = Paths::of_the_system();
+        Ok(Self { docker: Docker::at(&paths.docker)?, aws: LazyAws::default(), paths })
+    }
+}
+
+/// AWS, built when it is first needed.
+#[derive(Debug, Clone, Default)]
+pub struct LazyAws(tokio::sync::OnceCell<Aws>);
+
+impl LazyAws {
+    /// One that is there already: for tests.
+    pub fn ready(aws: Aws) -> Self {
+        Self(tokio::sync::OnceCell::new_with(Some(aws)))
+    }
+
+    /// The connection.
+    pub async fn get(&self) -> Result<&Aws, AwsError> {
+        self.0.get_or_try_init(|| async { Aws::of_the_system() }).await
+    }
+}

@@ -1,0 +1,70 @@
+//! One probe: is anybody there, and what do they say?
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::header::{CONNECTION, HOST, USER_AGENT};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::config::units::StatusRange;
+
+/// What a failed probe saw, as a phrase that follows "the last probe".
+pub type Saw = String;
+
+/// An HTTP request on a connection of its own.
+pub async fn http(
+    address: SocketAddr,
+    path: &str,
+    host: Option<&str>,
+    healthy: &[StatusRange],
+    timeout: Duration,
+) -> Result<(), Saw> {
+    let ask = async {
+        let stream =
+            TcpStream::connect(address).await.map_err(|e| format!("could not connect to {address}: {e}"))?;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
+        let request = hyper::Request::get(path)
+            .header(HOST, host.map_or_else(|| address.to_string(), str::to_owned))
+            .header(USER_AGENT, concat!("handover/", env!("CARGO_PKG_VERSION")))
+            .header(CONNECTION, "close")
+            .body(Empty::<Bytes>::new())
+            .map_err(|e| e.to_string())?;
+        let answer = async {
+            sender.send_request(request).await.map_err(|e| format!("got no answer from {address}: {e}"))
+        };
+        // The connection has to be driven while the answer is awaited.
+        let response = tokio::select! {
+            response = answer => response?,
+            closed = connection => return Err(format!("got no answer from {address}: the connection was closed{}", closed.err().map(|e| format!(" ({e})")).unwrap_or_default())),
+        };
+        let code = response.status().as_u16();
+        if healthy.iter().any(|range| range.contains(code)) {
+            Ok(())
+        } else {
+            Err(format!("was answered with status {code}"))
+        }
+    };
+    within(timeout, ask).await
+}
+
+/// A TCP connection.
+pub async fn tcp(address: SocketAddr, timeout: Duration) -> Result<(), Saw> {
+    let connect = async {
+        TcpStream::connect(address)
+            .await
+            .map(drop)
+            .map_err(|e| format!("could not connect to {address}: {e}"))
+    };
+    within(timeout, connect).await
+}
+
+async fn within(timeout: Duration, probe: impl Future<Output = Result<(), Saw>>) -> Result<(), Saw> {
+    tokio::time::timeout(timeout, probe)
+        .await
+        .unwrap_or_else(|_| Err(format!("had no answer within {timeout:?}")))
+}

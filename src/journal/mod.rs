@@ -1,0 +1,172 @@
+//! The journal: an intent log for recovery, not a debug log.
+//!
+//! Every change to the host is written down before it is made, together with its inverse; the line is on the disk
+//! before the effect happens. So whatever is cut off where, the next process knows all that may have been done, and how
+//! to undo it. [`Journal::begin`] is the only way to get a [`Begun`], which the driver needs in order to act: "begin a
+//! step" and "write it down" are one call.
+
+mod entry;
+mod file;
+mod history;
+mod lock;
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+pub use entry::{Ended, Entry, FORMAT, Fact, Header, Inverse, Line};
+pub use history::{Direction, Doing, History, Illegal};
+pub use lock::{Holder, Lock, LockError, Who};
+
+use crate::deploy::step::Step;
+use crate::fs::{self, FsError};
+use file::Log;
+
+/// Why the journal cannot be used. The state of the host is then unknown, so nothing is done.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// A file operation failed.
+    #[error(transparent)]
+    File(#[from] FsError),
+    /// A line, other than a torn last one, is not one of ours.
+    #[error("line {line} of the journal '{}' is damaged: {why}", path.display())]
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A line contradicts those before it.
+    #[error("line {line} of the journal '{}' cannot follow the lines before it", path.display())]
+    Illegal {
+        /// The journal.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What it would have had to be.
+        source: Illegal,
+    },
+    /// What this process wanted to write contradicts what is written.
+    #[error("the journal refuses an entry")]
+    Refused(#[from] Illegal),
+}
+
+/// Proof that a step was written down. Finishing it takes the proof.
+#[derive(Debug)]
+#[must_use = "a step that was begun is finished, or failed"]
+pub struct Begun(Step);
+
+/// The record of the run in progress, or of the last one.
+#[derive(Debug)]
+pub struct Journal {
+    log: Log,
+    history: History,
+    path: PathBuf,
+}
+
+impl Journal {
+    /// Where the journal of a state folder is.
+    pub fn path(state: &Path) -> PathBuf {
+        state.join("journal.jsonl")
+    }
+
+    /// Reads the journal, if there is one. Writing needs the lock, reading does not.
+    pub fn read(state: &Path) -> Result<Option<History>, JournalError> {
+        let path = Self::path(state);
+        let Some(text) = fs::read_if_there(&path)? else { return Ok(None) };
+        let (lines, _) = file::parse(&path, &text)?;
+        if lines.is_empty() {
+            return Ok(None);
+        }
+        replay(&path, lines).map(Some)
+    }
+
+    /// Opens the journal that is there, to go on with it. A torn last line is cut off: it was never on the disk as far
+    /// as anyone acted on it.
+    pub fn open(_lock: &Lock, state: &Path) -> Result<Option<Self>, JournalError> {
+        let path = Self::path(state);
+        let Some(text) = fs::read_if_there(&path)? else { return Ok(None) };
+        let (lines, whole) = file::parse(&path, &text)?;
+        if lines.is_empty() {
+            return Ok(None);
+        }
+        let next = lines.len() as u64;
+        let history = replay(&path, lines)?;
+        Ok(Some(Self { log: Log::resume(&path, whole, next)?, history, path }))
+    }
+
+    /// Begins a new journal in place of the last run's.
+    pub fn create(_lock: &Lock, state: &Path, header: Header) -> Result<Self, JournalError> {
+        let path = Self::path(state);
+        let entry = Entry::Opened(Box::new(header));
+        let mut history = History::default();
+        let at = Timestamp::now();
+        history.record(&entry, at)?;
+        Ok(Self { log: Log::create(&path, entry, at)?, history, path })
+    }
+
+    /// What has been done so far.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The file.
+    pub fn file(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes down that a step is about to be made, and how to take it back. A step that was begun before, by a process
+    /// that did not get to its end, keeps the inverse it was first given: what is there now may be its own doing.
+    pub fn begin(
+        &mut self,
+        step: &Step,
+        inverse: impl FnOnce() -> Vec<Inverse>,
+    ) -> Result<Begun, JournalError> {
+        if !self.history.has_begun(&step.name()) {
+            self.append(Entry::Began { step: step.name(), inverse: inverse() })?;
+        }
+        Ok(Begun(step.clone()))
+    }
+
+    /// Writes down that a step is done, and what was learnt.
+    pub fn finish(&mut self, begun: Begun, facts: Vec<Fact>) -> Result<(), JournalError> {
+        self.append(Entry::Done { step: begun.0.name(), facts })
+    }
+
+    /// Writes down that a step failed.
+    pub fn fail(&mut self, begun: Begun, cause: String, evidence: Vec<String>) -> Result<(), JournalError> {
+        let verdict = begun.0.is_verdict();
+        self.append(Entry::Failed { step: begun.0.name(), cause, evidence, verdict })
+    }
+
+    /// Writes down anything that is not a step.
+    pub fn note(&mut self, entry: Entry) -> Result<(), JournalError> {
+        self.append(entry)
+    }
+
+    fn append(&mut self, entry: Entry) -> Result<(), JournalError> {
+        // Checked before it is written: an illegal entry is a bug of ours and must not reach the disk.
+        let (mut after, at) = (self.history.clone(), Timestamp::now());
+        after.record(&entry, at)?;
+        self.log.append(entry, at)?;
+        self.history = after;
+        Ok(())
+    }
+}
+
+fn replay(path: &Path, lines: Vec<Line>) -> Result<History, JournalError> {
+    let mut history = History::default();
+    for (i, line) in lines.iter().enumerate() {
+        history.record(&line.entry, line.at).map_err(|source| JournalError::Illegal {
+            path: path.to_owned(),
+            line: i + 1,
+            source,
+        })?;
+    }
+    Ok(history)
+}
+
+#[cfg(test)]
+mod tests;

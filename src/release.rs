@@ -1,0 +1,188 @@
+//! The nouns: what a deployment is about, as types that cannot be mixed up.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a word is not what it should be.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("'{value}' is not {expected}")]
+pub struct Malformed {
+    value: String,
+    expected: &'static str,
+}
+
+impl Malformed {
+    fn new(value: &str, expected: &'static str) -> Self {
+        Self { value: value.to_owned(), expected }
+    }
+}
+
+macro_rules! word {
+    ($(#[$doc:meta])* $name:ident, $expected:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The word itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Malformed;
+            fn from_str(value: &str) -> Result<Self, Malformed> {
+                let check: fn(&str) -> bool = $check;
+                if check(value) { Ok(Self(value.to_owned())) } else { Err(Malformed::new(value, $expected)) }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Malformed;
+            fn try_from(value: String) -> Result<Self, Malformed> {
+                value.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> String {
+                value.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+word!(
+    /// The name of an app: part of container names, of paths and of the lock's name.
+    AppName,
+    "a name of lower-case letters, digits and single dashes, 1 to 40 characters, a letter first",
+    is_name
+);
+word!(
+    /// The name of a process of an app, such as `web`.
+    ProcessName,
+    "a name of lower-case letters, digits and single dashes, 1 to 40 characters, a letter first",
+    is_name
+);
+word!(
+    /// What one deployment is known by: `CodeDeploy`'s `DEPLOYMENT_ID`, or one of our own for an operator's run.
+    ///
+    /// Ids are random: there is no newer or older one.
+    DeploymentId,
+    "a deployment id: letters, digits, '-', '_' and '.', at most 128",
+    |s| !s.is_empty() && s.len() <= 128 && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+);
+word!(
+    /// The digest of an image's manifest or index: `sha256:` and 64 hexadecimal digits.
+    ImageDigest,
+    "an image digest: 'sha256:' and 64 lower-case hexadecimal digits",
+    |s| s.strip_prefix("sha256:").is_some_and(|hex| {
+        hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    })
+);
+
+fn is_name(s: &str) -> bool {
+    s.len() <= 40
+        && s.starts_with(|c: char| c.is_ascii_lowercase())
+        && !s.ends_with('-')
+        && !s.contains("--")
+        && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+impl DeploymentId {
+    /// A fresh id for a run that an operator starts, told apart from `CodeDeploy`'s by its first letters.
+    pub fn for_operator(now: jiff::Timestamp) -> Self {
+        Self(format!("op-{}-{}", now.as_millisecond(), std::process::id()))
+    }
+}
+
+impl ImageDigest {
+    /// The first twelve digits, as people quote it.
+    pub fn short(&self) -> &str {
+        &self.0["sha256:".len()..][..12]
+    }
+}
+
+/// The number of a release on this instance: 1 for the first, and never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReleaseNumber(pub u64);
+
+impl ReleaseNumber {
+    /// The number after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for ReleaseNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "r{}", self.0)
+    }
+}
+
+/// An image by what it is, not by a name that can move: `repository@sha256:…`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRef {
+    /// Registry host and path, without tag or digest.
+    pub repository: String,
+    /// The manifest's digest.
+    pub digest: ImageDigest,
+}
+
+impl fmt::Display for ImageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.repository, self.digest)
+    }
+}
+
+/// The names of a process's containers. The name is the role: a rename is durable, and a name in use is a mutex.
+pub mod container_name {
+    use super::{AppName, ProcessName, ReleaseNumber};
+
+    /// `status-page-web`: the container that serves.
+    pub fn live(app: &AppName, process: &ProcessName) -> String {
+        format!("{app}-{process}")
+    }
+
+    /// `status-page-web.r12`: the candidate, and later the parked container, of a release.
+    pub fn of_release(app: &AppName, process: &ProcessName, release: ReleaseNumber) -> String {
+        format!("{app}-{process}.{release}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_checked_where_they_enter() {
+        assert!("status-page".parse::<AppName>().is_ok());
+        for bad in ["", "Status", "a--b", "a-", "-a", "a_b", "../x", "1a"] {
+            assert!(bad.parse::<AppName>().is_err(), "{bad}");
+        }
+        let digest = format!("sha256:{}", "0af".repeat(22).get(..64).unwrap());
+        assert_eq!(digest.parse::<ImageDigest>().unwrap().short(), "0af0af0af0af");
+        assert!("sha256:xyz".parse::<ImageDigest>().is_err());
+        assert!("d-ABC123DEF".parse::<DeploymentId>().is_ok());
+        assert!("a/b".parse::<DeploymentId>().is_err());
+    }
+
+    #[test]
+    fn names_are_roles() {
+        let (app, web) = ("status-page".parse().unwrap(), "web".parse().unwrap());
+        assert_eq!(container_name::live(&app, &web), "status-page-web");
+        assert_eq!(container_name::of_release(&app, &web, ReleaseNumber(12)), "status-page-web.r12");
+    }
+}

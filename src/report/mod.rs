@@ -1,0 +1,124 @@
+//! How a run went: for people ([`tail`]), for machines ([`runs`]) and as an exit code.
+
+pub mod runs;
+pub mod status;
+pub mod tail;
+pub mod text;
+
+use serde::Serialize;
+
+use crate::deploy::driver::Outcome;
+use crate::deploy::run::Run;
+use crate::exit::ExitStatus;
+use crate::host::Host;
+use crate::journal::{Direction, Ended, Fact};
+use crate::release::{AppName, DeploymentId, ProcessName, ReleaseNumber, container_name};
+
+/// How one process of ours left a run.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The app.
+    pub app: AppName,
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// The release that it makes.
+    pub release: ReleaseNumber,
+    /// Its image, once it is known.
+    pub image: Option<String>,
+    /// Where the run was left.
+    pub outcome: Outcome,
+    /// The step that turned it back, and what was seen then.
+    pub cause: Option<String>,
+    /// The last lines of a container that failed, without secrets.
+    pub evidence: Vec<String>,
+    /// What serves now.
+    pub serving: Vec<Serving>,
+    /// What could not be undone.
+    pub left_over: Vec<String>,
+    /// What went wrong without harm, such as a clean-up.
+    pub warnings: Vec<String>,
+    /// How long each step of this process took, in milliseconds.
+    pub steps: Vec<(String, u64)>,
+}
+
+/// The live container of a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Serving {
+    /// The process.
+    pub process: ProcessName,
+    /// The container's name.
+    pub container: String,
+    /// Its release.
+    pub release: Option<ReleaseNumber>,
+    /// Whether it runs.
+    pub running: bool,
+}
+
+impl Report {
+    /// What there is to tell about a run.
+    pub async fn of(run: &Run<'_>, outcome: Outcome, warnings: Vec<String>) -> Self {
+        let history = run.journal.history();
+        let (cause, evidence) = match history.direction() {
+            Direction::Backward { cause, evidence } => (Some(cause.clone()), evidence.clone()),
+            Direction::Forward => (history.stuck().map(str::to_owned), vec![]),
+        };
+        let unchanged = history.facts().iter().find_map(|fact| match fact {
+            Fact::Unchanged { release } => Some(*release),
+            _ => None,
+        });
+        Self {
+            app: run.config.settings.app.clone(),
+            deployment: run.header().deployment.clone(),
+            release: unchanged.unwrap_or_else(|| run.release()),
+            image: history.image().map(ToString::to_string),
+            outcome,
+            cause,
+            evidence,
+            serving: serving(run.host, &run.config.settings.app, &run.processes()).await,
+            left_over: run.left_over.clone(),
+            warnings,
+            steps: run
+                .timings
+                .iter()
+                .map(|(step, took)| (step.clone(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX)))
+                .collect(),
+        }
+    }
+
+    /// The number that the shell and `CodeDeploy` see.
+    pub fn exit(&self) -> ExitStatus {
+        match &self.outcome {
+            Outcome::Over(Ended::Deployed | Ended::Unchanged) | Outcome::Waiting => ExitStatus::Done,
+            Outcome::Over(Ended::Reverted { serving: true, .. }) => ExitStatus::Failed,
+            Outcome::Over(Ended::Reverted { serving: false, .. }) | Outcome::Stuck => ExitStatus::Down,
+        }
+    }
+
+    /// One word for machines.
+    pub fn outcome_word(&self) -> &'static str {
+        match &self.outcome {
+            Outcome::Over(Ended::Deployed) => "deployed",
+            Outcome::Over(Ended::Unchanged) => "unchanged",
+            Outcome::Over(Ended::Reverted { .. }) => "reverted",
+            Outcome::Waiting => "waiting",
+            Outcome::Stuck => "stuck",
+        }
+    }
+}
+
+/// What serves now, as far as the Engine can be asked.
+pub async fn serving(host: &Host, app: &AppName, processes: &[ProcessName]) -> Vec<Serving> {
+    let mut serving = Vec::new();
+    for process in processes {
+        let name = container_name::live(app, process);
+        if let Ok(Some(container)) = host.docker.inspect(&name).await {
+            serving.push(Serving {
+                process: process.clone(),
+                container: name,
+                release: container.labels.map(|labels| labels.release),
+                running: container.running,
+            });
+        }
+    }
+    serving
+}

@@ -1,0 +1,108 @@
+//! One JSON line per run, in `/var/log/handover/runs.jsonl`: where machines look, because `CodeDeploy` throws the output of
+//! a hook that succeeded away.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Report, Serving};
+use crate::exit::ExitStatus;
+use crate::fs::{self, Context as _, FsError};
+
+/// The format of a line.
+pub const RUN_FORMAT: u32 = 1;
+
+/// When the file is this long, in bytes, it is moved aside, to one `.1`.
+const ROTATE_AT: u64 = 4 << 20;
+
+/// One line.
+#[derive(Debug, Serialize)]
+pub struct RunLine<'a> {
+    /// [`RUN_FORMAT`].
+    pub format: u32,
+    /// When the process ended.
+    pub at: Timestamp,
+    /// The app, when the configuration could be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app: Option<&'a str>,
+    /// What the process was called as.
+    pub command: &'a str,
+    /// The deployment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<&'a str>,
+    /// The release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<u64>,
+    /// Its image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<&'a str>,
+    /// `deployed`, `unchanged`, `waiting`, `reverted`, `stuck` or `error`.
+    pub outcome: &'a str,
+    /// The exit code.
+    pub exit: u8,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<&'a str>,
+    /// What serves now.
+    pub serving: &'a [Serving],
+    /// How long the process took, in milliseconds.
+    pub duration_ms: u64,
+    /// How long each step took, in milliseconds, in order.
+    pub steps: &'a [(String, u64)],
+}
+
+impl<'a> RunLine<'a> {
+    /// The line of a run that came to its steps.
+    pub fn of(report: &'a Report, command: &'a str, duration_ms: u64) -> Self {
+        Self {
+            format: RUN_FORMAT,
+            at: Timestamp::now(),
+            app: Some(report.app.as_str()),
+            command,
+            deployment: Some(report.deployment.as_str()),
+            release: Some(report.release.0),
+            image: report.image.as_deref(),
+            outcome: report.outcome_word(),
+            exit: report.exit().code(),
+            cause: report.cause.as_deref(),
+            serving: &report.serving,
+            duration_ms,
+            steps: &report.steps,
+        }
+    }
+
+    /// The line of a run that did not.
+    pub fn of_error(error: &'a str, command: &'a str, status: ExitStatus, duration_ms: u64) -> Self {
+        Self {
+            format: RUN_FORMAT,
+            at: Timestamp::now(),
+            app: None,
+            command,
+            deployment: None,
+            release: None,
+            image: None,
+            outcome: "error",
+            exit: status.code(),
+            cause: Some(error),
+            serving: &[],
+            duration_ms,
+            steps: &[],
+        }
+    }
+
+    /// Appends it.
+    pub fn write(&self, log: &Path) -> Result<(), FsError> {
+        fs::private_dir(log)?;
+        let path = log.join("runs.jsonl");
+        crate::logging::rotate(&path, ROTATE_AT)?;
+        let mut line = serde_json::to_vec(self).expect("a line is plain data");
+        line.push(b'\n');
+        let mut file =
+            OpenOptions::new().create(true).append(true).mode(0o600).open(&path).on("open", &path)?;
+        file.write_all(&line).on("write", &path)
+    }
+}

@@ -1,0 +1,202 @@
+//! The closing lines of a run. `CodeDeploy` shows the last 2 KB of a hook's output and drops what does not fit, so these
+//! are short ASCII lines, at most [`LONGEST`] bytes of them, and the verdict is the last.
+
+use super::text::{sanitize, shorten, wrap};
+use super::{Report, Serving};
+use crate::deploy::driver::Outcome;
+use crate::exit::ExitStatus;
+use crate::journal::Ended;
+
+/// The most that the closing lines come to, in bytes with their newlines.
+pub const LONGEST: usize = 1_800;
+
+/// How wide a line is. The agents add a prefix to it.
+const WIDTH: usize = 110;
+
+/// The closing lines of a run that came to its steps.
+pub fn of(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(cause) = &report.cause {
+        lines.extend(labelled("why:", &wrap(&sanitized(cause), WIDTH)));
+    }
+    let fixed_after = {
+        let mut after = Vec::new();
+        for left in &report.left_over {
+            after.extend(labelled("left:", &wrap(&sanitized(left), WIDTH)));
+        }
+        for warning in report.warnings.iter().take(3) {
+            after.push(format!("note:  {}", shorten(&sanitize(warning), WIDTH)));
+        }
+        after.extend(labelled("now:", &wrap(&now(report), WIDTH)));
+        after.extend(next_command(report).map(|next| format!("next:  {next}")));
+        after.push(verdict(report));
+        after
+    };
+    lines.extend(fitting_evidence(
+        &report.evidence,
+        LONGEST.saturating_sub(size(&lines) + size(&fixed_after)),
+    ));
+    lines.extend(fixed_after);
+    fit(lines)
+}
+
+/// The closing lines of a run that did not come to its steps.
+pub fn of_error(error: &str, next: Option<&str>, status: ExitStatus) -> Vec<String> {
+    // A diagnostic is already laid out in lines; its drawing has to stay as it is.
+    let text: Vec<String> = error.lines().map(|line| shorten(&printable(line), 170)).collect();
+    let mut lines = if text.len() == 1 { wrap(&text[0], WIDTH) } else { text };
+    lines.extend(next.map(|next| format!("next:  {next}")));
+    lines.push(format!("handover: FAILED (exit {}): nothing was changed", status.code()));
+    fit(lines)
+}
+
+fn sanitized(text: &str) -> String {
+    text.lines().map(sanitize).collect::<Vec<_>>().join(" ")
+}
+
+/// Like [`sanitize`], but leaves the indentation.
+fn printable(line: &str) -> String {
+    line.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
+}
+
+fn labelled(label: &str, lines: &[String]) -> Vec<String> {
+    lines
+        .iter()
+        .enumerate()
+        .map(|(i, line)| format!("{:<6} {line}", if i == 0 { label } else { "" }))
+        .collect()
+}
+
+/// The container's last lines: as many as there is room for, the last ones first to stay.
+fn fitting_evidence(evidence: &[String], room: usize) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    let mut used = 0;
+    for line in evidence.iter().rev() {
+        let line = format!("  | {}", shorten(line, WIDTH));
+        used += line.len() + 1;
+        if used + 40 > room {
+            break;
+        }
+        kept.insert(0, line);
+    }
+    if !kept.is_empty() {
+        kept.insert(0, "the container's last lines:".to_owned());
+    }
+    kept
+}
+
+fn now(report: &Report) -> String {
+    let one = |serving: &Serving| {
+        let release = serving.release.map(|r| format!(" ({r})")).unwrap_or_default();
+        let state = if serving.running { "is running" } else { "is NOT running" };
+        format!("{}{release} {state}", serving.container)
+    };
+    if report.serving.is_empty() {
+        return "no container of this app serves".to_owned();
+    }
+    report.serving.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn next_command(report: &Report) -> Option<&'static str> {
+    match &report.outcome {
+        Outcome::Over(Ended::Deployed | Ended::Unchanged) | Outcome::Waiting => None,
+        Outcome::Over(Ended::Reverted { serving: true, .. }) => {
+            Some("mend the cause and deploy again; 'handover status' shows what serves")
+        }
+        Outcome::Over(Ended::Reverted { serving: false, .. }) => Some("handover status"),
+        Outcome::Stuck => Some("handover recover"),
+    }
+}
+
+fn verdict(report: &Report) -> String {
+    let (app, release) = (&report.app, report.release);
+    let code = report.exit().code();
+    match &report.outcome {
+        Outcome::Over(Ended::Deployed) => format!("handover: done: {app} {release} is serving"),
+        Outcome::Over(Ended::Unchanged) => {
+            format!("handover: done: nothing to change, {app} {release} is serving")
+        }
+        Outcome::Waiting => format!("handover: done so far: {app} {release} waits for the next hook"),
+        Outcome::Over(Ended::Reverted { serving: true, .. }) => {
+            format!("handover: FAILED (exit {code}): {app} {release} was refused, the old release is serving")
+        }
+        Outcome::Over(Ended::Reverted { serving: false, .. }) => {
+            format!(
+                "handover: FAILED (exit {code}): {app} {release} was refused, and NOTHING healthy is serving"
+            )
+        }
+        Outcome::Stuck => {
+            format!("handover: FAILED (exit {code}): {app} {release} is unfinished, an operator is needed")
+        }
+    }
+}
+
+fn size(lines: &[String]) -> usize {
+    lines.iter().map(|line| line.len() + 1).sum()
+}
+
+/// Drops lines from the front until the rest fits: the end is what counts.
+fn fit(mut lines: Vec<String>) -> Vec<String> {
+    while size(&lines) > LONGEST && lines.len() > 1 {
+        lines.remove(0);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::release::ReleaseNumber;
+    use proptest::prelude::*;
+
+    fn refused(cause: &str, evidence: Vec<String>) -> Report {
+        let process: crate::release::ProcessName = "web".parse().unwrap();
+        Report {
+            app: "status-page".parse().unwrap(),
+            deployment: "d-ABC123".parse().unwrap(),
+            release: ReleaseNumber(3),
+            image: None,
+            outcome: Outcome::Over(Ended::Reverted { cause: cause.to_owned(), serving: true }),
+            cause: Some(cause.to_owned()),
+            evidence,
+            serving: vec![Serving {
+                process,
+                container: "status-page-web".to_owned(),
+                release: Some(ReleaseNumber(2)),
+                running: true,
+            }],
+            left_over: vec![],
+            warnings: vec![],
+            steps: vec![],
+        }
+    }
+
+    #[test]
+    fn a_refused_release_is_explained_and_the_verdict_is_last() {
+        let lines = of(&refused(
+            "container 'status-page-web.r3' is not healthy: it exited with code 1",
+            vec!["starting".to_owned(), "cannot open the database".to_owned()],
+        ));
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        why:   container 'status-page-web.r3' is not healthy: it exited with code 1
+        the container's last lines:
+          | starting
+          | cannot open the database
+        now:   status-page-web (r2) is running
+        next:  mend the cause and deploy again; 'handover status' shows what serves
+        handover: FAILED (exit 1): status-page r3 was refused, the old release is serving
+        ");
+    }
+
+    proptest! {
+        #[test]
+        fn it_always_fits_and_always_ends_with_the_verdict(
+            cause in any::<String>(), evidence in proptest::collection::vec("[ -~]{0,400}", 0..30),
+        ) {
+            let lines = of(&refused(&cause, evidence));
+            prop_assert!(size(&lines) <= LONGEST);
+            prop_assert!(lines.iter().all(|l| l.len() < 200 && l.is_ascii()));
+            prop_assert!(lines.last().unwrap().starts_with("handover: FAILED"));
+        }
+    }
+}

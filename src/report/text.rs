@@ -1,0 +1,80 @@
+//! Text that is fit for any log: short, one line, ASCII.
+
+/// The longest line that a report prints, in characters. `CodeDeploy` drops the whole tail of a hook for one line of
+/// 2,048 characters, and cuts it to 2 KB (contract of both agents).
+pub const LONGEST_LINE: usize = 180;
+
+/// One line of foreign text, made harmless: escape sequences and control characters go, other characters than ASCII
+/// become `?` (`CodeDeploy`'s agent can fail a hook that exited 0 over one invalid byte), and what is too long is cut.
+pub fn sanitize(text: &str) -> String {
+    let mut line = String::new();
+    let mut characters = text.trim().chars().peekable();
+    while let Some(c) = characters.next() {
+        match c {
+            // An ANSI escape sequence: ESC [ parameters, up to its final letter.
+            '\u{1b}' => {
+                if characters.next_if_eq(&'[').is_some() {
+                    while characters.next_if(|c| !('@'..='~').contains(c)).is_some() {}
+                    characters.next();
+                }
+            }
+            c if c.is_whitespace() => line.push(' '),
+            c if c.is_ascii_graphic() => line.push(c),
+            c if c.is_control() => {}
+            _ => line.push('?'),
+        }
+    }
+    shorten(&line, LONGEST_LINE)
+}
+
+/// At most `longest` characters of an ASCII line, with dots where it was cut.
+pub fn shorten(line: &str, longest: usize) -> String {
+    if line.chars().count() <= longest {
+        return line.to_owned();
+    }
+    let kept: String = line.chars().take(longest - 3).collect();
+    format!("{kept}...")
+}
+
+/// Cuts text into lines of at most `width` characters, between words where there are any.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let word = shorten(word, width);
+        let last = lines.last_mut().expect("there is always a line");
+        if last.is_empty() {
+            *last = word;
+        } else if last.len() + 1 + word.len() <= width {
+            last.push(' ');
+            last.push_str(&word);
+        } else {
+            lines.push(word);
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn escape_sequences_and_foreign_letters_go() {
+        assert_eq!(sanitize("\u{1b}[31;1mred\u{1b}[0m\tgrün\r\n"), "red gr?n");
+        assert_eq!(sanitize("\u{1b}"), "");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_in_a_short_ascii_line_comes_out(text in any::<String>()) {
+            let line = sanitize(&text);
+            prop_assert!(line.len() <= LONGEST_LINE && line.bytes().all(|b| (b' '..=b'~').contains(&b)));
+        }
+
+        #[test]
+        fn wrapped_lines_fit(text in "[ -~]{0,600}") {
+            prop_assert!(wrap(&text, 60).iter().all(|line| line.len() <= 60));
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What is kept of each release: its record and its configuration, in `/var/lib/handover/APP/releases/NUMBER/`.
+//!
+//! ```text
+//! /var/lib/handover/APP/
+//!   journal.jsonl           the run in progress, or the last one
+//!   releases/12/record.json what the release is and how it went
+//!   releases/12/handover.toml
+//! ```
+//! The truth about containers is in Docker; this can be lost and only costs the memory of what was.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{self, Config};
+use crate::fs::{self, Context, FsError};
+use crate::release::{DeploymentId, ImageRef, ReleaseNumber};
+
+/// The format of `record.json`. `tests/fixtures/record-v*.json` pin it.
+pub const RECORD_FORMAT: u32 = 1;
+
+/// What a release is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`RECORD_FORMAT`].
+    pub format: u32,
+    /// Its number.
+    pub release: ReleaseNumber,
+    /// The deployment that made it.
+    pub deployment: DeploymentId,
+    /// The deployment group, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Its image, once it was resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageRef>,
+    /// The versions of the secrets that it saw, by their names in the configuration. Never restored: an old password is a
+    /// dead one.
+    #[serde(default)]
+    pub secret_versions: BTreeMap<String, String>,
+    /// Stands for everything that its containers are made of; contains no secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// How it went.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// When this was written.
+    pub at: Timestamp,
+}
+
+/// How a release went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Its deployment is not over.
+    Unproven,
+    /// It was deployed and healthy.
+    Good,
+    /// It was turned down.
+    Refused {
+        /// Why.
+        cause: String,
+    },
+}
+
+/// Why what is kept cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// A file operation failed.
+    #[error(transparent)]
+    File(#[from] FsError),
+    /// A file of ours does not parse.
+    #[error("'{}' is damaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// A configuration that was accepted once is not any more.
+    #[error("the configuration kept in '{}' is not understood by this version:\n{why}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: Box<config::Diagnostic>,
+    },
+}
+
+/// The releases of one app.
+#[derive(Debug, Clone)]
+pub struct Releases {
+    dir: PathBuf,
+}
+
+impl Releases {
+    /// Those of a state folder.
+    pub fn of(state: &Path) -> Self {
+        Self { dir: state.join("releases") }
+    }
+
+    /// The folder of a release.
+    pub fn folder(&self, release: ReleaseNumber) -> PathBuf {
+        self.dir.join(release.0.to_string())
+    }
+
+    /// The numbers that have a folder, ascending.
+    pub fn numbers(&self) -> Result<Vec<ReleaseNumber>, StateError> {
+        let entries = match std::fs::read_dir(&self.dir) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+            entries => entries.on("read", &self.dir)?,
+        };
+        let mut numbers: Vec<ReleaseNumber> = entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(ReleaseNumber))
+            .collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// The record of a release.
+    pub fn record(&self, release: ReleaseNumber) -> Result<Option<Record>, StateError> {
+        let path = self.folder(release).join("record.json");
+        let Some(text) = fs::read_if_there(&path)? else { return Ok(None) };
+        serde_json::from_str(&text).map(Some).map_err(|source| StateError::Damaged { path, source })
+    }
+
+    /// Every record that can be read, ascending. One that cannot is as good as lost, and must not stop a deployment.
+    pub fn records(&self) -> Vec<Record> {
+        let numbers = self.numbers().unwrap_or_default();
+        numbers.into_iter().filter_map(|number| self.record(number).ok().flatten()).collect()
+    }
+
+    /// The last release that went well.
+    pub fn last_good(&self) -> Option<Record> {
+        self.records().into_iter().rev().find(|record| record.verdict == Verdict::Good)
+    }
+
+    /// Writes a record.
+    pub fn write(&self, record: &Record) -> Result<(), StateError> {
+        let folder = self.folder(record.release);
+        fs::private_dir(&folder)?;
+        let text = serde_json::to_vec_pretty(record).expect("a record is plain data");
+        Ok(fs::write_atomically(&folder.join("record.json"), &text, 0o600)?)
+    }
+
+    /// Keeps the configuration of a release.
+    pub fn keep_config(&self, release: ReleaseNumber, config: &Config) -> Result<(), StateError> {
+        let folder = self.folder(release);
+        fs::private_dir(&folder)?;
+        Ok(fs::write_atomically(&folder.join(config::FILE_NAME), config.text.as_bytes(), 0o600)?)
+    }
+
+    /// The configuration of a release, as it was deployed.
+    pub fn config(&self, release: ReleaseNumber) -> Result<Option<Config>, StateError> {
+        let path = self.folder(release).join(config::FILE_NAME);
+        let Some(text) = fs::read_if_there(&path)? else { return Ok(None) };
+        match config::parse(&text, &path.display().to_string()) {
+            Ok(settings) => Ok(Some(Config { settings, text })),
+            Err(why) => Err(StateError::Foreign { path, why: Box::new(why) }),
+        }
+    }
+
+    /// Forgets a release.
+    pub fn remove(&self, release: ReleaseNumber) -> Result<(), StateError> {
+        let folder = self.folder(release);
+        match std::fs::remove_dir_all(&folder) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            answer => Ok(answer.on("remove", &folder)?),
+        }
+    }
+}
