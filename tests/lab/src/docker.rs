@@ -16,7 +16,8 @@ pub struct Docker {
 impl Docker {
     /// Any request; paths without a version mean the Engine's own. The answer may be an error.
     pub fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Response> {
-        let body = body.map(Value::to_string).unwrap_or_default();
+        // Nothing is sent for null: the Engine would not read it, and reset the connection.
+        let body = body.filter(|body| !body.is_null()).map(Value::to_string).unwrap_or_default();
         let json = [("Content-Type", "application/json")];
         let headers: &[_] = if body.is_empty() { &[] } else { &json };
         over_unix(&self.socket, &Request { method, host: "docker", path, headers, body: body.as_bytes() })

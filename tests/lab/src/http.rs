@@ -104,7 +104,7 @@ pub fn exchange(mut stream: impl Read + Write, request: &Request<'_>) -> Result<
 /// Whether the answer is all there, where its head says how long it is.
 fn complete(answer: &[u8], method: &str) -> bool {
     let Some((head, body)) = split(answer) else { return false };
-    if method == "HEAD" {
+    if method == "HEAD" || matches!(status_of(head), Some(204 | 304)) {
         return true;
     }
     head_lines(head)
@@ -116,6 +116,10 @@ fn complete(answer: &[u8], method: &str) -> bool {
 fn split(answer: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     Some((&answer[..end], &answer[end + 4..]))
+}
+
+fn status_of(head: &[u8]) -> Option<u16> {
+    String::from_utf8_lossy(head).split_whitespace().nth(1)?.parse().ok()
 }
 
 fn head_lines(head: &[u8]) -> impl Iterator<Item = (String, String)> {
@@ -132,11 +136,7 @@ fn parse(answer: &[u8], method: &str) -> Result<Response> {
     let Some((head, body)) = split(answer) else {
         bail!("the answer ended within its head ({} bytes)", answer.len());
     };
-    let status = String::from_utf8_lossy(head)
-        .split_whitespace()
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .context("the answer has no status")?;
+    let status = status_of(head).context("the answer has no status")?;
     let headers: Vec<_> = head_lines(head).collect();
     let chunked = headers
         .iter()

@@ -138,6 +138,9 @@ fn converse(mut stream: TcpStream, tokens: &Mutex<Tokens>, path: &Path) -> Resul
         text.extend(b"\r\n");
         text.extend(said.body.bytes());
         stream.write_all(&text)?;
+        if asked.headers.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
+            return Ok(());
+        }
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use lab::{Instance, Lab};
 fn ask(instance: &Instance, request: &str) -> String {
     let script = format!(
         "exec 3<>/dev/tcp/169.254.169.254/80; printf '{request}Connection: close\\r\\n\\r\\n' >&3; \
-         timeout 1 head -c 4000 <&3; true"
+         timeout 1 cat <&3; true"
     );
     let done = instance.command("bash").args(["-c", &script]).output().unwrap();
     String::from_utf8(done.stdout).unwrap()
