@@ -35,6 +35,7 @@ pub fn binary() -> Result<PathBuf> {
         .args(["build", "--quiet", "--release", "--package", "app", "--target", &target, "--target-dir"])
         .arg(&folder)
         .current_dir(tools::repository())
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .env("CARGO_PROFILE_RELEASE_STRIP", "true")
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s")

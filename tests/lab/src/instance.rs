@@ -6,17 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use anyhow::Result;
 
 use crate::control::{Answer, Ask};
 use crate::docker::Docker;
 use crate::imds::Metadata;
 use crate::lab::Inner;
 use crate::names::{METADATA, ROUTER, instance_address};
-use crate::namespace::{Namespace, only_child};
+use crate::namespace::Namespace;
 use crate::spec::{Bind, INSIDE, Ready, Service, Spec};
-use crate::{certs, cgroup, tools};
+use crate::{certs, cgroup, inside, tools};
 
 /// The name of the service that is the Docker Engine.
 const ENGINE: &str = "docker";
@@ -102,13 +101,12 @@ impl Instance {
 
     /// The process that a child, spawned from [`Instance::command`], runs in the instance; as the machine numbers it.
     pub fn process_of(&self, child: &Child) -> Result<u32> {
-        Ok(inner_process(child)?.as_raw_nonzero().get().cast_unsigned())
+        inside::process_of(child)
     }
 
     /// Sends a signal (its number) to the process that a child, spawned from [`Instance::command`], runs.
     pub fn signal(&self, child: &Child, signal: i32) -> Result<()> {
-        let signal = Signal::from_named_raw(signal).context("no such signal")?;
-        Ok(kill_process(inner_process(child)?, signal)?)
+        inside::signal(child, signal)
     }
 
     /// The instance's Docker Engine, in this life of the instance.
@@ -190,9 +188,10 @@ impl Instance {
         let mut binds: Vec<_> = KEPT.map(|kept| Bind::new(outside(folder, kept), kept)).into();
         binds.push(Bind::new(self.inner.vpc_folder().join("bundle.pem"), certs::BUNDLE));
         // An instance has its own /tmp: what is tested may have been built into the machine's.
-        let target = tools::target_folder()?;
-        if target.starts_with("/tmp") {
-            binds.push(Bind::new(&target, &target));
+        for built in tools::build_folders()? {
+            if built.starts_with("/tmp") {
+                binds.push(Bind::new(&built, &built));
+            }
         }
         let (name, ip) = (&self.name, self.ip());
         Ok(Spec {
@@ -236,9 +235,4 @@ fn metadata_service() -> Service {
 /// Where a folder of the instance is kept.
 fn outside(folder: &Path, inside: &str) -> PathBuf {
     folder.join("root").join(inside.trim_start_matches('/'))
-}
-
-/// `nsenter` waits for the process that it has started inside.
-fn inner_process(child: &Child) -> Result<Pid> {
-    only_child(child.id()).context("the process has ended, or has not started yet")
 }

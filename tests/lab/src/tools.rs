@@ -68,6 +68,19 @@ pub(crate) fn target_folder() -> Result<PathBuf> {
     Ok(folder.context("the lab binary is in no target folder")?.to_owned())
 }
 
+/// The folders that something of this build may be in: the lab's, and that of the running program.
+pub(crate) fn build_folders() -> Result<Vec<PathBuf>> {
+    let mut folders = vec![target_folder()?];
+    let running = env::current_exe()?;
+    if !running.starts_with(&folders[0]) {
+        // target/debug/deps/test-0123456789abcdef
+        folders.extend(
+            running.ancestors().nth(3).filter(|folder| folder.components().count() > 2).map(Path::to_owned),
+        );
+    }
+    Ok(folders)
+}
+
 /// The folder of what is made once and used by every lab.
 pub(crate) fn cache_folder() -> Result<PathBuf> {
     let folder = target_folder()?.join("lab-cache");

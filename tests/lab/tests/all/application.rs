@@ -159,22 +159,21 @@ fn a_migration_leaves_a_row_and_load_is_counted() {
 
     run(&instance, "web", "7", &[]);
     answer(&lab, &instance, "/");
-    for kept in [false, true] {
-        let mut command = lab.command(lab::application::binary().unwrap()).unwrap();
-        command.args([
-            "load",
-            &format!("http://{}:8000/ping", instance.ip()),
-            "--rate",
-            "200",
-            "--seconds",
-            "1",
-        ]);
-        if kept {
-            command.arg("--keep-alive");
-        }
-        let done = command.output().unwrap();
-        let report: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let url = format!("http://{}:8000/ping", instance.ip());
+    for options in
+        [vec!["--rate", "200", "--seconds", "1"], vec!["--rate", "200", "--seconds", "1", "--keep-alive"]]
+    {
+        let report = lab.load(&url, &options).unwrap().finish().unwrap();
         assert_eq!((&report["total"], &report["failed"]), (&json!(200), &json!(0)), "{report}");
         assert_eq!(report["releases"][0]["release"], "7");
     }
+    // It sees what goes wrong, and ends early when asked.
+    let load = lab.load(&url, &["--rate", "500", "--seconds", "60"]).unwrap();
+    docker.post("/containers/web/kill", &json!(null)).unwrap();
+    wait_until("the container has ended", SOON, || Ok(state(&instance, "web")["Running"] == false)).unwrap();
+    docker.post("/containers/web/start", &json!(null)).unwrap();
+    answer(&lab, &instance, "/");
+    let report = load.stop().unwrap();
+    assert!(report["failed"].as_u64() > Some(0) && report["seconds"].as_f64() < Some(30.0), "{report}");
+    assert!(report["longest_gap_ms"].as_f64() > Some(10.0), "{report}");
 }
