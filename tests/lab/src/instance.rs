@@ -84,7 +84,7 @@ impl Instance {
         Ok(self.lock().pid()?.as_raw_nonzero().get().cast_unsigned())
     }
 
-    /// A file or folder of the instance as the machine sees it. What persists ([`KEPT`] in the source) is there also
+    /// A file or folder of the instance as the machine sees it. What persists is there also
     /// while the power is off.
     pub fn path(&self, inside: &str) -> PathBuf {
         let folder = self.inner.instance_folder(&self.name);
@@ -127,7 +127,9 @@ impl Instance {
             return Ok(());
         }
         *namespace = Namespace::start(&folder, &self.plan(&folder)?)?;
-        let pid = namespace.pid()?.as_raw_nonzero();
+        let look = namespace.look();
+        drop(namespace);
+        let pid = look.pid()?.as_raw_nonzero();
         let card = format!("v{}", self.number);
         let vpc = self.inner.vpc()?;
         // The network of the last life is taken down a moment after its death: its card may still be there.
@@ -136,22 +138,27 @@ impl Instance {
             format!("link add {card} type veth peer name eth0 netns {pid}"),
             format!("link set {card} master br0 up"),
         ])?;
-        namespace.ask(&Ask::Wait).map(drop)
+        look.ask(&Ask::Wait).map(drop)
+    }
+
+    fn ask(&self, what: &Ask) -> Result<Answer> {
+        let look = self.lock().look();
+        look.ask(what)
     }
 
     /// Asks the Docker Engine to end, and waits for it: containers are stopped unless it is told to let them live.
     pub fn stop_docker(&self) -> Result<()> {
-        self.lock().ask(&Ask::Stop(ENGINE.to_owned())).map(drop)
+        self.ask(&Ask::Stop(ENGINE.to_owned())).map(drop)
     }
 
     /// Kills the Docker Engine alone: its containers stay.
     pub fn kill_docker(&self) -> Result<()> {
-        self.lock().ask(&Ask::Kill(ENGINE.to_owned())).map(drop)
+        self.ask(&Ask::Kill(ENGINE.to_owned())).map(drop)
     }
 
     /// Starts the Docker Engine, and waits until it answers.
     pub fn start_docker(&self) -> Result<()> {
-        self.lock().ask(&Ask::Start(ENGINE.to_owned())).map(drop)
+        self.ask(&Ask::Start(ENGINE.to_owned())).map(drop)
     }
 
     /// Stops and starts the Docker Engine.
@@ -162,7 +169,7 @@ impl Instance {
 
     /// Whether the Docker Engine's process runs.
     pub fn docker_runs(&self) -> Result<bool> {
-        Ok(matches!(self.lock().ask(&Ask::Runs(ENGINE.to_owned()))?, Answer::Runs(true)))
+        Ok(matches!(self.ask(&Ask::Runs(ENGINE.to_owned()))?, Answer::Runs(true)))
     }
 
     /// What the Docker Engine wrote, in all its lives.

@@ -48,8 +48,9 @@ pub(crate) struct Inner {
 }
 
 impl Lab {
-    /// Raises a lab in a new folder, and waits until all its parts answer. It goes down when it and all handles on its
-    /// instances are dropped, and when this process ends, also if it is killed.
+    /// Raises a lab in a new folder (below `TMPDIR`), and waits until all its parts answer. It goes down when it and all handles on its
+    /// instances are dropped, and when this process ends, also if it is killed. With `LAB_KEEP` set its folder stays,
+    /// with the logs of all parts.
     pub fn up() -> Result<Self> {
         tools::check()?;
         let folder = tempfile::Builder::new().prefix("lab.").tempdir()?.keep();
@@ -64,7 +65,8 @@ impl Lab {
         if fs::read_dir(&folder)?.next().is_some() {
             bail!("{} is not empty", folder.display());
         }
-        Self::raise(folder, false)
+        // Nothing else would end the parts that came up.
+        Self::raise(folder.clone(), false).inspect_err(|_| drop(take_down(&folder)))
     }
 
     /// Finds the lab that was raised in this folder.

@@ -81,6 +81,11 @@ impl Namespace {
         Self { folder: folder.to_owned(), first: recorded(folder), outer: None }
     }
 
+    /// The same namespaces, to ask things of. Waiting for an answer must not keep others from cutting the power.
+    pub(crate) fn look(&self) -> Self {
+        Self { folder: self.folder.clone(), first: self.first.clone(), outer: None }
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.pid().is_ok()
     }

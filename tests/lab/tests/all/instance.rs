@@ -141,3 +141,33 @@ fn a_cut_is_quick_and_total() {
     assert!(instance.docker().is_err());
     assert!(instance.pid().is_err());
 }
+
+#[test]
+fn the_power_may_fail_at_any_moment() {
+    let lab = Lab::up().unwrap();
+    let instance = lab.instance("web-1").unwrap();
+    for pause in [0, 20, 100, 250] {
+        instance.cut().unwrap();
+        std::thread::scope(|scope| {
+            let booting = scope.spawn(|| instance.boot());
+            wait_until("it has power", SOON, || Ok(instance.is_running())).unwrap();
+            // Some way into the boot: there is nothing to wait for, any moment will do.
+            std::thread::sleep(Duration::from_millis(pause));
+            instance.cut().unwrap();
+            // A quick machine may have been done already.
+            let _ = booting.join().unwrap();
+            assert!(!instance.is_running());
+        });
+    }
+    instance.boot().unwrap();
+    assert!(instance.docker().unwrap().get("/version").is_ok());
+    let since = Instant::now();
+    std::thread::scope(|scope| {
+        let restarting = scope.spawn(|| instance.restart_docker());
+        wait_until("the engine ends", SOON, || Ok(!instance.docker_runs()?)).unwrap();
+        instance.cut().unwrap();
+        assert!(restarting.join().unwrap().is_err());
+    });
+    println!("cut {:?} after the restart was asked for", since.elapsed());
+    instance.boot().unwrap();
+}
