@@ -121,7 +121,7 @@ async fn open<'a>(
         group: request.group,
         plan: plan::plan(settings).iter().map(super::step::Step::name).collect(),
         retired,
-        at: Timestamp::now(),
+        began: Timestamp::now(),
     };
     // The configuration first: a journal without it could be undone, but not finished.
     releases.keep_config(release, &request.config)?;
@@ -134,7 +134,7 @@ async fn open<'a>(
         secret_versions: Default::default(),
         fingerprint: None,
         verdict: Verdict::Unproven,
-        at: header.at,
+        at: header.began,
     })?;
     let journal = Journal::create(lock, &state, header)?;
     Ok(Run::new(host, request.config, journal, talk, request.termination, request.clock))

@@ -156,6 +156,11 @@ impl Step {
         !matches!(self, Self::ReadSecrets | Self::ResolveImage | Self::Compare | Self::Verify(_))
     }
 
+    /// Whether a boot can take its effect back: it starts and stops containers by their restart policies.
+    pub fn a_boot_may_undo_it(&self) -> bool {
+        matches!(self, Self::StopLive(_) | Self::StartNew(_))
+    }
+
     /// Whether it touches what serves, so that what is put back has to be gated.
     pub fn touches_live(&self) -> bool {
         matches!(self.phase(), Phase::Switch | Phase::Settle)

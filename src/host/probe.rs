@@ -34,14 +34,14 @@ pub async fn http(
             .header(CONNECTION, "close")
             .body(Empty::<Bytes>::new())
             .map_err(|e| e.to_string())?;
-        let answer = async {
-            sender.send_request(request).await.map_err(|e| format!("got no answer from {address}: {e}"))
-        };
-        // The connection has to be driven while the answer is awaited.
+        let answer = sender.send_request(request);
+        tokio::pin!(answer);
+        // The connection has to be driven while the answer is awaited, and may end as soon as it is there.
         let response = tokio::select! {
-            response = answer => response?,
-            closed = connection => return Err(format!("got no answer from {address}: the connection was closed{}", closed.err().map(|e| format!(" ({e})")).unwrap_or_default())),
+            response = &mut answer => response,
+            _ = connection => answer.await,
         };
+        let response = response.map_err(|e| format!("got no answer from {address}: {e}"))?;
         let code = response.status().as_u16();
         if healthy.iter().any(|range| range.contains(code)) {
             Ok(())

@@ -117,7 +117,7 @@ pub struct Header {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retired: Vec<DeploymentId>,
     /// When it began.
-    pub at: Timestamp,
+    pub began: Timestamp,
 }
 
 /// What a step found out.

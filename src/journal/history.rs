@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 use super::{Ended, Entry, Fact, Header, Inverse};
+use crate::deploy::step::Step;
 use crate::release::ImageRef;
 
 /// A line that cannot stand where it stands.
@@ -166,13 +167,19 @@ impl History {
         Ok(())
     }
 
-    /// Another process is at work: what its predecessor could not do, it may.
+    /// Another process is at work: what its predecessor could not do, it may. And there may have been a boot in between,
+    /// which starts and stops containers, so what was done about that is made sure of again.
     fn resume(&mut self) {
         self.stuck = None;
         self.regated = None;
+        let forward = *self.direction() == Direction::Forward;
         for taken in &mut self.taken {
-            if taken.doing == Doing::UndoFailed {
-                taken.doing = Doing::Begun;
+            let a_boot_may_undo_it =
+                || taken.step.parse::<Step>().is_ok_and(|step| step.a_boot_may_undo_it());
+            match taken.doing {
+                Doing::UndoFailed => taken.doing = Doing::Begun,
+                Doing::Done if forward && a_boot_may_undo_it() => taken.doing = Doing::Begun,
+                _ => {}
             }
         }
     }

@@ -30,7 +30,7 @@ impl Fixture {
             group: None,
             plan: vec!["resolve-image".to_owned(), "create web".to_owned()],
             retired: vec![],
-            at: jiff::Timestamp::UNIX_EPOCH,
+            began: jiff::Timestamp::UNIX_EPOCH,
         };
         Journal::create(&self.lock, self.dir.path(), header).unwrap()
     }

@@ -145,7 +145,7 @@ fn run_status(history: &History, host: &Host, app: &AppName) -> Option<RunStatus
     Some(RunStatus {
         deployment: header.deployment.to_string(),
         release: header.release.0,
-        began: header.at,
+        began: header.began,
         state,
         pid: holder.map(|h| h.pid),
         cause,

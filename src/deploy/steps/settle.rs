@@ -23,15 +23,6 @@ pub(super) async fn inverse_of_keep(run: &Run<'_>, process: &ProcessName) -> Res
 /// First the new container comes back by itself …
 pub(super) async fn keep(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
     let id = new_id(run, process)?;
-    // A boot in between brought live back instead of it, as it should: live makes way again.
-    if let Some((old, _)) = run.old(process) {
-        if let Some(live) =
-            run.host.docker.inspect(&old).await?.filter(|live| live.running || live.restarting)
-        {
-            run.host.docker.stop(&old, live.stop_timeout).await?;
-        }
-    }
-    run.host.docker.start(&id).await?;
     run.host.docker.set_restart_policy(&id, RestartPolicy::UnlessStopped).await?;
     Ok(vec![])
 }
@@ -50,14 +41,6 @@ pub(super) async fn inverse_of_release(
 pub(super) async fn release(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
     if let Some((old, _)) = run.old(process) {
         run.host.docker.set_restart_policy(&old, RestartPolicy::No).await?;
-        // At a boot with both of them allowed to run, one of the two got the port: it must be the new one.
-        let id = new_id(run, process)?;
-        let running = |c: Option<crate::host::docker::Container>| c.is_some_and(|c| c.running);
-        if running(run.host.docker.inspect(&old).await?) || !running(run.host.docker.inspect(&id).await?) {
-            let timeout = run.process(process).stop_timeout;
-            run.host.docker.stop(&old, timeout).await?;
-            run.host.docker.start(&id).await?;
-        }
     }
     Ok(vec![])
 }

@@ -1,0 +1,9 @@
+//! Crash tests: handover is killed at every journal entry and at every call to Docker, on both sides of each, and then the
+//! world has to settle with exactly one correct release. In-process, against a strict fake of the Engine.
+
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+
+mod matrix;
+mod refusals;
+mod story;
+mod world;

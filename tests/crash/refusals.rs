@@ -1,0 +1,1 @@
+//! One Docker call refused.
