@@ -9,6 +9,9 @@ fn main() -> ExitCode {
     // Secrets are in memory: no core dumps (promise P6).
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+    // Crash points of the tests, from the variable FAILPOINTS; compiled in with that feature only.
+    #[cfg(feature = "failpoints")]
+    let _scenario = fail::FailScenario::setup();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -1,7 +1,7 @@
 //! Values that must not be seen: how they are held, and how they are kept out of everything that is printed.
 
 use base64::Engine as _;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 pub use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::settings::{Settings, Value};
@@ -10,8 +10,20 @@ use crate::config::settings::{Settings, Value};
 /// short is none.
 const SHORTEST: usize = 4;
 
+/// Lines of a longer value shorter than this are not masked on their own: `}` is in every text.
+const SHORTEST_LINE: usize = 8;
+
+/// What the `urlencode` of templates leaves (RFC 3986), and what the encoders of most languages leave.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const UNRESERVED_AND_SLASH: &AsciiSet = &UNRESERVED.remove(b'/');
+
 /// What a masked value reads as.
-const MASK: &str = "[secret]";
+const MASK: &str = "***";
+
+/// Whether a field of a secret may be seen: a report without hosts and names would say little, and they are no secrets.
+pub fn is_open(field: &str) -> bool {
+    matches!(field, "host" | "port" | "dbname" | "engine" | "username")
+}
 
 /// Takes secret values out of text, in every form in which they are likely to turn up.
 ///
@@ -23,20 +35,23 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// Masks `value` from now on: as it is, percent-encoded, in Base64 and escaped for JSON.
+    /// Masks `value` from now on: as it is, percent-encoded, in Base64 and escaped for JSON; and each of its lines, because
+    /// others print line by line.
     pub fn learn(&mut self, value: &str) {
         if value.len() < SHORTEST {
             return;
         }
         let json = serde_json::to_string(value).unwrap_or_default();
         let base64 = base64::engine::general_purpose::STANDARD.encode(value);
-        for form in [
-            value,
-            &utf8_percent_encode(value, NON_ALPHANUMERIC).to_string(),
-            base64.trim_end_matches('='),
-            json.trim_matches('"'),
-        ] {
+        let url_safe = base64::engine::general_purpose::URL_SAFE.encode(value);
+        let percent = [NON_ALPHANUMERIC, UNRESERVED, UNRESERVED_AND_SLASH]
+            .map(|reserved| utf8_percent_encode(value, reserved).to_string());
+        let forms =
+            [value, base64.trim_end_matches('='), url_safe.trim_end_matches('='), json.trim_matches('"')];
+        let lines = value.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE);
+        for form in forms.into_iter().chain(percent.iter().map(String::as_str)).chain(lines) {
             self.needles.push(SecretString::from(form));
+            self.needles.push(SecretString::from(form.replace("%20", "+")));
         }
         // Longest first, so that a value that contains another is masked as a whole.
         self.needles.sort_by_key(|n| std::cmp::Reverse(n.expose_secret().len()));
@@ -46,8 +61,20 @@ impl Redactor {
     /// Masks what a container was given from secrets, and leaves what the configuration says openly.
     pub fn learn_environment(&mut self, environment: &[(String, SecretString)], settings: &Settings) {
         for (name, value) in environment {
-            if !matches!(settings.environment.get(name), None | Some(Value::Literal(_))) {
-                self.learn(value.expose_secret());
+            match settings.environment.get(name) {
+                None | Some(Value::Literal(_)) => {}
+                Some(Value::Secret { field, .. }) if is_open(field) => {}
+                Some(Value::Secret { .. }) => self.learn(value.expose_secret()),
+                Some(Value::Template(template)) => {
+                    self.learn(value.expose_secret());
+                    for (expression, part) in filled_in(template, value.expose_secret()) {
+                        let field = expression.split('|').next().and_then(|name| name.rsplit('.').next());
+                        if !field.is_some_and(|field| is_open(field.trim())) {
+                            self.learn(part);
+                            self.learn(&percent_decode_str(part).decode_utf8_lossy());
+                        }
+                    }
+                }
             }
         }
     }
@@ -61,6 +88,21 @@ impl Redactor {
     }
 }
 
+/// What stands in a rendered text where its template has `{{ … }}`, as far as the text between tells.
+fn filled_in<'a>(template: &'a str, rendered: &'a str) -> Vec<(&'a str, &'a str)> {
+    let mut parts = Vec::new();
+    let mut pieces = template.split("{{");
+    let mut rest = rendered.strip_prefix(pieces.next().unwrap_or_default()).unwrap_or(rendered);
+    for piece in pieces {
+        let (expression, literal) = piece.split_once("}}").unwrap_or_default();
+        let end = if literal.is_empty() { Some(rest.len()) } else { rest.find(literal) };
+        let Some(end) = end else { break };
+        parts.push((expression, &rest[..end]));
+        rest = &rest[(end + literal.len()).min(rest.len())..];
+    }
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,7 +113,7 @@ mod tests {
         redactor.learn("p\"ss/wörd #1");
         for shown in ["p\"ss/wörd #1", "p%22ss%2Fw%C3%B6rd%20%231", "cCJzcy93w7ZyZCAjMQ", "p\\\"ss/wörd #1"]
         {
-            assert_eq!(redactor.redact(&format!("a {shown} b")), "a [secret] b", "{shown}");
+            assert_eq!(redactor.redact(&format!("a {shown} b")), "a *** b", "{shown}");
         }
     }
 
@@ -80,7 +122,19 @@ mod tests {
         let mut redactor = Redactor::default();
         redactor.learn("token");
         redactor.learn("token-with-tail");
-        assert_eq!(redactor.redact("token-with-tail token"), "[secret] [secret]");
+        assert_eq!(redactor.redact("token-with-tail token"), "*** ***");
+    }
+
+    #[test]
+    fn the_parts_of_a_template_are_found_again() {
+        let template = "postgres://sp:{{ database.password | urlencode }}@{{ database.host }}:5432/sp";
+        assert_eq!(
+            filled_in(template, "postgres://sp:a%2Fb@db.internal:5432/sp"),
+            [(" database.password | urlencode ", "a%2Fb"), (" database.host ", "db.internal")]
+        );
+        assert_eq!(filled_in("{{ redis.value }}", "token"), [(" redis.value ", "token")]);
+        assert_eq!(filled_in("no secret", "no secret"), []);
+        assert_eq!(filled_in("a{{ b }}c", "another text"), []);
     }
 
     #[test]

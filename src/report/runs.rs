@@ -51,6 +51,9 @@ pub struct RunLine<'a> {
     pub serving: &'a [Serving],
     /// How long the process took, in milliseconds.
     pub duration_ms: u64,
+    /// The most memory that the process had resident, in KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_rss_kib: Option<u64>,
     /// How long each step took, in milliseconds, in order.
     pub steps: &'a [(String, u64)],
 }
@@ -71,6 +74,7 @@ impl<'a> RunLine<'a> {
             cause: report.cause.as_deref(),
             serving: &report.serving,
             duration_ms,
+            peak_rss_kib: peak_rss_kib(),
             steps: &report.steps,
         }
     }
@@ -90,6 +94,7 @@ impl<'a> RunLine<'a> {
             cause: Some(error),
             serving: &[],
             duration_ms,
+            peak_rss_kib: peak_rss_kib(),
             steps: &[],
         }
     }
@@ -105,4 +110,10 @@ impl<'a> RunLine<'a> {
             OpenOptions::new().create(true).append(true).mode(0o600).open(&path).on("open", &path)?;
         file.write_all(&line).on("write", &path)
     }
+}
+
+/// From `/proc/self/status` (proc(5), `VmHWM`).
+fn peak_rss_kib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
 }

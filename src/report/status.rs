@@ -176,7 +176,11 @@ pub fn text(apps: &[Status]) -> String {
                 c.restart_policy.to_owned(),
             ]);
         }
-        parts.push(format!("{}\n{table}", app.app));
+        parts.push(if app.containers.is_empty() {
+            format!("{}: no containers", app.app)
+        } else {
+            format!("{}\n{table}", app.app)
+        });
         if let Some(run) = &app.run {
             parts.push(format!(
                 "last run: deployment {} (r{}), begun {}: {}{}",

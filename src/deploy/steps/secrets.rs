@@ -9,6 +9,7 @@ use super::StepError;
 use crate::deploy::run::Run;
 use crate::environment::{self, Secrets};
 use crate::journal::Fact;
+use crate::secret::is_open;
 
 /// Reads every secret and writes down which version it was.
 pub(super) async fn read(run: &mut Run<'_>) -> Result<Vec<Fact>, StepError> {
@@ -59,8 +60,7 @@ async fn fetch(run: &mut Run<'_>) -> Result<BTreeMap<String, String>, StepError>
         }
     }
     for (field, value) in secrets.values().flatten() {
-        // Hosts, ports and names are no secrets, and a report without them would say little.
-        if !matches!(field.as_str(), "host" | "port" | "dbname" | "engine" | "username") {
+        if !is_open(field) {
             run.redactor.learn(value.expose_secret());
         }
     }

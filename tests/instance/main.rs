@@ -1,0 +1,10 @@
+//! The binary on real instances: a Docker Engine, a registry, PostgreSQL, Redis, AWS and CodeDeploy's rules, in the lab.
+
+#![allow(missing_docs, unreachable_pub)]
+
+mod hooks;
+mod interrupted;
+mod secrets;
+mod static_binary;
+mod who_is_in_charge;
+mod world;

@@ -1,0 +1,199 @@
+//! A lab with one instance, and CodeDeploy's agent on it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use codedeploy::DeploymentReport;
+use lab::{ImageSpec, Instance, Lab, names, wait_until};
+use serde_json::Value;
+
+/// The longest that anything here waits for something that has to happen.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct World {
+    pub web: Instance,
+    pub lab: Lab,
+}
+
+/// What a bundle asks for, apart from what `appspec/` says.
+pub struct Bundle {
+    pub tag: &'static str,
+    /// Words of `handover.toml` and `appspec.yml` and what stands for them.
+    pub edits: Vec<(String, String)>,
+}
+
+impl Bundle {
+    pub fn of(tag: &'static str) -> Self {
+        Self { tag, edits: vec![] }
+    }
+
+    #[must_use]
+    pub fn edit(mut self, from: &str, to: &str) -> Self {
+        self.edits.push((from.to_owned(), to.to_owned()));
+        self
+    }
+}
+
+impl World {
+    pub fn up() -> Result<Self> {
+        let lab = Lab::up()?;
+        let web = lab.instance("web-1")?;
+        let world = Self { web, lab };
+        copy(&beside("codedeploy")?, &world.web.path("/usr/local/bin/codedeploy"))?;
+        copy(Path::new(env!("CARGO_BIN_EXE_handover")), &world.web.path("/usr/local/bin/handover"))?;
+        for (tag, variant) in [("v1", "good"), ("v2", "good"), ("v3", "good"), ("crash", "crash"), ("silent", "never-listens")] {
+            world.push(tag, variant)?;
+        }
+        Ok(world)
+    }
+
+    pub fn with_v1() -> Result<Self> {
+        let world = Self::up()?;
+        let report = world.deploy("d-000000001", &Bundle::of("v1"))?;
+        ensure!(report.succeeded(), "{report:?}");
+        Ok(world)
+    }
+
+    pub fn push(&self, tag: &str, variant: &str) -> Result<String> {
+        let image = ImageSpec::new(tag).variant(variant);
+        self.lab.registry().push_image(names::REPOSITORY, tag, &image)
+    }
+
+    /// Writes a bundle onto the instance and returns its path there: `appspec/` of this project, with a short gate.
+    pub fn bundle(&self, bundle: &Bundle) -> Result<String> {
+        let inside = format!("/opt/codedeploy-agent/bundles/{}", bundle.tag);
+        let folder = self.web.path(&inside);
+        fs::create_dir_all(folder.join("bin"))?;
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("appspec");
+        let quick = [
+            ("\"latest\"".to_owned(), format!("{:?}", bundle.tag)),
+            ("\"500ms\"".to_owned(), "\"50ms\"".to_owned()),
+            ("min-healthy = \"2s\"".to_owned(), "min-healthy = \"200ms\"".to_owned()),
+        ];
+        let mut edits: Vec<_> = quick.iter().chain(&bundle.edits).map(|edit| (edit, false)).collect();
+        for file in ["appspec.yml", "handover.toml"] {
+            let mut text = fs::read_to_string(source.join(file))?;
+            for ((from, to), used) in &mut edits {
+                *used |= text.contains(from.as_str());
+                text = text.replace(from.as_str(), to);
+            }
+            fs::write(folder.join(file), text)?;
+        }
+        for ((from, _), used) in edits {
+            ensure!(used, "there is no '{from}' in appspec/");
+        }
+        copy(Path::new(env!("CARGO_BIN_EXE_handover")), &folder.join("bin/handover"))?;
+        Ok(inside)
+    }
+
+    /// A whole deployment by agent v1.
+    pub fn deploy(&self, id: &str, bundle: &Bundle) -> Result<DeploymentReport> {
+        let path = self.bundle(bundle)?;
+        let output = self.agent("v1", &[]).args(["deploy", "--bundle", &path, "--deployment-id", id]).output()?;
+        report(&output)
+    }
+
+    /// The agent on the instance, up to its command.
+    pub fn agent(&self, version: &str, options: &[&str]) -> Command {
+        let mut command = self.web.command("codedeploy");
+        command.args(["--agent", version, "--json"]).args(options);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// handover by hand.
+    pub fn handover(&self, arguments: &[&str]) -> Result<Output> {
+        Ok(self.web.command("handover").args(arguments).stdin(Stdio::null()).output()?)
+    }
+
+    pub fn status(&self) -> Result<Value> {
+        let output = self.handover(&["status", "--json"])?;
+        ensure!(output.status.success(), "{}", text(&output.stderr));
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// What the application answers to a client outside the instance.
+    pub fn answer(&self) -> Result<Value> {
+        let response = self.lab.http_get(&format!("http://{}:8000/", self.web.ip()))?;
+        ensure!(response.status == 200, "{}: {}", response.status, response.text());
+        response.json()
+    }
+
+    /// The release that answers, which is the tag it was built for.
+    pub fn release(&self) -> Result<String> {
+        Ok(self.answer()?["release"].as_str().context("no release in the answer")?.to_owned())
+    }
+
+    /// The same, once something answers.
+    pub fn release_that_comes_up(&self) -> Result<String> {
+        wait_until("the application answers", PATIENCE, || Ok(self.release().is_ok()))?;
+        self.release()
+    }
+
+    pub fn journal(&self) -> String {
+        fs::read_to_string(self.web.path("/var/lib/handover/status-page/journal.jsonl")).unwrap_or_default()
+    }
+
+    pub fn wait_for_gate(&self, deployment: &str) -> Result<()> {
+        wait_until("the new container is on trial", PATIENCE, || {
+            let journal = self.journal();
+            Ok(journal.contains(deployment) && journal.contains("\"began\",\"step\":\"gate web\""))
+        })
+    }
+
+    /// Our containers: name to (running, restart policy).
+    pub fn containers(&self) -> Result<BTreeMap<String, (bool, String)>> {
+        let docker = self.web.docker()?;
+        let mut containers = BTreeMap::new();
+        for container in docker.containers()? {
+            let id = container["Id"].as_str().context("a container without an id")?;
+            let Some(inspect) = docker.inspect(id)? else { continue };
+            let name = inspect["Name"].as_str().unwrap_or_default().trim_start_matches('/').to_owned();
+            let policy = inspect["HostConfig"]["RestartPolicy"]["Name"].as_str().unwrap_or_default().to_owned();
+            containers.insert(name, (inspect["State"]["Running"] == true, policy));
+        }
+        Ok(containers)
+    }
+
+    /// Steady state: one container serves, it is live, and comes back at a boot; all others are parked.
+    pub fn assert_settled(&self, release: &str) -> Result<()> {
+        ensure!(self.release_that_comes_up()? == release, "{} answers, not {release}", self.release()?);
+        let mut containers = self.containers()?;
+        let live = containers.remove("status-page-web").context("nothing is live")?;
+        ensure!(live == (true, "unless-stopped".to_owned()), "{live:?}");
+        for (name, (running, policy)) in &containers {
+            ensure!(name.starts_with("status-page-web.r") && !running && policy == "no", "{name}: {running}, {policy}");
+        }
+        Ok(())
+    }
+}
+
+/// The agent's report of a deployment.
+pub fn report(output: &Output) -> Result<DeploymentReport> {
+    serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("no report: {} {}", text(&output.stdout), text(&output.stderr)))
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A binary of this workspace, beside the one under test.
+fn beside(name: &str) -> Result<PathBuf> {
+    let path = Path::new(env!("CARGO_BIN_EXE_handover")).with_file_name(name);
+    if !path.is_file() {
+        bail!("{} is missing: run 'cargo build -p lab -p codedeploy'", path.display());
+    }
+    Ok(path)
+}
+
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).with_context(|| format!("failed to copy {} to {}", from.display(), to.display()))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755))?;
+    Ok(())
+}
