@@ -10,8 +10,8 @@ use super::event::{Duty, LifecycleEvent};
 use crate::deploy::step::Phase;
 use crate::fs::{self, FsError};
 
-/// The agents' own default for a hook without a timeout (contract of both agents: script_info.rb, 3600 s).
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3600);
+/// The agents' own default for a hook without a timeout (contract of both agents: `script_info.rb`, 3600 s).
+const DEFAULT_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// The hooks of a bundle.
 #[derive(Debug, Clone, Default)]
@@ -146,8 +146,8 @@ mod tests {
         assert_eq!(all.until(LifecycleEvent::BeforeInstall), Some(Phase::Prepare));
         assert_eq!(all.until(LifecycleEvent::ApplicationStart), Some(Phase::Settle));
         assert_eq!(all.until(LifecycleEvent::ValidateService), Some(Phase::Finish));
-        assert_eq!(all.timeout(LifecycleEvent::ApplicationStart), Duration::from_secs(600));
-        assert_eq!(all.timeout(LifecycleEvent::ValidateService), Duration::from_secs(300));
+        assert_eq!(all.timeout(LifecycleEvent::ApplicationStart), Duration::from_mins(10));
+        assert_eq!(all.timeout(LifecycleEvent::ValidateService), Duration::from_mins(5));
 
         let one = spec(
             "  ApplicationStart:\n    - location: bin/handover\n  AfterAllowTraffic:\n    - location: bin/handover\n",

@@ -1,5 +1,5 @@
-//! `handover.toml`: as written ([`file`]), as meant ([`settings`]), and what is wrong with it, shown in place
-//! ([`diagnostic`]).
+//! `handover.toml`: as written (`file`), as meant ([`settings`]), and what is wrong with it, shown in place
+//! (`diagnostic`).
 
 mod diagnostic;
 mod file;

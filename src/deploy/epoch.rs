@@ -131,7 +131,7 @@ async fn open<'a>(
         deployment: header.deployment.clone(),
         group: header.group.clone(),
         image: None,
-        secret_versions: Default::default(),
+        secret_versions: std::collections::BTreeMap::default(),
         fingerprint: None,
         verdict: Verdict::Unproven,
         at: header.began,

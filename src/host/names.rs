@@ -25,12 +25,11 @@ pub struct LookupError {
 impl Names {
     /// Reads the system's configuration.
     pub fn of_the_system() -> Self {
-        let (builder, has_servers) = match TokioResolver::builder_tokio() {
-            Ok(builder) => (builder, true),
-            Err(_) => {
-                let nothing = ResolverConfig::from_parts(None, vec![], vec![]);
-                (TokioResolver::builder_with_config(nothing, TokioRuntimeProvider::default()), false)
-            }
+        let (builder, has_servers) = if let Ok(builder) = TokioResolver::builder_tokio() {
+            (builder, true)
+        } else {
+            let nothing = ResolverConfig::from_parts(None, vec![], vec![]);
+            (TokioResolver::builder_with_config(nothing, TokioRuntimeProvider::default()), false)
         };
         Self { resolver: builder.build().map_err(|e| e.to_string()), has_servers }
     }

@@ -1,4 +1,5 @@
 //! The journal as a file: what is torn is dropped, what is damaged stops the tool, what is illegal is refused.
+#![expect(clippy::disallowed_methods, reason = "damage is written as it comes")]
 
 use std::time::Duration;
 

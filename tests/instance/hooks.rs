@@ -16,7 +16,10 @@ fn a_first_deployment_an_update_and_a_refused_one() -> Result<()> {
     ensure!(answer["database"] == "statuspage" && answer["cache"].is_number(), "{answer}");
     // One password for the process that pulls, one read of each secret in the process that needs the values.
     let calls = world.lab.aws()?.calls()?;
-    ensure!(calls["GetAuthorizationToken"] == 1 && calls["GetSecretValue"] == 2 && calls.len() == 2, "{calls:?}");
+    ensure!(
+        calls["GetAuthorizationToken"] == 1 && calls["GetSecretValue"] == 2 && calls.len() == 2,
+        "{calls:?}"
+    );
 
     let update = world.deploy("d-000000002", &Bundle::of("v2"))?;
     ensure!(update.succeeded(), "{update:?}");
@@ -28,8 +31,15 @@ fn a_first_deployment_an_update_and_a_refused_one() -> Result<()> {
     let failure = refused.failure().expect("it fails");
     ensure!(failure.event == "ApplicationStart" && failure.exit == Some(1), "{failure:?}");
     let last = failure.log.trim_end().lines().last().unwrap_or_default();
-    ensure!(last.ends_with("handover: FAILED (exit 1): status-page r3 was refused, the old release is serving"), "{last}");
-    ensure!(failure.log.contains("it exited with code 1") && failure.log.contains("crashing"), "{}", failure.log);
+    ensure!(
+        last.ends_with("handover: FAILED (exit 1): status-page r3 was refused, the old release is serving"),
+        "{last}"
+    );
+    ensure!(
+        failure.log.contains("it exited with code 1") && failure.log.contains("crashing"),
+        "{}",
+        failure.log
+    );
     world.assert_settled("v2")?;
     let after = world.web.docker()?.inspect("status-page-web")?.expect("v2 is live");
     ensure!(after["Id"] == live["Id"], "another container is live");
@@ -41,8 +51,13 @@ fn agent_v2_and_a_bundle_that_wires_one_event() -> Result<()> {
     let world = World::up()?;
     let path = world.bundle(&Bundle::of("v1"))?;
     let spec = world.web.path(&format!("{path}/appspec.yml"));
-    std::fs::write(&spec, "version: 0.0\nos: linux\nhooks:\n  ApplicationStart:\n    - location: bin/handover\n      timeout: 600\n")?;
-    let deploy = |id: &str| report(&world.agent("v2", &[]).args(["deploy", "--bundle", &path, "--deployment-id", id]).output()?);
+    std::fs::write(
+        &spec,
+        "version: 0.0\nos: linux\nhooks:\n  ApplicationStart:\n    - location: bin/handover\n      timeout: 600\n",
+    )?;
+    let deploy = |id: &str| {
+        report(&world.agent("v2", &[]).args(["deploy", "--bundle", &path, "--deployment-id", id]).output()?)
+    };
     let done = deploy("d-000000001")?;
     ensure!(done.succeeded(), "{done:?}");
     world.assert_settled("v1")?;
@@ -80,7 +95,16 @@ fn the_hooks_of_the_old_bundle_never_fail() -> Result<()> {
     for version in ["v1", "v2"] {
         let path = world.bundle(&Bundle::of("v2"))?;
         let id = format!("d-00000000{version}");
-        let arguments = ["deploy", "--bundle", &path, "--deployment-id", &id, "--load-balancer", "--stop-after", "ApplicationStop"];
+        let arguments = [
+            "deploy",
+            "--bundle",
+            &path,
+            "--deployment-id",
+            &id,
+            "--load-balancer",
+            "--stop-after",
+            "ApplicationStop",
+        ];
         let run = report(&world.agent(version, &["--cwd", "deleted"]).args(arguments).output()?)?;
         for event in ["BeforeBlockTraffic", "AfterBlockTraffic", "ApplicationStop"] {
             let event = run.event(event).expect("it is in the order");
@@ -110,7 +134,11 @@ fn operators_use_the_same_binary() -> Result<()> {
     // Without a bundle: the configuration of the last good release.
     world.push("v1", "good")?;
     let again = world.handover(&["deploy"])?;
-    ensure!(again.status.success() && text(&again.stderr).contains("nothing to change"), "{}", text(&again.stderr));
+    ensure!(
+        again.status.success() && text(&again.stderr).contains("nothing to change"),
+        "{}",
+        text(&again.stderr)
+    );
     let path = world.bundle(&Bundle::of("v2"))?;
     let plan = world.handover(&["plan", &path])?;
     ensure!(text(&plan.stdout).contains("to be pulled"), "{}", text(&plan.stdout));

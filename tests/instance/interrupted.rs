@@ -23,8 +23,10 @@ fn deploy_up_to_entry(world: &World, tag: &'static str, id: &str, entries: usize
 /// Prepares an update completely, so that what follows is the switch.
 fn prepare(world: &World, tag: &'static str, id: &str) -> Result<usize> {
     let path = world.bundle(&Bundle::of(tag))?;
-    let output =
-        world.agent("v1", &[]).args(["deploy", "--bundle", &path, "--deployment-id", id, "--stop-after", "AfterInstall"]).output()?;
+    let output = world
+        .agent("v1", &[])
+        .args(["deploy", "--bundle", &path, "--deployment-id", id, "--stop-after", "AfterInstall"])
+        .output()?;
     ensure!(output.status.success(), "{}", text(&output.stdout));
     Ok(world.journal().lines().count())
 }
@@ -44,7 +46,9 @@ fn at_every_site(tag: &'static str, then: impl Fn(&World, &str) -> Result<()>) -
         let world = World::with_v1()?;
         let before = prepare(&world, tag, "d-000000002")?;
         let mut agent = deploy_up_to_entry(&world, tag, "d-000000002", entries)?;
-        wait_until("the site is reached", PATIENCE, || Ok(world.journal().lines().count() >= before + entries))?;
+        wait_until("the site is reached", PATIENCE, || {
+            Ok(world.journal().lines().count() >= before + entries)
+        })?;
         let journal = world.journal();
         let last = journal.lines().last().unwrap_or_default().to_owned();
         ensure!(last.contains(says), "entry {entries} after the preparation is {last}");

@@ -1,6 +1,12 @@
 //! The binary on real instances: a Docker Engine, a registry, PostgreSQL, Redis, AWS and CodeDeploy's rules, in the lab.
 
-#![allow(missing_docs, unreachable_pub)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::doc_markdown
+)]
 
 mod hooks;
 mod interrupted;

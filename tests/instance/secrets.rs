@@ -13,11 +13,12 @@ const CANARY: &str = "Can4ry-Val/ue#^&<with>specials";
 
 /// Every form in which it could turn up.
 fn forms() -> Vec<Vec<u8>> {
-    let percent = percent_encoding::utf8_percent_encode(CANARY, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let percent =
+        percent_encoding::utf8_percent_encode(CANARY, percent_encoding::NON_ALPHANUMERIC).to_string();
     // Inside a longer text, Base64 begins at one of three offsets; what is the same in each is the middle.
     let middles = (0..3).map(|offset| {
         let text = base64::engine::general_purpose::STANDARD.encode(format!("{}{CANARY}", &"xxx"[..offset]));
-        text[4..text.len() - 8].as_bytes().to_vec()
+        text.as_bytes()[4..text.len() - 8].to_vec()
     });
     // As Go writes it into JSON, and so Docker onto the disk.
     let go = CANARY.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e");
@@ -56,12 +57,23 @@ fn a_secret_is_in_the_container_and_nowhere_else() -> Result<()> {
     let first = world.deploy("d-000000001", &with_canary("v1"))?;
     ensure!(first.succeeded(), "{first:?}");
     // An application that prints its environment, and then fails its gate on a port where nobody listens.
-    let refused = world.deploy("d-000000002", &with_canary("leaky").edit("http        = \"/health\"", "http = \"/health\"\nport = 8001").edit("deadline    = \"2m\"", "deadline = \"1s\""))?;
+    let refused = world.deploy(
+        "d-000000002",
+        &with_canary("leaky")
+            .edit("http        = \"/health\"", "http = \"/health\"\nport = 8001")
+            .edit("deadline    = \"2m\"", "deadline = \"1s\""),
+    )?;
     let failure = refused.failure().expect("it is refused");
-    ensure!(failure.log.contains("Z_CANARY=***"), "what the container printed is no evidence: {}", failure.log);
+    ensure!(
+        failure.log.contains("Z_CANARY=***"),
+        "what the container printed is no evidence: {}",
+        failure.log
+    );
 
     let mut found = Vec::new();
-    for folder in ["/var/lib/handover", "/var/log/handover", "/opt/codedeploy-agent/deployment-root", "/run/lock"] {
+    for folder in
+        ["/var/lib/handover", "/var/log/handover", "/opt/codedeploy-agent/deployment-root", "/run/lock"]
+    {
         files_with_canary(&world.web.path(folder), &mut found)?;
     }
     ensure!(found.is_empty(), "the secret is in {found:?}");

@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, ensure};
 use crate::world::{Bundle, World, copy, text};
 
 fn binary() -> Result<PathBuf> {
-    let path = std::env::var_os("HANDOVER_STATIC").context("HANDOVER_STATIC is not set: run this by scripts/test")?;
+    let path = std::env::var_os("HANDOVER_STATIC")
+        .context("HANDOVER_STATIC is not set: run this by scripts/test")?;
     Ok(PathBuf::from(path))
 }
 
@@ -29,7 +30,10 @@ fn it_deploys_in_little_memory() -> Result<()> {
     let world = World::up()?;
     let path = world.bundle(&Bundle::of("v1"))?;
     copy(&binary()?, &world.web.path(&format!("{path}/bin/handover")))?;
-    let output = world.agent("v1", &[]).args(["deploy", "--bundle", &path, "--deployment-id", "d-000000001"]).output()?;
+    let output = world
+        .agent("v1", &[])
+        .args(["deploy", "--bundle", &path, "--deployment-id", "d-000000001"])
+        .output()?;
     ensure!(output.status.success(), "{}", text(&output.stdout));
     world.assert_settled("v1")?;
     let runs = fs::read_to_string(world.web.path("/var/log/handover/runs.jsonl"))?;
@@ -65,9 +69,15 @@ fn it_runs_in_an_empty_root() -> Result<()> {
     let version = enter(&format!("chroot {root} /bundle/bin/handover --version"))?;
     ensure!(version.status.success(), "{}", text(&version.stderr));
     // Without a resolver it says so, and does not panic.
-    let lost = enter(&format!("exec env AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x chroot {root} /bundle/bin/handover deploy /bundle"))?;
+    let lost = enter(&format!(
+        "exec env AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x chroot {root} /bundle/bin/handover deploy /bundle"
+    ))?;
     let said = text(&lost.stderr);
-    ensure!(lost.status.code() == Some(3) && said.contains("/etc/resolv.conf cannot be read"), "{:?} {said}", lost.status);
+    ensure!(
+        lost.status.code() == Some(3) && said.contains("/etc/resolv.conf cannot be read"),
+        "{:?} {said}",
+        lost.status
+    );
     // With names in /etc/hosts, and certificates in AWS_CA_BUNDLE, it deploys.
     let hosts = "10.66.0.3 api.ecr.eu-west-1.amazonaws.com secretsmanager.eu-west-1.amazonaws.com\n";
     fs::write(folder.join("etc/hosts"), hosts)?;

@@ -42,7 +42,11 @@ fn an_operator_is_told_who_is_at_work() -> Result<()> {
     let mut first = deploy_that_waits(&world)?;
     let busy = world.handover(&["deploy"])?;
     ensure!(busy.status.code() == Some(75), "{}", text(&busy.stderr));
-    ensure!(text(&busy.stderr).contains("'ApplicationStart' of deployment d-000000002"), "{}", text(&busy.stderr));
+    ensure!(
+        text(&busy.stderr).contains("'ApplicationStart' of deployment d-000000002"),
+        "{}",
+        text(&busy.stderr)
+    );
     ensure!(world.handover(&["recover"])?.status.code() == Some(75));
     ensure!(world.status()?[0]["run"]["state"] == "running");
     end_handover(&world)?;
@@ -79,7 +83,10 @@ fn end_handover(world: &World) -> Result<()> {
     let output = world
         .web
         .command("sh")
-        .args(["-c", r#"kill -TERM "$(sed 's/.*"pid":\([0-9]*\).*/\1/' /run/lock/handover-status-page.lock)""#])
+        .args([
+            "-c",
+            r#"kill -TERM "$(sed 's/.*"pid":\([0-9]*\).*/\1/' /run/lock/handover-status-page.lock)""#,
+        ])
         .output()?;
     ensure!(output.status.success(), "{}", text(&output.stderr));
     Ok(())

@@ -13,7 +13,7 @@ use lab::{ImageSpec, Instance, Lab, names, wait_until};
 use serde_json::Value;
 
 /// The longest that anything here waits for something that has to happen.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct World {
     pub web: Instance,
@@ -46,7 +46,9 @@ impl World {
         let world = Self { web, lab };
         copy(&beside("codedeploy")?, &world.web.path("/usr/local/bin/codedeploy"))?;
         copy(Path::new(env!("CARGO_BIN_EXE_handover")), &world.web.path("/usr/local/bin/handover"))?;
-        for (tag, variant) in [("v1", "good"), ("v2", "good"), ("v3", "good"), ("crash", "crash"), ("silent", "never-listens")] {
+        for (tag, variant) in
+            [("v1", "good"), ("v2", "good"), ("v3", "good"), ("crash", "crash"), ("silent", "never-listens")]
+        {
             world.push(tag, variant)?;
         }
         Ok(world)
@@ -94,7 +96,8 @@ impl World {
     /// A whole deployment by agent v1.
     pub fn deploy(&self, id: &str, bundle: &Bundle) -> Result<DeploymentReport> {
         let path = self.bundle(bundle)?;
-        let output = self.agent("v1", &[]).args(["deploy", "--bundle", &path, "--deployment-id", id]).output()?;
+        let output =
+            self.agent("v1", &[]).args(["deploy", "--bundle", &path, "--deployment-id", id]).output()?;
         report(&output)
     }
 
@@ -154,7 +157,8 @@ impl World {
             let id = container["Id"].as_str().context("a container without an id")?;
             let Some(inspect) = docker.inspect(id)? else { continue };
             let name = inspect["Name"].as_str().unwrap_or_default().trim_start_matches('/').to_owned();
-            let policy = inspect["HostConfig"]["RestartPolicy"]["Name"].as_str().unwrap_or_default().to_owned();
+            let policy =
+                inspect["HostConfig"]["RestartPolicy"]["Name"].as_str().unwrap_or_default().to_owned();
             containers.insert(name, (inspect["State"]["Running"] == true, policy));
         }
         Ok(containers)
@@ -167,7 +171,10 @@ impl World {
         let live = containers.remove("status-page-web").context("nothing is live")?;
         ensure!(live == (true, "unless-stopped".to_owned()), "{live:?}");
         for (name, (running, policy)) in &containers {
-            ensure!(name.starts_with("status-page-web.r") && !running && policy == "no", "{name}: {running}, {policy}");
+            ensure!(
+                name.starts_with("status-page-web.r") && !running && policy == "no",
+                "{name}: {running}, {policy}"
+            );
         }
         Ok(())
     }
