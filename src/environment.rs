@@ -176,11 +176,9 @@ fn missing(
 }
 
 /// The secrets that a template names.
-pub fn template_names(template: &str) -> Result<BTreeSet<String>, EnvironmentError> {
+pub fn template_names(template: &str) -> Result<BTreeSet<String>, String> {
     let engine = engine();
-    let compiled = engine
-        .template_from_str(template)
-        .map_err(|e| EnvironmentError::Template { variable: template.to_owned(), why: why(&e) })?;
+    let compiled = engine.template_from_str(template).map_err(|e| why(&e))?;
     Ok(compiled.undeclared_variables(false).into_iter().collect())
 }
 

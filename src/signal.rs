@@ -29,6 +29,11 @@ impl Termination {
         Ok(Self { asked })
     }
 
+    /// When somebody else says so: for tests.
+    pub fn when(asked: watch::Receiver<bool>) -> Self {
+        Self { asked }
+    }
+
     /// Never: for tests and for what must not be interrupted.
     pub fn never() -> Self {
         Self { asked: watch::channel(false).1 }

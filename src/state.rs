@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Settings};
 use crate::fs::{self, Context, FsError};
 use crate::release::{DeploymentId, ImageRef, ReleaseNumber};
 
@@ -63,6 +63,20 @@ pub enum Verdict {
         /// Why.
         cause: String,
     },
+}
+
+/// Stands for everything that the containers of a release are made of. Secrets count by their versions, never by their
+/// values: a digest of a short password gives it away.
+pub fn fingerprint(
+    settings: &Settings,
+    image: &ImageRef,
+    secret_versions: &BTreeMap<String, String>,
+) -> String {
+    use sha2::{Digest as _, Sha256};
+    let made_of = (image, &settings.secrets, &settings.environment, &settings.processes, secret_versions);
+    let text = serde_json::to_vec(&made_of).expect("settings are plain data");
+    let digits: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{digits}")
 }
 
 /// Why what is kept cannot be used.

@@ -11,11 +11,11 @@ use crate::deploy::{DeployError, Request};
 use crate::exit::ExitStatus;
 use crate::host::Host;
 use crate::host::docker::DockerError;
-use crate::journal::LockError;
+use crate::journal::{JournalError, LockError};
 use crate::printer::Printer;
 use crate::release::DeploymentId;
 use crate::report::runs::RunLine;
-use crate::report::{Report, tail};
+use crate::report::{Report, milliseconds, tail, text};
 use crate::signal::Termination;
 
 /// `handover deploy`.
@@ -41,7 +41,7 @@ pub(super) async fn run(args: Args) -> ExitStatus {
 
 fn prepare(args: &Args) -> Result<Request, String> {
     let config = match &args.bundle {
-        Some(bundle) => config::load(bundle).map_err(|e| e.to_string())?,
+        Some(bundle) => config::load(bundle).map_err(|e| text::chain(&e))?,
         None => apps::last_good_config(args.app.as_deref())?,
     };
     Ok(Request {
@@ -80,7 +80,7 @@ pub(super) async fn conclude(
 ) -> ExitStatus {
     let error = match result {
         Ok(report) => {
-            let line = RunLine::of(&report, command, milliseconds(start));
+            let line = RunLine::of(&report, command, milliseconds(start.elapsed()));
             write(&line, printer);
             for line in tail::of(&report) {
                 printer.line(&line);
@@ -88,6 +88,11 @@ pub(super) async fn conclude(
             return report.exit();
         }
         Err(error) => error,
+    };
+    let end = match &error {
+        DeployError::Unsettled { .. }
+        | DeployError::Journal(JournalError::File(_) | JournalError::Refused(_)) => tail::End::Unfinished,
+        _ => tail::End::NotBegun,
     };
     let status = match &error {
         DeployError::Lock(LockError::Busy(_)) => ExitStatus::Busy,
@@ -97,7 +102,7 @@ pub(super) async fn conclude(
             _ => ExitStatus::Down,
         },
     };
-    complain_with(printer, &chain(&error), next(&error), command, status, start)
+    complain_with(printer, &chain(&error), next(&error), end, command, status, start)
 }
 
 /// The next command to type.
@@ -108,6 +113,9 @@ fn next(error: &DeployError) -> Option<&'static str> {
             Some("systemctl start docker, then deploy again")
         }
         DeployError::Unsettled { .. } => Some("handover recover"),
+        DeployError::Journal(JournalError::File(_)) => {
+            Some("see to the disk of /var/lib/handover, then: handover recover")
+        }
         DeployError::Retired { .. } => None,
         _ => Some("handover status"),
     }
@@ -121,19 +129,20 @@ pub(super) fn complain(
     status: ExitStatus,
     start: Instant,
 ) -> ExitStatus {
-    complain_with(printer, error, None, command, status, start)
+    complain_with(printer, error, None, tail::End::NotBegun, command, status, start)
 }
 
 fn complain_with(
     printer: &Printer,
     error: &str,
     next: Option<&str>,
+    end: tail::End,
     command: &str,
     status: ExitStatus,
     start: Instant,
 ) -> ExitStatus {
-    write(&RunLine::of_error(error, command, status, milliseconds(start)), printer);
-    for line in tail::of_error(error, next, status) {
+    write(&RunLine::of_error(error, command, status, milliseconds(start.elapsed())), printer);
+    for line in tail::of_error(error, next, end, status) {
         printer.line(&line);
     }
     status
@@ -141,12 +150,8 @@ fn complain_with(
 
 fn write(line: &RunLine<'_>, printer: &Printer) {
     if let Err(error) = line.write(&crate::host::Paths::of_the_system().log) {
-        printer.line(&format!("note:  {error}"));
+        printer.line(&format!("note:  {}", text::chain(&error)));
     }
-}
-
-fn milliseconds(start: Instant) -> u64 {
-    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An error and its causes, one a line.

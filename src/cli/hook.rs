@@ -10,6 +10,7 @@ use crate::deploy::Request;
 use crate::deploy::run::Clock;
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
+use crate::report::text::chain;
 use crate::signal::Termination;
 
 /// `handover hook`.
@@ -20,7 +21,7 @@ pub(super) struct Args {
 }
 
 /// The longest wait for another run's lock. It ends well before the hook's own timeout.
-const LOCK_PATIENCE: Duration = Duration::from_secs(300);
+const LOCK_PATIENCE: Duration = Duration::from_mins(5);
 
 pub(super) async fn run(args: Args) -> ExitStatus {
     let start = Instant::now();
@@ -52,12 +53,12 @@ pub(super) async fn run(args: Args) -> ExitStatus {
 fn prepare(args: &Args, start: Instant) -> Result<Option<Request>, String> {
     let exe = std::env::current_exe().map_err(|e| format!("failed to find this executable: {e}"))?;
     let hook = Invocation::read(|name| std::env::var(name).ok(), &exe, args.event.as_deref())
-        .map_err(|e| e.to_string())?;
+        .map_err(|e| chain(&e))?;
     if hook.event.duty() == Duty::Nothing {
         return Ok(None);
     }
-    let config = config::load(&hook.bundle).map_err(|e| e.to_string())?;
-    let spec = AppSpec::read(&hook.bundle, &hook.location).map_err(|e| e.to_string())?;
+    let config = config::load(&hook.bundle).map_err(|e| chain(&e))?;
+    let spec = AppSpec::read(&hook.bundle, &hook.location).map_err(|e| chain(&e))?;
     let Some(until) = spec.until(hook.event) else { return Ok(None) };
     let timeout = spec.timeout(hook.event);
     Ok(Some(Request {

@@ -21,7 +21,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> ExitStatus {
     let printer = Printer::new(false);
     let config = match &args.bundle {
-        Some(bundle) => config::load(bundle).map_err(|e| e.to_string()),
+        Some(bundle) => config::load(bundle).map_err(|e| crate::report::text::chain(&e)),
         None => apps::last_good_config(args.app.as_deref()),
     };
     let config = match config {

@@ -17,7 +17,6 @@ pub(super) struct Args {
     app: Option<String>,
 }
 
-/// A run that was recovered is done, whichever way it went: what was asked for is an end.
 pub(super) async fn run(args: Args) -> ExitStatus {
     let start = Instant::now();
     let printer = Printer::new(false);
@@ -36,16 +35,13 @@ pub(super) async fn run(args: Args) -> ExitStatus {
     };
     let mut worst = ExitStatus::Done;
     for app in apps {
-        let status = match crate::deploy::recover(&app, &host, &printer, termination.clone()).await {
+        let status = match Box::pin(crate::deploy::recover(&app, &host, &printer, termination.clone())).await
+        {
             Ok(None) => {
                 printer.line(&format!("handover: {app}: nothing was interrupted"));
                 ExitStatus::Done
             }
-            Ok(Some(report)) => {
-                let serves = report.exit() != ExitStatus::Down;
-                conclude(&printer, Ok(report), "recover", start).await;
-                if serves { ExitStatus::Done } else { ExitStatus::Down }
-            }
+            Ok(Some(report)) => conclude(&printer, Ok(report), "recover", start).await,
             Err(error) => conclude(&printer, Err(error), "recover", start).await,
         };
         if status.code() > worst.code() {

@@ -30,7 +30,7 @@ pub enum InvocationError {
     #[error(transparent)]
     Event(#[from] UnknownEvent),
     /// The id is none.
-    #[error("DEPLOYMENT_ID is wrong")]
+    #[error("DEPLOYMENT_ID is not what CodeDeploy sets")]
     Deployment(#[from] Malformed),
     /// The executable is not where a bundle has it.
     #[error("'{}' is not inside a bundle: no folder above it holds a {}", .0.display(), crate::config::FILE_NAME)]
@@ -71,6 +71,7 @@ impl Invocation {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test's files need not survive a power cut")]
 mod tests {
     use super::*;
 

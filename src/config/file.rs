@@ -51,7 +51,7 @@ pub(super) enum Field {
 
 /// A value of `[environment]`.
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "write a string, { secret = \"NAME.FIELD\" } or { template = \"…\" }")]
+#[serde(untagged, expecting = "write a string, { secret = \"NAME.FIELD\" } or { template = \"...\" }")]
 pub(super) enum Value {
     Literal(String),
     Secret(FromSecret),

@@ -145,7 +145,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 const SUCCESSES: u32 = 3;
 const MIN_HEALTHY: Duration = Duration::from_secs(5);
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 const STATUS: StatusRange = StatusRange::new(200, 399);
 
 impl Settings {
@@ -252,7 +252,7 @@ fn variable(value: Spanned<file::Value>, secrets: &BTreeMap<String, SecretSource
         }
         file::Value::Template(file::FromTemplate { template }) => {
             for name in environment::template_names(&template)
-                .map_err(|e| Mistake::at(span.clone(), e.to_string()))?
+                .map_err(|e| Mistake::at(span.clone(), format!("this is no template: {e}")))?
             {
                 known(&name, &span)?;
             }
@@ -301,19 +301,22 @@ fn check_order(
     published: bool,
     name: &Spanned<ProcessName>,
 ) -> Result<(), Mistake> {
-    let start_first = |span| {
+    let not_yet = |span, what: String| {
         Err(Mistake::at(
             span,
-            format!("order = \"start-first\" is not supported by handover {} yet", env!("CARGO_PKG_VERSION")),
+            format!("{what} is not supported by handover {} yet", env!("CARGO_PKG_VERSION")),
         )
         .help("write order = \"stop-first\""))
     };
     match order.map(|o| (o.span(), o.get_ref().as_str())) {
         Some((_, "stop-first")) => Ok(()),
-        Some((span, "start-first")) => start_first(span),
+        Some((span, "start-first")) => not_yet(span, "order = \"start-first\"".to_owned()),
         Some((span, other)) => Err(Mistake::at(span, format!("'{other}' is not an order"))
             .help(nearest(other, &["stop-first", "start-first"]))),
-        None if published => start_first(name.span()),
+        None if published => {
+            let what = format!("start-first, the order of '{}' because it publishes ports,", name.get_ref());
+            not_yet(name.span(), what)
+        }
         None => Ok(()),
     }
 }

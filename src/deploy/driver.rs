@@ -13,8 +13,8 @@ use super::step::{Phase, Step};
 use super::steps::{self, StepError, undo};
 use crate::config::settings::Health;
 use crate::host::docker::DockerError;
-use crate::journal::{Ended, Entry, Inverse, JournalError};
-use crate::report::text::{sanitize, shorten};
+use crate::journal::{Doing, Ended, Entry, Inverse, JournalError};
+use crate::report::text::{LONGEST_LINE, chain, clean, shorten};
 
 /// Where a process leaves a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,12 +27,26 @@ pub enum Outcome {
     Stuck,
 }
 
+/// The longest cause in a journal or a report. Docker puts the reason at the end of what it says.
+const LONGEST_CAUSE: usize = 600;
+
 /// How long the old release is looked at when there is no time: a process that was sent SIGTERM has about two seconds
 /// before it may be killed (`CodeDeploy`'s agents).
 const HASTY: Duration = Duration::from_secs(1);
 
+/// How often the Engine is asked again to take a step back that it refused.
+const REFUSALS: u32 = 2;
+
 /// Drives a run forward up to the end of a phase, or back, until there is nothing left for this process to do.
 pub async fn drive(run: &mut Run<'_>, until: Phase) -> Result<Outcome, JournalError> {
+    let driven = Box::pin(drive_by_the_journal(run, until)).await;
+    if driven.is_err() {
+        run.put_live_back().await;
+    }
+    driven
+}
+
+async fn drive_by_the_journal(run: &mut Run<'_>, until: Phase) -> Result<Outcome, JournalError> {
     loop {
         match next(run.journal.history(), &run.plan, until) {
             Move::Run(step) => {
@@ -83,6 +97,13 @@ impl Run<'_> {
         };
         let begun = self.journal.begin(&step, || inverse)?;
         let result = match failed {
+            None if step.only_looks() => {
+                let termination = self.termination.clone();
+                tokio::select! {
+                    result = steps::perform(&step, self) => result,
+                    () = termination.requested() => Err(StepError::Interrupted),
+                }
+            }
             None => steps::perform(&step, self).await,
             Some(error) => Err(error),
         };
@@ -104,8 +125,9 @@ impl Run<'_> {
             Err(StepError::Failed { cause, evidence }) => {
                 // A cause stands in one line of the report; the whole of it is in the log.
                 tracing::error!(step = step.name(), "{}", self.redactor.redact(&cause));
-                let cause = shorten(&sanitize_long(&self.redactor.redact(&cause)), 600);
-                let evidence = evidence.iter().map(|line| sanitize(&self.redactor.redact(line))).collect();
+                let cause = self.fit_for_a_report(&cause, LONGEST_CAUSE);
+                let evidence: Vec<String> =
+                    evidence.iter().map(|line| self.fit_for_a_report(line, LONGEST_LINE)).collect();
                 self.talk.failed(&step.label(), &cause);
                 self.journal.fail(begun, cause, evidence)?;
             }
@@ -113,7 +135,26 @@ impl Run<'_> {
         Ok(Acted::Written)
     }
 
-    /// Takes one step back. An Engine that is restarting is waited for; whatever else fails is left for the next process.
+    /// The journal cannot be written any more, as on a full disk: nothing new is begun, but the old release must not stay
+    /// down for it. What a later process needs in order to go on or to undo the rest is left as it is.
+    async fn put_live_back(&mut self) {
+        let history = self.journal.history();
+        if history.is_committed() {
+            return;
+        }
+        for taken in history.taken().iter().rev().filter(|taken| taken.doing != Doing::Undone) {
+            if matches!(taken.step.parse(), Ok(Step::Create(_) | Step::ProtectLive(_))) {
+                continue;
+            }
+            let undone = undo::apply(&self.host.docker, &taken.inverse, taken.in_doubt_since, true).await;
+            if let Err(error) = undone {
+                tracing::error!(step = taken.step, "failed to put back: {}", chain(&error));
+            }
+        }
+    }
+
+    /// Takes one step back. An Engine that is restarting is waited for, and one that refuses is asked again; whatever else
+    /// fails is left for the next process.
     async fn undo(
         &mut self,
         step: String,
@@ -130,9 +171,13 @@ impl Run<'_> {
             .with_max_delay(Duration::from_secs(2))
             .with_max_times(if self.termination.is_requested() { 3 } else { 12 });
         let (docker, hurry) = (&self.host.docker, self.termination.is_requested());
+        let mut refusals = 0;
         let undone = (|| undo::apply(docker, inverse, in_doubt_since, hurry))
             .retry(patience)
-            .when(DockerError::is_passing)
+            .when(|error: &DockerError| {
+                refusals += u32::from(!error.is_passing());
+                refusals <= REFUSALS
+            })
             .await;
         match undone {
             Ok(()) => {
@@ -140,7 +185,7 @@ impl Run<'_> {
                 self.journal.note(Entry::Undone { step })
             }
             Err(error) => {
-                let cause = sanitize(&self.redactor.redact(&error.to_string()));
+                let cause = self.fit_for_a_report(&chain(&error), LONGEST_CAUSE);
                 self.talk.failed(&format!("undo {step}"), &cause);
                 self.left_over.push(format!("undo {step}: {cause}"));
                 self.journal.note(Entry::UndoFailed { step, cause })
@@ -167,20 +212,20 @@ impl Run<'_> {
                     match gate::await_healthy(&self.host.docker, &live.id, &health, At::Container, &never)
                         .await
                     {
-                        Ok(()) => true,
+                        Ok(answering) => {
+                            self.answers_again(answering);
+                            true
+                        }
                         Err(why) => {
-                            self.left_over.push(sanitize(&format!(
-                                "{}: {}",
-                                live.name,
-                                self.redactor.redact(&why.to_string())
-                            )));
+                            let why = format!("{}: {}", live.name, chain(&why));
+                            self.left_over.push(self.fit_for_a_report(&why, LONGEST_CAUSE));
                             false
                         }
                     }
                 }
                 Ok(None) => false,
                 Err(why) => {
-                    self.left_over.push(sanitize(&why.to_string()));
+                    self.left_over.push(self.fit_for_a_report(&chain(&why), LONGEST_CAUSE));
                     false
                 }
             };
@@ -191,6 +236,11 @@ impl Run<'_> {
             self.talk.failed("check the release that serves", "nothing healthy is serving");
         }
         self.journal.note(Entry::Regated { healthy })
+    }
+
+    /// One line without secrets. They are masked first: what is cut or made ASCII is no secret that could be found.
+    fn fit_for_a_report(&self, text: &str, longest: usize) -> String {
+        shorten(&clean(&self.redactor.redact(text)), longest)
     }
 
     fn end(&mut self, ended: Ended) -> Result<(), JournalError> {
@@ -211,9 +261,4 @@ fn hasty(health: Health) -> Health {
         timeout: HASTY,
         ..health
     }
-}
-
-/// Like [`sanitize`], for a cause, which may be longer than a line.
-fn sanitize_long(text: &str) -> String {
-    text.lines().map(sanitize).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -111,14 +111,14 @@ pub enum GateError {
     Interrupted,
 }
 
-/// Watches a container until the gate has a verdict.
+/// Watches a container until the gate has a verdict. Returns for how long it had been answering by then.
 pub async fn await_healthy(
     docker: &Docker,
     id: &str,
     health: &Health,
     at: At<'_>,
     termination: &Termination,
-) -> Result<(), GateError> {
+) -> Result<Duration, GateError> {
     let start = Instant::now();
     let mut gate = Gate::new(health.clone());
     loop {
@@ -127,7 +127,7 @@ pub async fn await_healthy(
             Some(container) => (container.restart_count, look(docker, &container, health, at).await?),
         };
         match gate.judge(start.elapsed(), restarts, look) {
-            Verdict::Healthy => return Ok(()),
+            Verdict::Healthy => return Ok(start.elapsed().saturating_sub(gate.since)),
             Verdict::Unhealthy(why) => return Err(GateError::Unhealthy(why)),
             Verdict::Wait => {}
         }

@@ -8,7 +8,7 @@
 //! finish    gate once more on the published port, record the release, prune
 //! ```
 //!
-//! [`run`] tells it. [`plan`] has the steps in order, [`next`] decides from the journal which is next, and [`driver`]
+//! [`run()`] tells it. [`mod@plan`] has the steps in order, [`mod@next`] decides from the journal which is next, and [`driver`]
 //! makes it; [`steps`] are what is done to the host.
 
 pub mod driver;
@@ -39,7 +39,7 @@ use run::{Clock, Run};
 use step::Phase;
 
 /// How long the Engine may take to come up: at a first boot it starts beside us.
-pub const DOCKER_PATIENCE: Duration = Duration::from_secs(120);
+pub const DOCKER_PATIENCE: Duration = Duration::from_mins(2);
 
 /// What is asked of a run.
 #[derive(Debug, Clone)]
@@ -85,6 +85,9 @@ pub enum DeployError {
     /// The Engine does not do its part.
     #[error(transparent)]
     Docker(#[from] DockerError),
+    /// This process was asked to stop before it began.
+    #[error("handover was asked to stop while it waited for its turn")]
+    Interrupted,
     /// A hook of a deployment that is over.
     #[error("deployment {deployment} is over: deployment {by} took its place")]
     Retired {
@@ -123,11 +126,21 @@ pub async fn run(request: Request, host: &Host, talk: &dyn Talk) -> Result<Repor
         hook: request.hook,
     };
     let (until, patience) = (request.until, request.lock_patience);
-    let lock = Lock::take(&host.paths.lock, &app, &who, patience).await?;
-    host.docker.wait_until_up(DOCKER_PATIENCE).await?;
+    let termination = request.termination.clone();
+    let lock = tokio::select! {
+        lock = ready(&app, &who, patience, host) => lock?,
+        () = termination.requested() => return Err(DeployError::Interrupted),
+    };
     let mut run = epoch::enter(&lock, request, host, talk).await?;
     let outcome = drive(&mut run, until).await?;
     conclude(run, outcome).await
+}
+
+/// The lock, and an Engine that answers: both may be waited for.
+async fn ready(app: &AppName, who: &Who, patience: Duration, host: &Host) -> Result<Lock, DeployError> {
+    let lock = Lock::take(&host.paths.lock, app, who, patience).await?;
+    host.docker.wait_until_up(DOCKER_PATIENCE).await?;
+    Ok(lock)
 }
 
 /// Finishes or undoes the interrupted run of an app. `None` when there is nothing to do.
@@ -157,7 +170,8 @@ pub async fn recover(
     };
     let mut run = epoch::resume(journal, &config, host, talk, termination, "recover")?;
     let ended = epoch::settle(&mut run, "it was interrupted").await?;
-    conclude(run, Outcome::Over(ended)).await.map(Some)
+    let report = conclude(run, Outcome::Over(ended)).await?;
+    Ok(Some(Report { recovered: true, ..report }))
 }
 
 /// What comes after the last entry: none of it can fail the deployment any more.

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::step::{Phase, Step};
-use crate::journal::{Direction, Doing, Ended, Fact, History, Inverse};
+use crate::journal::{Direction, Doing, Ended, Fact, History, Inverse, Taken};
 
 /// What the driver is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,11 +62,17 @@ fn forward(history: &History, plan: &[Step], until: Phase) -> Move {
 }
 
 fn backward(history: &History, cause: &str) -> Move {
-    let to_undo = history
-        .taken()
-        .iter()
-        .rev()
-        .find(|taken| matches!(taken.doing, Doing::Begun | Doing::Done | Doing::Failed));
+    // By the ledger of restart policies: what could not be started again has to come back at a boot, at least.
+    let is_down = |container: &str| {
+        let failed = history.taken().iter().filter(|taken| taken.doing == Doing::UndoFailed);
+        failed.flat_map(|taken| &taken.inverse).any(|i| matches!(i, Inverse::Start { id } if id == container))
+    };
+    let has_to_wait = |taken: &Taken| {
+        taken.inverse.iter().any(|i| matches!(i, Inverse::SetRestartPolicy { id, .. } if is_down(id)))
+    };
+    let to_undo = history.taken().iter().rev().find(|taken| {
+        matches!(taken.doing, Doing::Begun | Doing::Done | Doing::Failed) && !has_to_wait(taken)
+    });
     if let Some(taken) = to_undo {
         return Move::Undo {
             step: taken.step.clone(),
@@ -82,3 +88,6 @@ fn backward(history: &History, cause: &str) -> Move {
         Some(serving) => Move::End(Ended::Reverted { cause: cause.to_owned(), serving }),
     }
 }
+
+#[cfg(test)]
+mod tests;

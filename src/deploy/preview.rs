@@ -1,5 +1,6 @@
 //! What a deployment would change: everything is looked up, nothing is touched, no lock is taken.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::plan;
@@ -7,7 +8,7 @@ use super::step::Step;
 use crate::config::Config;
 use crate::host::Host;
 use crate::release::{ImageRef, container_name};
-use crate::state::{Releases, Verdict};
+use crate::state::{Releases, fingerprint};
 
 /// What would change.
 #[derive(Debug)]
@@ -33,25 +34,21 @@ pub async fn preview(config: &Config, host: &Host) -> anyhow::Result<Preview> {
     let image = ImageRef { repository: repository.to_string(), digest };
 
     let last = releases.last_good();
-    let kept = last.as_ref().and_then(|record| releases.config(record.release).ok().flatten());
-    let made_of = |config: &Config| {
-        let s = &config.settings;
-        serde_json::to_string(&(&s.secrets, &s.environment, &s.processes)).unwrap_or_default()
-    };
-    let mut unchanged = kept.is_some_and(|kept| made_of(&kept) == made_of(config))
-        && last.as_ref().is_some_and(|r| r.verdict == Verdict::Good && r.image.as_ref() == Some(&image));
+    let mut versions = BTreeMap::new();
     let mut secrets = Vec::new();
     for (name, source) in &settings.secrets {
         let value = aws.secret(&repository.region, &source.id, None).await?;
         let before = last.as_ref().and_then(|record| record.secret_versions.get(name));
         let same = before == Some(&value.version);
-        unchanged &= same;
         secrets.push(format!(
             "{name} ({}): {}",
             source.id,
             if same { "unchanged" } else { "a version not seen by the live release" }
         ));
+        versions.insert(name.clone(), value.version);
     }
+    let fingerprint = fingerprint(settings, &image, &versions);
+    let mut unchanged = last.as_ref().is_some_and(|record| record.fingerprint.as_ref() == Some(&fingerprint));
     let mut live = Vec::new();
     let mut old_image = None;
     for process in settings.processes.keys() {

@@ -5,40 +5,55 @@ use std::collections::BTreeSet;
 
 use crate::host::Host;
 use crate::release::{AppName, ImageRef, ReleaseNumber};
+use crate::report::text::chain;
 use crate::state::{Releases, Verdict};
 
 /// How many good releases are kept, the one that serves included. A kept release is one unit: image, parked container,
 /// configuration, record.
 pub const KEPT: usize = 3;
 
-/// Removes the releases that are not kept. Returns what could not be removed.
+/// Removes the releases that are not kept. Returns what could not be removed; it is tried again next time.
 pub async fn prune(host: &Host, app: &AppName) -> Vec<String> {
     let releases = Releases::of(&host.paths.app(app));
     let records = releases.records();
-    let good = records.iter().rev().filter(|record| record.verdict == Verdict::Good);
-    let kept: BTreeSet<ReleaseNumber> = good.take(KEPT).map(|record| record.release).collect();
-    // Without a single good release on record the state may be lost: then nothing is known to be old.
-    let Some(newest) = kept.last().copied() else { return vec![] };
-    let in_use: Vec<&ImageRef> =
-        records.iter().filter(|r| kept.contains(&r.release)).filter_map(|r| r.image.as_ref()).collect();
-    let mut warnings = Vec::new();
-
     let containers = match host.docker.containers_of(app).await {
         Ok(containers) => containers,
-        Err(error) => return vec![error.to_string()],
+        Err(error) => return vec![chain(&error)],
     };
-    for container in containers {
-        let release = container.labels.as_ref().map(|labels| labels.release);
-        let old = release.is_some_and(|release| release < newest && !kept.contains(&release));
-        if old && !container.running && !container.restarting {
-            warnings.extend(host.docker.remove(&container.id).await.err().map(|e| e.to_string()));
+    // A container without a record is from before the state was lost: it was parked, so it was good.
+    let recorded: BTreeSet<ReleaseNumber> = records.iter().map(|record| record.release).collect();
+    let unrecorded = containers.iter().filter_map(|c| c.labels.as_ref().map(|labels| labels.release));
+    let good = records.iter().filter(|record| record.verdict == Verdict::Good).map(|record| record.release);
+    let good: BTreeSet<ReleaseNumber> =
+        good.chain(unrecorded.filter(|release| !recorded.contains(release))).collect();
+    let kept: BTreeSet<ReleaseNumber> = good.into_iter().rev().take(KEPT).collect();
+    let Some(newest) = kept.last().copied() else { return vec![] };
+    let is_old = |release: ReleaseNumber| release < newest && !kept.contains(&release);
+    let in_use: Vec<&ImageRef> =
+        records.iter().filter(|r| kept.contains(&r.release)).filter_map(|r| r.image.as_ref()).collect();
+
+    let mut warnings = Vec::new();
+    let mut held = BTreeSet::new();
+    for container in &containers {
+        let Some(release) = container.labels.as_ref().map(|l| l.release).filter(|r| is_old(*r)) else {
+            continue;
+        };
+        if container.running || container.restarting {
+            held.insert(release);
+        } else if let Err(error) = host.docker.remove(&container.id).await {
+            warnings.push(chain(&error));
+            held.insert(release);
         }
     }
-    for record in records.iter().filter(|record| record.release < newest && !kept.contains(&record.release)) {
-        if let Some(image) = record.image.as_ref().filter(|image| !in_use.contains(image)) {
-            warnings.extend(host.docker.remove_image(image).await.err().map(|e| e.to_string()));
+    // The record goes last: without it the rest would never be found again.
+    for record in records.iter().filter(|r| is_old(r.release) && !held.contains(&r.release)) {
+        if let Some(image) = record.image.as_ref().filter(|image| !in_use.contains(image))
+            && let Err(error) = host.docker.remove_image(image).await
+        {
+            warnings.push(chain(&error));
+            continue;
         }
-        warnings.extend(releases.remove(record.release).err().map(|e| e.to_string()));
+        warnings.extend(releases.remove(record.release).err().map(|e| chain(&e)));
     }
     warnings
 }

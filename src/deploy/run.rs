@@ -1,5 +1,6 @@
 //! A run: one process at work on one deployment, with everything that its steps need.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::plan;
@@ -14,7 +15,7 @@ use crate::printer::Talk;
 use crate::release::{ProcessName, ReleaseNumber, container_name};
 use crate::secret::Redactor;
 use crate::signal::Termination;
-use crate::state::{RECORD_FORMAT, Record, Releases, Verdict};
+use crate::state::{self, RECORD_FORMAT, Record, Releases, Verdict};
 
 /// How much time there is. A hook that is still at work at its timeout is killed, so what it may have to put back has to
 /// fit in before.
@@ -65,6 +66,10 @@ pub struct Run<'a> {
     pub login: Option<RegistryLogin>,
     /// The secrets, once this process has them.
     pub secrets: Option<Secrets>,
+    /// When live was stopped, while nothing is known to answer in its place.
+    pub down_since: Option<Instant>,
+    /// How long nothing answered.
+    pub gap: Option<Duration>,
     /// How long each step took.
     pub timings: Vec<(String, Duration)>,
     /// What could not be undone.
@@ -94,8 +99,17 @@ impl<'a> Run<'a> {
             redactor: Redactor::default(),
             login: None,
             secrets: None,
+            down_since: None,
+            gap: None,
             timings: Vec::new(),
             left_over: Vec::new(),
+        }
+    }
+
+    /// Something answers again, and has done so for this long.
+    pub fn answers_again(&mut self, answering: Duration) {
+        if let Some(since) = self.down_since.take() {
+            self.gap = Some(since.elapsed().saturating_sub(answering));
         }
     }
 
@@ -161,40 +175,35 @@ impl<'a> Run<'a> {
 
     /// The record of this run's release, with what is known by now.
     pub fn record(&self, verdict: Verdict) -> Record {
-        let history = self.journal.history();
-        let secret_versions = history.facts().iter().filter_map(|fact| match fact {
-            Fact::SecretVersion { secret, version } => Some((secret.clone(), version.clone())),
-            _ => None,
-        });
         let header = self.header();
         Record {
             format: RECORD_FORMAT,
             release: header.release,
             deployment: header.deployment.clone(),
             group: header.group.clone(),
-            image: history.image().cloned(),
-            secret_versions: secret_versions.collect(),
+            image: self.journal.history().image().cloned(),
+            secret_versions: self.secret_versions(),
             fingerprint: self.fingerprint(),
             verdict,
             at: jiff::Timestamp::now(),
         }
     }
 
-    /// Stands for everything that the containers are made of. Secrets count by their versions, never by their values: a
-    /// digest of a short password gives it away.
+    /// Stands for everything that the containers are made of, once that is known.
     pub fn fingerprint(&self) -> Option<String> {
-        use sha2::{Digest as _, Sha256};
-        let history = self.journal.history();
-        let settings = &self.config.settings;
-        let versions: Vec<&Fact> =
-            history.facts().iter().filter(|fact| matches!(fact, Fact::SecretVersion { .. })).collect();
-        let made_of =
-            (history.image()?, &settings.secrets, &settings.environment, &settings.processes, versions);
-        let text = serde_json::to_vec(&made_of).ok()?;
-        Some(format!(
-            "sha256:{}",
-            Sha256::digest(text).iter().map(|b| format!("{b:02x}")).collect::<String>()
-        ))
+        let image = self.journal.history().image()?;
+        Some(state::fingerprint(&self.config.settings, image, &self.secret_versions()))
+    }
+
+    /// The versions of the secrets that this deployment has read, by their names in the configuration.
+    pub fn secret_versions(&self) -> BTreeMap<String, String> {
+        let facts = self.journal.history().facts().iter();
+        facts
+            .filter_map(|fact| match fact {
+                Fact::SecretVersion { secret, version } => Some((secret.clone(), version.clone())),
+                _ => None,
+            })
+            .collect()
     }
 
     /// Records that the release was turned down. The journal has the truth, so a failure here changes nothing.

@@ -156,14 +156,19 @@ impl Step {
         !matches!(self, Self::ReadSecrets | Self::ResolveImage | Self::Compare | Self::Verify(_))
     }
 
+    /// Whether it changes nothing, or only what does no harm half done: then it is dropped when this process has to stop.
+    pub fn only_looks(&self) -> bool {
+        matches!(self, Self::ReadSecrets | Self::ResolveImage | Self::Compare | Self::PullImage)
+    }
+
     /// Whether a boot can take its effect back: it starts and stops containers by their restart policies.
     pub fn a_boot_may_undo_it(&self) -> bool {
         matches!(self, Self::StopLive(_) | Self::StartNew(_))
     }
 
-    /// Whether it touches what serves, so that what is put back has to be gated.
+    /// Whether it touches what serves, or doubts it, so that what serves afterwards has to be gated.
     pub fn touches_live(&self) -> bool {
-        matches!(self.phase(), Phase::Switch | Phase::Settle)
+        matches!(self.phase(), Phase::Switch | Phase::Settle) || matches!(self, Self::Verify(_))
     }
 }
 

@@ -15,6 +15,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use base64::Engine as _;
 use secrecy::SecretString;
 use serde::Deserialize;
+use tokio::sync::OnceCell;
 
 use super::docker::RegistryLogin;
 use super::names::Names;
@@ -57,7 +58,7 @@ pub enum AwsError {
     },
     /// Nothing says which account or region is meant.
     #[error(
-        "cannot tell the account and region of repository '{repository}': the instance's metadata do not answer ({why}); write its whole name, ACCOUNT.dkr.ecr.REGION.amazonaws.com/{repository}"
+        "cannot tell the account and region of repository '{repository}': the instance's metadata do not answer ({why}), and AWS_ACCOUNT_ID and AWS_REGION are not set; write its whole name, ACCOUNT.dkr.ecr.REGION.amazonaws.com/{repository}"
     )]
     Nowhere {
         /// The repository.
@@ -87,6 +88,8 @@ pub struct SecretValue {
 pub struct Aws {
     http: SharedHttpClient,
     credentials: Option<SharedCredentialsProvider>,
+    /// Loaded once: its clients share the credentials, which may come from the metadata service.
+    shared: OnceCell<SdkConfig>,
 }
 
 #[derive(Deserialize)]
@@ -94,6 +97,17 @@ pub struct Aws {
 struct IdentityDocument {
     account_id: String,
     region: String,
+}
+
+impl IdentityDocument {
+    /// For machines without metadata: the SDKs' own variables.
+    fn of_the_environment() -> Option<Self> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Some(Self {
+            account_id: variable("AWS_ACCOUNT_ID")?,
+            region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"))?,
+        })
+    }
 }
 
 impl Aws {
@@ -108,36 +122,44 @@ impl Aws {
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .tls_context(context)
             .build_with_resolver(Names::of_the_system());
-        Ok(Self { http, credentials: None })
+        Ok(Self { http, credentials: None, shared: OnceCell::new() })
     }
 
     /// With an HTTP client and credentials of the caller's.
     pub fn with_client(http: SharedHttpClient, credentials: SharedCredentialsProvider) -> Self {
-        Self { http, credentials: Some(credentials) }
+        Self { http, credentials: Some(credentials), shared: OnceCell::new() }
     }
 
     async fn config(&self, region: &str) -> SdkConfig {
-        let timeouts =
-            TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
-        let mut config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(self.http.clone())
-            .region(Region::new(region.to_owned()))
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .timeout_config(timeouts);
-        if let Some(credentials) = &self.credentials {
-            config = config.credentials_provider(credentials.clone());
-        }
-        config.load().await
+        let region = Region::new(region.to_owned());
+        let shared = self.shared.get_or_init(|| async {
+            let timeouts =
+                TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
+            let mut config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+                .http_client(self.http.clone())
+                .region(region.clone())
+                .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+                .timeout_config(timeouts);
+            if let Some(credentials) = &self.credentials {
+                config = config.credentials_provider(credentials.clone());
+            }
+            config.load().await
+        });
+        shared.await.to_builder().region(region).build()
     }
 
-    /// The whole name of a repository. One without a host is in the account and region of this instance.
+    /// The whole name of a repository. One without a host is in the account and region of this instance, by its metadata
+    /// or, where there are none, by `AWS_ACCOUNT_ID` and `AWS_REGION`.
     pub async fn whole_name(&self, repository: &Repository) -> Result<EcrRepository, AwsError> {
         let path = match repository {
             Repository::Full(full) => return Ok(full.clone()),
             Repository::Here(path) => path,
         };
-        let document =
-            self.identity().await.map_err(|why| AwsError::Nowhere { repository: path.clone(), why })?;
+        let document = match self.identity().await {
+            Ok(document) => document,
+            Err(why) => IdentityDocument::of_the_environment()
+                .ok_or_else(|| AwsError::Nowhere { repository: path.clone(), why })?,
+        };
         Ok(EcrRepository::of(&document.account_id, &document.region, path))
     }
 

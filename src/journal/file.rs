@@ -36,6 +36,8 @@ impl Log {
 
     pub(super) fn append(&mut self, entry: Entry, at: Timestamp) -> Result<(), FsError> {
         fail_point!("journal-before-append");
+        fail_point!("journal-cannot-append", |_| Err(std::io::Error::from_raw_os_error(28))
+            .on("write", &self.path));
         self.file.write_all(&line(self.next, entry, at)).on("write", &self.path)?;
         // The effect that follows must not happen before its line is on the disk.
         self.file.sync_data().on("sync", &self.path)?;

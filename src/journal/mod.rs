@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 pub use entry::{Ended, Entry, FORMAT, Fact, Header, Inverse, Line};
-pub use history::{Direction, Doing, History, Illegal};
+pub use history::{Direction, Doing, History, Illegal, Taken};
 pub use lock::{Holder, Lock, LockError, Who};
 
 use crate::deploy::step::Step;

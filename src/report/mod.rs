@@ -27,12 +27,16 @@ pub struct Report {
     pub image: Option<String>,
     /// Where the run was left.
     pub outcome: Outcome,
+    /// Whether an operator asked for nothing but an end, whichever way.
+    pub recovered: bool,
     /// The step that turned it back, and what was seen then.
     pub cause: Option<String>,
     /// The last lines of a container that failed, without secrets.
     pub evidence: Vec<String>,
     /// What serves now.
     pub serving: Vec<Serving>,
+    /// How long nothing answered, in milliseconds, when this process stopped what served.
+    pub gap_ms: Option<u64>,
     /// What could not be undone.
     pub left_over: Vec<String>,
     /// What went wrong without harm, such as a clean-up.
@@ -72,16 +76,14 @@ impl Report {
             release: unchanged.unwrap_or_else(|| run.release()),
             image: history.image().map(ToString::to_string),
             outcome,
+            recovered: false,
             cause,
             evidence,
             serving: serving(run.host, &run.config.settings.app, &run.processes()).await,
+            gap_ms: run.gap.map(milliseconds),
             left_over: run.left_over.clone(),
             warnings,
-            steps: run
-                .timings
-                .iter()
-                .map(|(step, took)| (step.clone(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX)))
-                .collect(),
+            steps: run.timings.iter().map(|(step, took)| (step.clone(), milliseconds(*took))).collect(),
         }
     }
 
@@ -89,6 +91,7 @@ impl Report {
     pub fn exit(&self) -> ExitStatus {
         match &self.outcome {
             Outcome::Over(Ended::Deployed | Ended::Unchanged) | Outcome::Waiting => ExitStatus::Done,
+            Outcome::Over(Ended::Reverted { serving: true, .. }) if self.recovered => ExitStatus::Done,
             Outcome::Over(Ended::Reverted { serving: true, .. }) => ExitStatus::Failed,
             Outcome::Over(Ended::Reverted { serving: false, .. }) | Outcome::Stuck => ExitStatus::Down,
         }
@@ -104,6 +107,11 @@ impl Report {
             Outcome::Stuck => "stuck",
         }
     }
+}
+
+/// As it stands in JSON.
+pub fn milliseconds(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What serves now, as far as the Engine can be asked.

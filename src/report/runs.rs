@@ -49,6 +49,9 @@ pub struct RunLine<'a> {
     pub cause: Option<&'a str>,
     /// What serves now.
     pub serving: &'a [Serving],
+    /// How long nothing answered, in milliseconds, when this process stopped what served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap_ms: Option<u64>,
     /// How long the process took, in milliseconds.
     pub duration_ms: u64,
     /// The most memory that the process had resident, in KiB.
@@ -73,6 +76,7 @@ impl<'a> RunLine<'a> {
             exit: report.exit().code(),
             cause: report.cause.as_deref(),
             serving: &report.serving,
+            gap_ms: report.gap_ms,
             duration_ms,
             peak_rss_kib: peak_rss_kib(),
             steps: &report.steps,
@@ -93,6 +97,7 @@ impl<'a> RunLine<'a> {
             exit: status.code(),
             cause: Some(error),
             serving: &[],
+            gap_ms: None,
             duration_ms,
             peak_rss_kib: peak_rss_kib(),
             steps: &[],

@@ -43,7 +43,7 @@ pub struct ContainerStatus {
     pub deployment: String,
     /// `repository@sha256:…`.
     pub image: String,
-    /// `running`, `restarting` or `exited (CODE)`.
+    /// `running`, `restarting`, `created` or `exited (CODE)`.
     pub state: String,
     /// When it was started last.
     pub started_at: String,
@@ -112,6 +112,8 @@ fn container_status(container: &Container, unproven: &[u64]) -> Option<Container
     let state = match container {
         Container { running: true, .. } => "running".to_owned(),
         Container { restarting: true, .. } => "restarting".to_owned(),
+        // Docker's zero time: it was never started.
+        Container { started_at, .. } if started_at.starts_with("0001-") => "created".to_owned(),
         Container { exit_code, .. } => format!("exited ({exit_code})"),
     };
     Some(ContainerStatus {

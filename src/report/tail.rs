@@ -1,7 +1,7 @@
 //! The closing lines of a run. `CodeDeploy` shows the last 2 KB of a hook's output and drops what does not fit, so these
 //! are short ASCII lines, at most [`LONGEST`] bytes of them, and the verdict is the last.
 
-use super::text::{sanitize, shorten, wrap};
+use super::text::{clean, sanitize, shorten, wrap};
 use super::{Report, Serving};
 use crate::deploy::driver::Outcome;
 use crate::exit::ExitStatus;
@@ -27,6 +27,10 @@ pub fn of(report: &Report) -> Vec<String> {
         for warning in report.warnings.iter().take(3) {
             after.push(format!("note:  {}", shorten(&sanitize(warning), WIDTH)));
         }
+        after.extend(report.gap_ms.map(|ms| {
+            let (whole, tenths) = (ms / 1000, ms % 1000 / 100);
+            format!("gap:   nothing answered for {whole}.{tenths} s")
+        }));
         after.extend(labelled("now:", &wrap(&now(report), WIDTH)));
         after.extend(next_command(report).map(|next| format!("next:  {next}")));
         after.push(verdict(report));
@@ -40,18 +44,34 @@ pub fn of(report: &Report) -> Vec<String> {
     fit(lines)
 }
 
-/// The closing lines of a run that did not come to its steps.
-pub fn of_error(error: &str, next: Option<&str>, status: ExitStatus) -> Vec<String> {
+/// How far a process came that has no report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Not to its first step.
+    NotBegun,
+    /// Somewhere between its steps.
+    Unfinished,
+}
+
+/// The closing lines of a run that has no report.
+pub fn of_error(error: &str, next: Option<&str>, end: End, status: ExitStatus) -> Vec<String> {
     // A diagnostic is already laid out in lines; its drawing has to stay as it is.
-    let text: Vec<String> = error.lines().map(|line| shorten(&printable(line), 170)).collect();
-    let mut lines = if text.len() == 1 { wrap(&text[0], WIDTH) } else { text };
+    let text: Vec<String> = error.lines().map(printable).collect();
+    let mut lines = match text.as_slice() {
+        [only] => wrap(only, WIDTH),
+        several => several.iter().map(|line| shorten(line, 170)).collect(),
+    };
     lines.extend(next.map(|next| format!("next:  {next}")));
-    lines.push(format!("handover: FAILED (exit {}): nothing was changed", status.code()));
+    let end = match end {
+        End::NotBegun => "nothing was changed",
+        End::Unfinished => "the deployment is unfinished",
+    };
+    lines.push(format!("handover: FAILED (exit {}): {end}", status.code()));
     fit(lines)
 }
 
 fn sanitized(text: &str) -> String {
-    text.lines().map(sanitize).collect::<Vec<_>>().join(" ")
+    text.lines().map(clean).collect::<Vec<_>>().join(" ")
 }
 
 /// Like [`sanitize`], but leaves the indentation.
@@ -100,6 +120,7 @@ fn now(report: &Report) -> String {
 fn next_command(report: &Report) -> Option<&'static str> {
     match &report.outcome {
         Outcome::Over(Ended::Deployed | Ended::Unchanged) | Outcome::Waiting => None,
+        Outcome::Over(Ended::Reverted { serving: true, .. }) if report.recovered => None,
         Outcome::Over(Ended::Reverted { serving: true, .. }) => {
             Some("mend the cause and deploy again; 'handover status' shows what serves")
         }
@@ -112,6 +133,14 @@ fn verdict(report: &Report) -> String {
     let (app, release) = (&report.app, report.release);
     let code = report.exit().code();
     match &report.outcome {
+        Outcome::Over(Ended::Deployed) if report.recovered => {
+            format!("handover: done: the interrupted deployment was finished, {app} {release} is serving")
+        }
+        Outcome::Over(Ended::Reverted { serving: true, .. }) if report.recovered => {
+            format!(
+                "handover: done: the interrupted deployment of {app} {release} was undone, the old release is serving"
+            )
+        }
         Outcome::Over(Ended::Deployed) => format!("handover: done: {app} {release} is serving"),
         Outcome::Over(Ended::Unchanged) => {
             format!("handover: done: nothing to change, {app} {release} is serving")
@@ -165,6 +194,8 @@ mod tests {
                 release: Some(ReleaseNumber(2)),
                 running: true,
             }],
+            recovered: false,
+            gap_ms: Some(2345),
             left_over: vec![],
             warnings: vec![],
             steps: vec![],
@@ -182,6 +213,7 @@ mod tests {
         the container's last lines:
           | starting
           | cannot open the database
+        gap:   nothing answered for 2.3 s
         now:   status-page-web (r2) is running
         next:  mend the cause and deploy again; 'handover status' shows what serves
         handover: FAILED (exit 1): status-page r3 was refused, the old release is serving

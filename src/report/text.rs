@@ -4,9 +4,14 @@
 /// 2,048 characters, and cuts it to 2 KB (contract of both agents).
 pub const LONGEST_LINE: usize = 180;
 
-/// One line of foreign text, made harmless: escape sequences and control characters go, other characters than ASCII
-/// become `?` (`CodeDeploy`'s agent can fail a hook that exited 0 over one invalid byte), and what is too long is cut.
+/// One line of foreign text, made harmless like [`clean`], and cut where it is too long.
 pub fn sanitize(text: &str) -> String {
+    shorten(&clean(text), LONGEST_LINE)
+}
+
+/// Foreign text, made harmless: it becomes one line, escape sequences and control characters go, other characters than
+/// ASCII become `?` (`CodeDeploy`'s agent can fail a hook that exited 0 over one invalid byte).
+pub fn clean(text: &str) -> String {
     let mut line = String::new();
     let mut characters = text.trim().chars().peekable();
     while let Some(c) = characters.next() {
@@ -24,7 +29,21 @@ pub fn sanitize(text: &str) -> String {
             _ => line.push('?'),
         }
     }
-    shorten(&line, LONGEST_LINE)
+    line
+}
+
+/// An error and its causes, outermost first, in one line.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// At most `longest` characters of an ASCII line, with dots where it was cut.

@@ -30,11 +30,7 @@ pub(super) async fn pull(run: &mut Run<'_>) -> Result<Vec<Fact>, StepError> {
     let repository = repository(run).await?;
     let login = login(run, &repository).await?;
     let talk = run.talk;
-    let pull = run.host.docker.pull(&image, &login, |progress| talk.progress(progress.done, progress.total));
-    tokio::select! {
-        pulled = pull => pulled?,
-        () = run.termination.requested() => return Err(StepError::Interrupted),
-    }
+    run.host.docker.pull(&image, &login, |progress| talk.progress(progress.done, progress.total)).await?;
     Ok(vec![])
 }
 
@@ -43,11 +39,11 @@ async fn repository(run: &Run<'_>) -> Result<EcrRepository, StepError> {
 }
 
 async fn login(run: &mut Run<'_>, repository: &EcrRepository) -> Result<RegistryLogin, StepError> {
+    use secrecy::ExposeSecret as _;
     if let Some(login) = &run.login {
         return Ok(login.clone());
     }
     let login = run.host.aws.get().await?.registry_login(repository).await?;
-    use secrecy::ExposeSecret as _;
     run.redactor.learn(login.password.expose_secret());
     run.login = Some(login.clone());
     Ok(login)

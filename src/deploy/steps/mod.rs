@@ -15,6 +15,7 @@ use crate::environment::EnvironmentError;
 use crate::host::aws::AwsError;
 use crate::host::docker::DockerError;
 use crate::journal::{Fact, Inverse};
+use crate::report::text::chain;
 use crate::state::StateError;
 
 /// How a step did not succeed.
@@ -58,20 +59,6 @@ impl From<GateError> for StepError {
     }
 }
 
-/// An error and its causes, outermost first.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 /// What would take a step back, seen before it is made.
 pub async fn inverse(step: &Step, run: &Run<'_>) -> Result<Vec<Inverse>, StepError> {
     match step {
@@ -98,6 +85,11 @@ pub async fn inverse(step: &Step, run: &Run<'_>) -> Result<Vec<Inverse>, StepErr
 
 /// Makes a step. It may have been made before, in whole or in part.
 pub async fn perform(step: &Step, run: &mut Run<'_>) -> Result<Vec<Fact>, StepError> {
+    // On the heap: the state of all the clients that are called is large, and deep.
+    Box::pin(perform_here(step, run)).await
+}
+
+async fn perform_here(step: &Step, run: &mut Run<'_>) -> Result<Vec<Fact>, StepError> {
     match step {
         Step::ResolveImage => image::resolve(run).await,
         Step::ReadSecrets => secrets::read(run).await,

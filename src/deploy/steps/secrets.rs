@@ -31,7 +31,7 @@ async fn fetch(run: &mut Run<'_>) -> Result<BTreeMap<String, String>, StepError>
     let mut versions = BTreeMap::new();
     let mut secrets = Secrets::new();
     if !sources.is_empty() {
-        let known: BTreeMap<String, String> = run.record(crate::state::Verdict::Unproven).secret_versions;
+        let known = run.secret_versions();
         let aws = run.host.aws.get().await?;
         let region = aws.whole_name(&run.config.settings.image.repository).await?.region;
         let asked = sources.iter().map(|(name, source)| {

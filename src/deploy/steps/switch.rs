@@ -1,6 +1,6 @@
 //! The switch, stop-first: everything is ready before live is stopped, and live can be started again at every moment.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{StepError, secrets};
 use crate::deploy::run::Run;
@@ -115,6 +115,9 @@ pub(super) async fn inverse_of_stop(run: &Run<'_>, process: &ProcessName) -> Res
 pub(super) async fn stop(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
     let Some((id, _)) = run.old(process) else { return Ok(vec![]) };
     let Some(live) = run.host.docker.inspect(&id).await? else { return Ok(vec![]) };
+    if live.running {
+        run.down_since.get_or_insert_with(Instant::now);
+    }
     let stop = run.host.docker.stop(&id, live.stop_timeout);
     tokio::pin!(stop);
     tokio::select! {

@@ -43,15 +43,24 @@ pub async fn apply(
                 if let Some(container) = docker.inspect(id).await?.filter(may_be_stopping) {
                     docker.stop(id, if hurry { HASTY_STOP } else { container.stop_timeout }).await?;
                 }
-                docker.start(id).await?;
+                unless_gone(docker.start(id).await)?;
             }
             Inverse::Stop { id } => docker.stop(id, if hurry { HASTY_STOP } else { UNPROVEN_STOP }).await?,
-            Inverse::Rename { id, to } => docker.rename(id, to).await?,
+            Inverse::Rename { id, to } => unless_gone(docker.rename(id, to).await)?,
             Inverse::SetRestartPolicy { id, policy } => {
                 let policy = RestartPolicy::named(policy).unwrap_or(RestartPolicy::UnlessStopped);
-                docker.set_restart_policy(id, policy).await?;
+                unless_gone(docker.set_restart_policy(id, policy).await)?;
             }
         }
     }
     Ok(())
+}
+
+/// A container that is not there any more, removed by an earlier undo or by hand, has nothing that could be put back.
+/// Whether something healthy serves is looked at afterwards.
+fn unless_gone(answer: Result<(), DockerError>) -> Result<(), DockerError> {
+    match answer {
+        Err(error) if error.status() == Some(404) => Ok(()),
+        answer => answer,
+    }
 }

@@ -58,14 +58,18 @@ async fn pass(
     let at = if published { At::Published(&settings.publish) } else { At::Container };
     let docker = &run.host.docker;
     match gate::await_healthy(docker, id, &health, at, &run.termination).await {
-        Ok(()) => Ok(vec![]),
+        Ok(answering) => {
+            run.answers_again(answering);
+            Ok(vec![])
+        }
         Err(GateError::Unhealthy(why)) => {
             let evidence = docker.last_lines(id, EVIDENCE_LINES).await;
-            // What it printed may be its own environment, which another process of ours filled in.
+            let mut name = run.new_name(process);
             if let Some(container) = docker.inspect(id).await? {
+                // What it printed may be its own environment, which another process of ours filled in.
                 run.redactor.learn_environment(&container.environment, &run.config.settings);
+                name = container.name;
             }
-            let name = run.new_name(process);
             Err(StepError::Failed { cause: format!("container '{name}' is not healthy: {why}"), evidence })
         }
         Err(error) => Err(error.into()),

@@ -13,8 +13,8 @@ use super::{Docker, DockerError, INSPECT, REMOVE};
 use crate::release::{ImageDigest, ImageRef};
 
 /// Limits of a pull, as the ECS agent has them (agent/config): silence, and in all.
-const SILENCE: Duration = Duration::from_secs(60);
-const WHOLE_PULL: Duration = Duration::from_secs(2 * 60 * 60);
+const SILENCE: Duration = Duration::from_mins(1);
+const WHOLE_PULL: Duration = Duration::from_hours(2);
 
 /// What a registry wants to see.
 #[derive(Debug, Clone)]
@@ -123,13 +123,10 @@ impl Docker {
             Err(_) => return Err(DockerError::Slow { act, limit: WHOLE_PULL }),
         }
         // The stream's end is not proof.
-        match self.has_image(image).await? {
-            true => Ok(()),
-            false => Err(DockerError::Incomplete {
-                act,
-                what: "the image, although the pull ended without an error",
-            }),
+        if self.has_image(image).await? {
+            return Ok(());
         }
+        Err(DockerError::Incomplete { act, what: "the image, although the pull ended without an error" })
     }
 
     fn pull_error(&self, act: &str, error: bollard::errors::Error) -> DockerError {

@@ -23,15 +23,15 @@ pub use container::{Container, HealthCheck, RestartPolicy, Spec};
 pub use image::{Progress, RegistryLogin};
 
 use crate::release::AppName;
-use crate::report::text::sanitize;
+use crate::report::text::clean;
 
 /// Limits of the Engine's answers; those of the ECS agent (agent/dockerclient/timeout.go), which has seen slow disks.
 const INSPECT: Duration = Duration::from_secs(30);
-const CREATE: Duration = Duration::from_secs(240);
-const START: Duration = Duration::from_secs(180);
-const REMOVE: Duration = Duration::from_secs(300);
+const CREATE: Duration = Duration::from_mins(4);
+const START: Duration = Duration::from_mins(3);
+const REMOVE: Duration = Duration::from_mins(5);
 /// Beyond the time that the container itself may take.
-const STOP_MARGIN: Duration = Duration::from_secs(120);
+const STOP_MARGIN: Duration = Duration::from_mins(2);
 
 /// A call to the Engine that failed.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ pub enum DockerError {
         source: bollard::errors::Error,
     },
     /// The Engine refused.
-    #[error("Docker refuses to {act}: {}", sanitize(.message))]
+    #[error("Docker refuses to {act}: {}", clean(.message))]
     Refused {
         /// What was asked for.
         act: String,
@@ -285,7 +285,7 @@ impl Docker {
         exit_code.ok_or(DockerError::Incomplete { act, what: "the exit code" })
     }
 
-    /// The last lines that a container wrote, fit to be printed but not yet free of secrets.
+    /// The last lines that a container wrote, as it wrote them: neither free of secrets nor fit to be printed.
     pub async fn last_lines(&self, id: &str, lines: usize) -> Vec<String> {
         let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();
         let read = async {
@@ -303,7 +303,7 @@ impl Docker {
         // Evidence is welcome, but nothing waits for it.
         let bytes = tokio::time::timeout(Duration::from_secs(5), read).await.unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
-        let all: Vec<String> = text.lines().map(sanitize).filter(|l| !l.is_empty()).collect();
+        let all: Vec<String> = text.lines().filter(|l| !l.trim().is_empty()).map(str::to_owned).collect();
         all[all.len().saturating_sub(lines)..].to_vec()
     }
 }

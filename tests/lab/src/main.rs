@@ -64,6 +64,13 @@ enum Action {
         /// The tag; also the release that the application names.
         tag: String,
     },
+    /// Fetch an http URL from the VPC and print the body; fails unless the answer is 200.
+    Get {
+        /// The lab's folder.
+        dir: PathBuf,
+        /// The URL.
+        url: String,
+    },
     /// Take a lab down.
     Down {
         /// The lab's folder.
@@ -121,6 +128,11 @@ fn run(action: Action) -> Result<ExitCode> {
         Action::Push { dir, variant, tag } => {
             let spec = ImageSpec::new(&tag).variant(&variant);
             println!("{}", Lab::attach(&dir)?.registry().push_image(lab::names::REPOSITORY, &tag, &spec)?);
+        }
+        Action::Get { dir, url } => {
+            let response = Lab::attach(&dir)?.http_get(&url)?;
+            println!("{}", response.text());
+            return Ok(if response.status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Action::Down { dir } => Lab::down_in(&dir)?,
         Action::App => println!("{}", lab::application::binary()?.display()),
