@@ -8,6 +8,7 @@
     clippy::doc_markdown
 )]
 
+mod gates;
 mod hooks;
 mod interrupted;
 mod secrets;
