@@ -1,10 +1,8 @@
 //! `handover deploy`, and what it shares with the hooks: one code path.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::apps;
-use crate::config;
+use super::apps::{self, Which};
 use crate::deploy::run::Clock;
 use crate::deploy::step::Phase;
 use crate::deploy::{DeployError, Request};
@@ -21,11 +19,8 @@ use crate::signal::Termination;
 /// `handover deploy`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The folder of the bundle; the configuration of the last good release by default
-    bundle: Option<PathBuf>,
-    /// Which app, when several are deployed here and no bundle is given
-    #[arg(long)]
-    app: Option<String>,
+    #[command(flatten)]
+    which: Which,
 }
 
 pub(super) async fn run(args: Args) -> ExitStatus {
@@ -40,10 +35,7 @@ pub(super) async fn run(args: Args) -> ExitStatus {
 }
 
 fn prepare(args: &Args) -> Result<Request, String> {
-    let config = match &args.bundle {
-        Some(bundle) => config::load(bundle).map_err(|e| text::chain(&e))?,
-        None => apps::last_good_config(args.app.as_deref())?,
-    };
+    let config = args.which.config()?;
     Ok(Request {
         config,
         deployment: DeploymentId::for_operator(jiff::Timestamp::now()),

@@ -1,9 +1,6 @@
 //! `handover plan`.
 
-use std::path::PathBuf;
-
-use super::apps;
-use crate::config;
+use super::apps::Which;
 use crate::exit::ExitStatus;
 use crate::host::Host;
 use crate::printer::Printer;
@@ -11,20 +8,13 @@ use crate::printer::Printer;
 /// `handover plan`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The folder of the bundle; the configuration of the last good release by default
-    bundle: Option<PathBuf>,
-    /// Which app, when several are deployed here and no bundle is given
-    #[arg(long)]
-    app: Option<String>,
+    #[command(flatten)]
+    which: Which,
 }
 
 pub(super) async fn run(args: Args) -> ExitStatus {
     let printer = Printer::new(false);
-    let config = match &args.bundle {
-        Some(bundle) => config::load(bundle).map_err(|e| crate::report::text::chain(&e)),
-        None => apps::last_good_config(args.app.as_deref()),
-    };
-    let config = match config {
+    let config = match args.which.config() {
         Ok(config) => config,
         Err(error) => {
             printer.line(&error);

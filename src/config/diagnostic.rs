@@ -35,8 +35,8 @@ const NOT_YET: &[&str] = &[
     "log",
 ];
 
-/// How alike two words must be (0 to 1) for one to be offered for the other.
-const ALIKE: f64 = 0.75;
+/// How alike two words must be (0 to 1) for one to be offered for the other: two letters swapped in a word of three are.
+const ALIKE: f64 = 0.66;
 
 /// One mistake, rendered for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Diagnostic {
 pub(super) fn nearest(word: &str, known: &[&str]) -> String {
     known
         .iter()
-        .map(|k| (strsim::jaro_winkler(word, k), *k))
+        .map(|k| (strsim::jaro_winkler(word, k).max(strsim::normalized_damerau_levenshtein(word, k)), *k))
         .filter(|(alike, _)| *alike >= ALIKE)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map_or_else(|| format!("known here: {}", known.join(", ")), |(_, k)| format!("did you mean '{k}'?"))

@@ -181,7 +181,7 @@ pub fn text(apps: &[Status]) -> String {
         parts.push(if app.containers.is_empty() {
             format!("{}: no containers", app.app)
         } else {
-            format!("{}\n{table}", app.app)
+            format!("{}\n{}", app.app, table.trim_fmt())
         });
         if let Some(run) = &app.run {
             parts.push(format!(
