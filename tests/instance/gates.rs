@@ -14,7 +14,13 @@ fn gated_by(tag: &'static str, probe: &str) -> Bundle {
 }
 
 /// One probe, an image that passes it and one that does not; what the report says of the latter.
-fn passes_and_refuses(world: &World, probe: &str, good: &'static str, bad: &'static str, says: &str) -> Result<()> {
+fn passes_and_refuses(
+    world: &World,
+    probe: &str,
+    good: &'static str,
+    bad: &'static str,
+    says: &str,
+) -> Result<()> {
     let passed = world.deploy("d-000000001", &gated_by(good, probe))?;
     ensure!(passed.succeeded(), "{passed:?}");
     let refused = world.deploy("d-000000002", &gated_by(bad, probe))?;
@@ -62,7 +68,10 @@ fn a_process_without_ports_has_to_keep_running() -> Result<()> {
     let worker = world.deploy("d-000000001", &gated_by("worker", "").edit(no_port, ""))?;
     ensure!(worker.succeeded(), "{worker:?}");
     let live = world.web.docker()?.inspect("status-page-web")?.expect("it is live");
-    let refused = world.deploy("d-000000002", &gated_by("dies", "").edit(no_port, "").edit("min-healthy = \"200ms\"", "min-healthy = \"2500ms\""))?;
+    let refused = world.deploy(
+        "d-000000002",
+        &gated_by("dies", "").edit(no_port, "").edit("min-healthy = \"200ms\"", "min-healthy = \"2500ms\""),
+    )?;
     ensure!(refused.failure().is_some_and(|f| f.log.contains("it exited with code")), "{refused:?}");
     let back = world.web.docker()?.inspect("status-page-web")?.expect("it is live");
     ensure!(live["Id"] == back["Id"] && back["State"]["Running"] == true, "{back}");
@@ -90,9 +99,17 @@ fn account_and_region_come_from_the_instance_when_the_repository_does_not_say_th
     let mut silent = world.web.metadata()?;
     silent.role = None;
     world.web.set_metadata(&silent)?;
-    let path = world.bundle(&Bundle::of("v2").edit(&format!("{}/status-page", names::ECR_HOST), "status-page"))?;
-    let output = world.web.command("env").args(["AWS_EC2_METADATA_DISABLED=true", "handover", "plan", &path]).output()?;
+    let path =
+        world.bundle(&Bundle::of("v2").edit(&format!("{}/status-page", names::ECR_HOST), "status-page"))?;
+    let output = world
+        .web
+        .command("env")
+        .args(["AWS_EC2_METADATA_DISABLED=true", "handover", "plan", &path])
+        .output()?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(said.contains("write its whole name, ACCOUNT.dkr.ecr.REGION.amazonaws.com/status-page"), "{said}");
+    ensure!(
+        said.contains("write its whole name, ACCOUNT.dkr.ecr.REGION.amazonaws.com/status-page"),
+        "{said}"
+    );
     Ok(())
 }
