@@ -1,9 +1,17 @@
 //! Crash tests: handover is killed at every journal entry and at every call to Docker, on both sides of each, and then the
 //! world has to settle with exactly one correct release. In-process, against a strict fake of the Engine.
 
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod aws;
+mod durability;
+mod failures;
+mod handed_back;
+mod heard;
+mod hooks;
 mod matrix;
 mod refusals;
+mod secrets;
+mod state;
 mod story;
 mod world;

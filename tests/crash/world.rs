@@ -1,35 +1,45 @@
-//! One instance: a fake Engine, a fake AWS at the level of HTTP, a state folder, and handover at work on them.
+//! One instance: a fake Engine, a fake AWS, a state folder, and handover at work on them.
 
 use std::net::TcpListener;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::test_util::infallible_client_fn;
-use aws_smithy_types::body::SdkBody;
 use fake_docker::{Behaviour, ContainerView, FakeDocker, Fate, Image};
 use futures_util::FutureExt as _;
 use handover::config::{self, Config};
 use handover::deploy::run::Clock;
 use handover::deploy::step::Phase;
 use handover::deploy::{self, DeployError, Request};
-use handover::host::aws::Aws;
 use handover::host::docker::Docker;
 use handover::host::{Host, LazyAws, Paths};
-use handover::printer::Silent;
-use handover::report::Report;
+use handover::report::{Report, tail};
 use handover::signal::Termination;
+
+use crate::aws::FakeAws;
+use crate::heard::Heard;
 
 pub const REPOSITORY: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page";
 pub const SECRET: &str = "S3cr3t-canary/with#specials";
+/// As it is, percent-encoded in three usual ways, and in Base64. The beginning alone is too much already.
+const FORMS_OF_SECRET: [&str; 5] = [
+    "S3cr3t-canary",
+    "S3cr3t%2Dcanary",
+    "canary%2Fwith",
+    "canary/with",
+    "UzNjcjN0LWNhbmFyeS93aXRoI3NwZWNpYWxz",
+];
 
 pub struct World {
     pub dir: tempfile::TempDir,
     pub engine: FakeDocker,
     pub port: u16,
-    pub aws_calls: Arc<Mutex<Vec<String>>>,
+    pub aws: FakeAws,
+    /// What handover told people and wrote into its log.
+    pub heard: Heard,
+    /// Changes to the configuration: what stands in it, and what stands there instead.
+    pub edits: Mutex<Vec<(String, String)>>,
 }
 
 /// Where a process is killed.
@@ -57,7 +67,11 @@ pub enum Run {
 impl World {
     /// An Engine without containers, and a registry with every variant of the image.
     pub async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        // In memory: thousands of worlds sync their journals, and what that is good for is tested in durability.rs.
+        let memory = std::path::Path::new("/dev/shm");
+        let dir =
+            tempfile::tempdir_in(if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() })
+                .unwrap();
         for folder in ["state", "lock", "log"] {
             std::fs::create_dir(dir.path().join(folder)).unwrap();
         }
@@ -67,6 +81,7 @@ impl World {
             ("v1", Behaviour::Healthy),
             ("v2", Behaviour::Healthy),
             ("v3", Behaviour::Healthy),
+            ("v4", Behaviour::Healthy),
             ("crash", Behaviour::ExitsAtOnce(1)),
             ("error", Behaviour::Answers(500)),
             ("silent", Behaviour::NeverListens),
@@ -77,7 +92,7 @@ impl World {
         }
         // Bound and let go: the Engine's containers take it in turn.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { dir, engine, port, aws_calls: Arc::default() }
+        Self { dir, engine, port, aws: FakeAws::new(SECRET), heard: Heard::new(), edits: Mutex::default() }
     }
 
     /// The same, with `v1` deployed.
@@ -92,39 +107,21 @@ impl World {
     pub fn host(&self) -> Host {
         let paths = Paths::below(self.dir.path());
         let docker = Docker::at(self.engine.socket()).unwrap();
-        Host { docker, aws: LazyAws::ready(self.aws()), paths }
+        Host { docker, aws: LazyAws::ready(self.aws.connect()), paths }
     }
 
-    fn aws(&self) -> Aws {
-        let calls = Arc::clone(&self.aws_calls);
-        let client = infallible_client_fn(move |request: http::Request<SdkBody>| {
-            let target =
-                request.headers().get("x-amz-target").and_then(|t| t.to_str().ok()).unwrap_or_default();
-            let action = target.rsplit('.').next().unwrap_or_default().to_owned();
-            assert!(request.headers().contains_key("authorization"), "{action} is not signed");
-            calls.lock().unwrap().push(action.clone());
-            let body = match action.as_str() {
-                // AWS:canary-token
-                "GetAuthorizationToken" => {
-                    r#"{"authorizationData":[{"authorizationToken":"QVdTOmNhbmFyeS10b2tlbg==","expiresAt":4102444800}]}"#.to_owned()
-                }
-                "GetSecretValue" => serde_json::json!({
-                    "Name": "prod/database",
-                    "VersionId": "11111111-2222-3333-4444-555555555555",
-                    "SecretString": serde_json::json!({"username": "sp", "password": SECRET, "port": 5432}).to_string(),
-                })
-                .to_string(),
-                other => panic!("AWS was asked to {other}"),
-            };
-            http::Response::builder()
-                .header("content-type", "application/x-amz-json-1.1")
-                .body(SdkBody::from(body))
-                .unwrap()
-        });
-        Aws::with_client(client, SharedCredentialsProvider::new(Credentials::for_tests()))
+    /// Changes the configuration of what is deployed from now on.
+    pub fn edit(&self, from: &str, to: &str) {
+        assert!(self.config_text("v1").contains(from), "the configuration has no '{from}'");
+        self.edits.lock().unwrap().push((from.to_owned(), to.to_owned()));
     }
 
     pub fn config(&self, tag: &str) -> Config {
+        let text = self.config_text(tag);
+        Config { settings: config::parse(&text, "handover.toml").unwrap_or_else(|e| panic!("{e}")), text }
+    }
+
+    fn config_text(&self, tag: &str) -> String {
         let text = format!(
             r#"
 app = "status-page"
@@ -151,7 +148,7 @@ deadline = "30s"
 "#,
             self.port
         );
-        Config { settings: config::parse(&text, "handover.toml").unwrap(), text }
+        self.edits.lock().unwrap().iter().fold(text, |text, (from, to)| text.replace(from, to))
     }
 
     pub fn request(&self, id: &str, tag: &str) -> Request {
@@ -169,12 +166,46 @@ deadline = "30s"
     }
 
     pub async fn deploy(&self, id: &str, tag: &str) -> Result<Report, DeployError> {
-        deploy::run(self.request(id, tag), &self.host(), &Silent).await
+        self.run(self.request(id, tag)).await
+    }
+
+    /// One process of a deployment.
+    pub async fn run(&self, request: Request) -> Result<Report, DeployError> {
+        deploy::run(request, &self.host(), &self.heard).await
+    }
+
+    /// One hook of a deployment, in a process of its own.
+    pub async fn hook(&self, id: &str, tag: &str, until: Phase) -> Result<Report, DeployError> {
+        self.run(Request { until, ..self.request(id, tag) }).await
+    }
+
+    /// From now on the nth call that changes something is refused: once, or whenever it is made again.
+    pub fn refuse(&self, n: usize, again: bool) -> Arc<AtomicBool> {
+        let (refused, count) = (Arc::new(AtomicBool::new(false)), AtomicUsize::new(0));
+        let (told, which) = (Arc::clone(&refused), Mutex::new(None));
+        self.engine.on_call(Box::new(move |call| {
+            if !call.mutating {
+                return Fate::Proceed;
+            }
+            let mut which = which.lock().unwrap();
+            let this = (call.method.clone(), call.path.clone());
+            if count.fetch_add(1, Ordering::Relaxed) == n {
+                *which = Some(this.clone());
+            } else if !again {
+                return Fate::Proceed;
+            }
+            if *which == Some(this) {
+                told.store(true, Ordering::Relaxed);
+                return Fate::Refuse(500, "no space left on device".to_owned());
+            }
+            Fate::Proceed
+        }));
+        refused
     }
 
     pub async fn recover(&self) -> Result<Option<Report>, DeployError> {
         let app = "status-page".parse().unwrap();
-        deploy::recover(&app, &self.host(), &Silent, Termination::never()).await
+        deploy::recover(&app, &self.host(), &self.heard, Termination::never()).await
     }
 
     /// Runs a deployment that is killed at `site`, if it gets there.
@@ -207,6 +238,21 @@ deadline = "30s"
         outcome
     }
 
+    /// Drives a future until it ends or a call of it is killed.
+    pub async fn killed_by(
+        &self,
+        fate: Box<dyn Fn(&fake_docker::Call) -> Fate + Send>,
+        run: impl Future<Output = Result<Report, DeployError>>,
+    ) -> Run {
+        self.engine.on_call(fate);
+        let outcome = tokio::select! {
+            () = self.engine.crashed() => Run::Killed,
+            _ = run => Run::Ended,
+        };
+        self.engine.let_all_proceed();
+        outcome
+    }
+
     pub fn state(&self) -> std::path::PathBuf {
         self.dir.path().join("state/status-page")
     }
@@ -218,10 +264,42 @@ deadline = "30s"
         serving.first().map(|s| self.tag_of(&s.container))
     }
 
+    #[allow(clippy::unused_self)]
     fn tag_of(&self, container: &ContainerView) -> String {
-        let known = ["v1", "v2", "v3", "crash", "error", "silent", "late"];
+        let known = ["v1", "v2", "v3", "v4", "crash", "error", "silent", "late"];
         let found = known.iter().find(|tag| container.image.contains(&Image::digest_of(tag)));
         (*found.unwrap_or_else(|| panic!("{container:?} is of no known image"))).to_owned()
+    }
+
+    /// The hash of live's whole inspect.
+    pub fn live_hash(&self) -> String {
+        self.engine.inspect_hash("status-page-web").expect("something is live")
+    }
+
+    /// The secret is nowhere: not in the state folder, not in what was told or logged, not in the closing lines.
+    pub fn assert_no_secret(&self, result: &Result<Report, DeployError>) {
+        let mut texts =
+            vec![("heard".to_owned(), self.heard.all()), ("result".to_owned(), format!("{result:?}"))];
+        if let Ok(report) = result {
+            texts.push(("closing lines".to_owned(), tail::of(report).join("\n")));
+        }
+        let mut folders = vec![self.dir.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(entry.path());
+                } else if entry.file_type().unwrap().is_file() {
+                    let text = String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap()).into_owned();
+                    texts.push((entry.path().display().to_string(), text));
+                }
+            }
+        }
+        assert!(texts.iter().any(|(place, _)| place.ends_with("journal.jsonl")), "nothing was searched");
+        for form in FORMS_OF_SECRET {
+            for (place, text) in &texts {
+                assert!(!text.contains(form), "'{form}' stands in {place}:\n{text}");
+            }
+        }
     }
 
     /// Steady state: the release of `tag` is live, by name, by restart policy and by serving; whatever else there is, is

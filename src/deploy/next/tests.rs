@@ -135,7 +135,7 @@ impl Walk {
                         "deployed without every step",
                     ),
                     Ended::Reverted { .. } => {
-                        self.check(self.effects.is_empty(), "reverted with something left")
+                        self.check(self.effects.is_empty(), "reverted with something left");
                     }
                     Ended::Unchanged => self.check(
                         self.effects.iter().all(|s| !s.parse::<Step>().unwrap().is_for_a_change()),
@@ -249,14 +249,19 @@ fn given_up() -> Entry {
 }
 
 #[test]
-fn every_history_with_up_to_three_troubles_keeps_the_rules_and_comes_to_an_end() {
+fn every_history_with_up_to_four_troubles_keeps_the_rules_and_comes_to_an_end() {
     let (plan, mut ends) = (plan(), Ends::default());
     let mut seen = BTreeSet::new();
-    let mut open = vec![Walk::begin(3)];
+    let mut open = vec![Walk::begin(4)];
     while let Some(walk) = open.pop() {
-        assert!(walk.told.len() < 200, "it does not come to an end:\n{}", walk.told.join("\n"));
         if seen.insert(walk.key()) {
             open.extend(walk.successors(&plan, &mut ends));
+            // Left alone from here on, it ends.
+            let mut rest = walk;
+            while let Some(undisturbed) = rest.successors(&plan, &mut Ends::default()).into_iter().next() {
+                rest = undisturbed;
+                rest.check(rest.told.len() < 200, "it does not come to an end");
+            }
         }
     }
     assert!(seen.len() > 3_000, "only {} histories", seen.len());

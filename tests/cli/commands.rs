@@ -1,0 +1,154 @@
+//! The command line itself.
+
+use insta::assert_snapshot;
+
+use crate::bundle::{Bundle, handover};
+
+#[test]
+fn version() {
+    assert_snapshot!(handover(&["--version"]).seen(), @r"
+    exit: 0
+    --- stdout
+    handover 0.1.0
+    ");
+}
+
+#[test]
+fn help() {
+    assert_snapshot!(handover(&["--help"]).seen(), @r"
+    exit: 0
+    --- stdout
+    Hands an EC2 instance's traffic from the old containers to the new ones.
+
+    CodeDeploy runs it as a lifecycle hook: without arguments, told by LIFECYCLE_EVENT. Operators run its commands by hand.
+
+    Usage: handover <COMMAND>
+
+    Commands:
+      hook     Do what CodeDeploy's lifecycle event asks for (the same as no arguments and LIFECYCLE_EVENT set)
+      deploy   Deploy a bundle, or the last good configuration, in one go
+      plan     Show what a deployment would change
+      status   Show what is serving, what is parked and what is under way
+      recover  Finish or undo an interrupted run
+      help     Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+    ");
+    assert_snapshot!(handover(&["help", "deploy"]).seen(), @r"
+    exit: 0
+    --- stdout
+    Deploy a bundle, or the last good configuration, in one go
+
+    Usage: handover deploy [OPTIONS] [BUNDLE]
+
+    Arguments:
+      [BUNDLE]  The folder of the bundle; the configuration of the last good release by default
+
+    Options:
+          --app <APP>  Which app, when several are deployed here and no bundle is given
+      -h, --help       Print help
+    ");
+    assert_snapshot!(handover(&["hook", "--help"]).seen(), @r"
+    exit: 0
+    --- stdout
+    Do what CodeDeploy's lifecycle event asks for (the same as no arguments and LIFECYCLE_EVENT set)
+
+    Usage: handover hook [EVENT]
+
+    Arguments:
+      [EVENT]  The lifecycle event; LIFECYCLE_EVENT's by default
+
+    Options:
+      -h, --help  Print help
+    ");
+}
+
+#[test]
+fn no_arguments() {
+    let seen = handover(&[]).seen();
+    assert_eq!(seen.exit, Some(2));
+    assert!(seen.stderr.contains("Usage: handover <COMMAND>"), "{seen}");
+}
+
+#[test]
+fn an_unknown_command_and_an_unknown_option() {
+    assert_snapshot!(handover(&["stats"]).seen(), @r"
+    exit: 2
+    --- stderr
+    error: unrecognized subcommand 'stats'
+
+      tip: a similar subcommand exists: 'status'
+
+    Usage: handover <COMMAND>
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(handover(&["deploy", "--grop", "test"]).seen(), @r"
+    exit: 2
+    --- stderr
+    error: unexpected argument '--grop' found
+
+      tip: to pass '--grop' as a value, use '-- --grop'
+
+    Usage: handover deploy [OPTIONS] [BUNDLE]
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn nothing_was_deployed_here_yet() {
+    if std::path::Path::new("/var/lib/handover").exists() {
+        // A machine that handover is in use on has other things to say.
+        return;
+    }
+    assert_snapshot!(handover(&["deploy"]).seen(), @r"
+    exit: 2
+    --- stderr
+    nothing has been deployed here; give the folder of a bundle
+    handover: FAILED (exit 2): nothing was changed
+    ");
+    assert_snapshot!(handover(&["plan"]).seen(), @r"
+    exit: 2
+    --- stderr
+    nothing has been deployed here; give the folder of a bundle
+    ");
+    assert_snapshot!(handover(&["recover", "--app", "Status Page"]).seen(), @r"
+    exit: 3
+    --- stderr
+    Docker does not answer at '/nonexistent/docker.sock': is it running? (systemctl status docker)
+    handover: FAILED (exit 3): nothing was changed
+    ");
+}
+
+#[test]
+fn no_engine() {
+    assert_snapshot!(handover(&["status"]).seen(), @r"
+    exit: 3
+    --- stderr
+    handover: Docker does not answer at '/nonexistent/docker.sock': is it running? (systemctl status docker)
+    ");
+}
+
+#[test]
+fn a_folder_that_is_no_bundle() {
+    let bundle = Bundle::new();
+    bundle.remove("handover.toml");
+    let folder = bundle.path("").display().to_string();
+    assert_snapshot!(bundle.run(&["deploy", folder.trim_end_matches('/')]).seen(), @r"
+    exit: 2
+    --- stderr
+    failed to read 'BUNDLE/handover.toml': No such file or directory (os error 2)
+    handover: FAILED (exit 2): nothing was changed
+    ");
+    assert_snapshot!(bundle.run(&["plan", folder.trim_end_matches('/')]).seen(), @r"
+    exit: 2
+    --- stderr
+    failed to read 'BUNDLE/handover.toml': No such file or directory (os error 2)
+    ");
+}

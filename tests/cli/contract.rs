@@ -1,0 +1,279 @@
+//! What is on the disks of instances: every version reads what every earlier one wrote, and writes it the same way.
+//! Change a fixture only when its format has a new number.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use handover::config;
+use handover::journal::{History, Journal, Line};
+use handover::state::{Record, Releases};
+use insta::assert_snapshot;
+
+fn fixture(name: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A journal, read, and as it reads.
+fn journal(name: &str) -> String {
+    let text = fixture(name);
+    for line in text.lines() {
+        let parsed: Line = serde_json::from_str(line).unwrap();
+        assert_eq!(serde_json::to_string(&parsed).unwrap(), line, "it would be written otherwise today");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(Journal::path(dir.path()), text).unwrap();
+    printed(&Journal::read(dir.path()).unwrap().unwrap())
+}
+
+fn printed(history: &History) -> String {
+    let header = history.header().unwrap();
+    let mut text =
+        format!("{} {} of {} by {}\n", header.app, header.release, header.deployment, header.version);
+    for taken in history.taken() {
+        writeln!(text, "{}: {:?} {:?}", taken.step, taken.doing, taken.inverse).unwrap();
+    }
+    for fact in history.facts() {
+        writeln!(text, "{fact:?}").unwrap();
+    }
+    writeln!(text, "{:?}", history.direction()).unwrap();
+    writeln!(text, "committed: {}, regated: {:?}", history.is_committed(), history.regated()).unwrap();
+    writeln!(text, "{:?}", history.ended()).unwrap();
+    text
+}
+
+#[test]
+fn journals_of_version_1() {
+    assert_snapshot!(journal("journal-v1-deployed.jsonl"), @r#"
+    status-page r2 of d-2 by 0.1.0
+    resolve-image: Done []
+    read-secrets: Done []
+    compare: Done []
+    pull-image: Done []
+    create web: Done [RemoveContainer { name: "status-page-web.r2", deployment: DeploymentId("d-2") }]
+    protect-live web: Done [SetRestartPolicy { id: "old", policy: "unless-stopped" }]
+    stop-live web: Done [Start { id: "old" }]
+    start-new web: Done [Stop { id: "new" }]
+    gate web: Done []
+    keep-new web: Done [SetRestartPolicy { id: "new", policy: "no" }]
+    release-old web: Done [SetRestartPolicy { id: "old", policy: "always" }]
+    park-old web: Done [Rename { id: "old", to: "status-page-web" }]
+    promote web: Done [Rename { id: "new", to: "status-page-web.r2" }]
+    verify web: Done []
+    record: Done []
+    Image(ImageRef { repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page", digest: ImageDigest("sha256:09dbe2c5eacb52c6dbca5a73ff4062a99b9ecf31b5442c308c7d14d6ba107d90") })
+    SecretVersion { secret: "database", version: "11111111-2222-3333-4444-555555555555" }
+    New { process: ProcessName("web"), id: "new" }
+    Live { process: ProcessName("web"), release: ReleaseNumber(1), id: "old", running: true }
+    Forward
+    committed: true, regated: None
+    Some(Deployed)
+    "#);
+    assert_snapshot!(journal("journal-v1-reverted.jsonl"), @r#"
+    status-page r2 of d-2 by 0.1.0
+    resolve-image: Undone []
+    read-secrets: Undone []
+    compare: Undone []
+    pull-image: Undone []
+    create web: Undone [RemoveContainer { name: "status-page-web.r2", deployment: DeploymentId("d-2") }]
+    protect-live web: Undone [SetRestartPolicy { id: "old", policy: "unless-stopped" }]
+    stop-live web: Undone [Start { id: "old" }]
+    start-new web: Undone [Stop { id: "new" }]
+    gate web: Undone []
+    Image(ImageRef { repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page", digest: ImageDigest("sha256:09dbe2c5eacb52c6dbca5a73ff4062a99b9ecf31b5442c308c7d14d6ba107d90") })
+    SecretVersion { secret: "database", version: "11111111-2222-3333-4444-555555555555" }
+    New { process: ProcessName("web"), id: "new" }
+    Live { process: ProcessName("web"), release: ReleaseNumber(1), id: "old", running: true }
+    Backward { cause: "container 'status-page-web.r2' is not healthy: it exited with code 1", evidence: ["cannot open the database"] }
+    committed: false, regated: Some(true)
+    Some(Reverted { cause: "container 'status-page-web.r2' is not healthy: it exited with code 1", serving: true })
+    "#);
+    assert_snapshot!(journal("journal-v1-abandoned.jsonl"), @r#"
+    status-page r2 of d-2 by 0.1.0
+    resolve-image: Done []
+    read-secrets: Done []
+    compare: Done []
+    pull-image: Done []
+    create web: Done [RemoveContainer { name: "status-page-web.r2", deployment: DeploymentId("d-2") }]
+    Image(ImageRef { repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page", digest: ImageDigest("sha256:09dbe2c5eacb52c6dbca5a73ff4062a99b9ecf31b5442c308c7d14d6ba107d90") })
+    SecretVersion { secret: "database", version: "11111111-2222-3333-4444-555555555555" }
+    New { process: ProcessName("web"), id: "new" }
+    Backward { cause: "it was given up for deployment d-3", evidence: [] }
+    committed: false, regated: None
+    None
+    "#);
+}
+
+#[test]
+fn records_of_version_1() {
+    for name in ["record-v1-good.json", "record-v1-refused.json"] {
+        let text = fixture(name);
+        let record: Record = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            serde_json::to_string_pretty(&record).unwrap(),
+            text,
+            "it would be written otherwise today"
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Releases::of(dir.path()).folder(record.release);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("record.json"), text).unwrap();
+        assert_eq!(Releases::of(dir.path()).records(), [record]);
+    }
+}
+
+/// Keys that a later version adds must not keep an earlier one from undoing its run.
+#[test]
+fn what_is_not_known_is_passed_over() {
+    let text = fixture("journal-v1-deployed.jsonl");
+    let later = text.replace("\"entry\":\"done\"", "\"entry\":\"done\",\"since\":\"0.2.0\"");
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(Journal::path(dir.path()), later).unwrap();
+    assert!(Journal::read(dir.path()).unwrap().unwrap().ended().is_some());
+    let record = fixture("record-v1-good.json").replacen('{', "{\n  \"schema\": 4,", 1);
+    assert!(serde_json::from_str::<Record>(&record).is_ok());
+}
+
+fn settings(name: &str) -> String {
+    serde_json::to_string_pretty(&config::parse(&fixture(name), name).unwrap()).unwrap()
+}
+
+#[test]
+fn configurations() {
+    assert_snapshot!(settings("config-minimal.toml"), @r#"
+    {
+      "app": "status-page",
+      "image": {
+        "repository": "status-page",
+        "tag": "latest"
+      },
+      "secrets": {},
+      "environment": {},
+      "processes": {
+        "web": {
+          "command": null,
+          "publish": [],
+          "stop_timeout": {
+            "secs": 30,
+            "nanos": 0
+          },
+          "memory": null,
+          "health": {
+            "probe": "running",
+            "interval": {
+              "secs": 1,
+              "nanos": 0
+            },
+            "timeout": {
+              "secs": 3,
+              "nanos": 0
+            },
+            "successes": 3,
+            "min_healthy": {
+              "secs": 5,
+              "nanos": 0
+            },
+            "deadline": {
+              "secs": 120,
+              "nanos": 0
+            }
+          }
+        }
+      }
+    }
+    "#);
+    assert_snapshot!(settings("config-full.toml"), @r#"
+    {
+      "app": "status-page",
+      "image": {
+        "repository": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page",
+        "tag": "latest"
+      },
+      "secrets": {
+        "database": {
+          "id": "rds!db-0123",
+          "format": "json",
+          "fields": {
+            "dbname": "statuspage",
+            "host": "db.internal",
+            "port": "5432"
+          }
+        },
+        "redis": {
+          "id": "prod/status-page/redis",
+          "format": "text",
+          "fields": {}
+        }
+      },
+      "environment": {
+        "DATABASE_HOST": {
+          "secret": {
+            "secret": "database",
+            "field": "host",
+            "default": null
+          }
+        },
+        "DATABASE_PORT": {
+          "secret": {
+            "secret": "database",
+            "field": "port",
+            "default": "5432"
+          }
+        },
+        "DJANGO_LOG_LEVEL": {
+          "literal": "INFO"
+        },
+        "REDIS_URL": {
+          "template": "rediss://:{{ redis.value | urlencode }}@cache.internal:6379/0"
+        }
+      },
+      "processes": {
+        "web": {
+          "command": [
+            "gunicorn",
+            "statuspage.wsgi"
+          ],
+          "publish": [
+            "8000:8000/tcp",
+            "127.0.0.1:9000:9000/tcp"
+          ],
+          "stop_timeout": {
+            "secs": 35,
+            "nanos": 0
+          },
+          "memory": "536870912b",
+          "health": {
+            "probe": {
+              "http": {
+                "path": "/health",
+                "port": 8000,
+                "host": "status.example.com",
+                "status": [
+                  "200-399",
+                  "401-401"
+                ]
+              }
+            },
+            "interval": {
+              "secs": 1,
+              "nanos": 0
+            },
+            "timeout": {
+              "secs": 3,
+              "nanos": 0
+            },
+            "successes": 3,
+            "min_healthy": {
+              "secs": 5,
+              "nanos": 0
+            },
+            "deadline": {
+              "secs": 120,
+              "nanos": 0
+            }
+          }
+        }
+      }
+    }
+    "#);
+}

@@ -1,0 +1,83 @@
+//! AWS at the level of HTTP: ECR's password and one secret, or whatever error a test wants.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::test_util::infallible_client_fn;
+use aws_smithy_types::body::SdkBody;
+use handover::host::aws::Aws;
+
+#[derive(Clone)]
+pub struct FakeAws(Arc<Mutex<Account>>);
+
+struct Account {
+    calls: Vec<String>,
+    refusals: BTreeMap<String, (u16, String)>,
+    secret: String,
+    version: String,
+}
+
+impl FakeAws {
+    /// A secret as RDS makes them, with this password.
+    pub fn new(password: &str) -> Self {
+        let secret = serde_json::json!({ "username": "sp", "password": password, "port": 5432 }).to_string();
+        let version = "11111111-2222-3333-4444-555555555555".to_owned();
+        Self(Arc::new(Mutex::new(Account { calls: vec![], refusals: BTreeMap::new(), secret, version })))
+    }
+
+    /// The calls since they were taken last.
+    pub fn take_calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().calls)
+    }
+
+    /// From now on an action is refused, in the services' own shape.
+    pub fn refuse(&self, action: &str, status: u16, code: &str, message: &str) {
+        let body = serde_json::json!({ "__type": code, "message": message }).to_string();
+        self.0.lock().unwrap().refusals.insert(action.to_owned(), (status, body));
+    }
+
+    /// The secret has another text from now on, and so another version.
+    pub fn set_secret(&self, text: &str) {
+        let mut account = self.0.lock().unwrap();
+        text.clone_into(&mut account.secret);
+        "99999999-2222-3333-4444-555555555555".clone_into(&mut account.version);
+    }
+
+    /// A connection to it, with credentials of its own.
+    pub fn connect(&self) -> Aws {
+        let fake = self.clone();
+        let client = infallible_client_fn(move |request: http::Request<SdkBody>| {
+            let header = |name| request.headers().get(name).and_then(|h| h.to_str().ok()).unwrap_or_default();
+            let action = header("x-amz-target").rsplit('.').next().unwrap_or_default().to_owned();
+            assert!(!header("authorization").is_empty(), "{action} is not signed");
+            let (status, body) = fake.answer(&action);
+            http::Response::builder()
+                .status(status)
+                .header("content-type", "application/x-amz-json-1.1")
+                .body(SdkBody::from(body))
+                .unwrap()
+        });
+        Aws::with_client(client, SharedCredentialsProvider::new(Credentials::for_tests()))
+    }
+
+    fn answer(&self, action: &str) -> (u16, String) {
+        let mut account = self.0.lock().unwrap();
+        account.calls.push(action.to_owned());
+        if let Some(refusal) = account.refusals.get(action) {
+            return refusal.clone();
+        }
+        let body = match action {
+            // AWS:canary-token
+            "GetAuthorizationToken" => serde_json::json!({ "authorizationData": [
+                { "authorizationToken": "QVdTOmNhbmFyeS10b2tlbg==", "expiresAt": 4_102_444_800_u32 }
+            ] }),
+            "GetSecretValue" => serde_json::json!({
+                "Name": "prod/database", "VersionId": account.version, "SecretString": account.secret,
+            }),
+            other => panic!("AWS was asked to {other}"),
+        };
+        (200, body.to_string())
+    }
+}

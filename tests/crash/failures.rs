@@ -1,0 +1,224 @@
+//! Single failures, and what is made of them: nothing changes before the switch, the old release serves after it.
+
+use fake_docker::{Behaviour, Image};
+use handover::deploy::driver::Outcome;
+use handover::deploy::step::Phase;
+use handover::deploy::{DeployError, Request};
+use handover::journal::Ended;
+use handover::report::Report;
+use handover::signal::Termination;
+use tokio::sync::watch;
+
+use crate::world::{REPOSITORY, SECRET, World};
+
+/// The deployment fails with these words, live is exactly as it was, and nothing is left of the new release.
+async fn assert_untouched(world: &World, result: Result<Report, DeployError>, words: &[&str]) {
+    world.assert_no_secret(&result);
+    let report = result.unwrap();
+    assert!(matches!(report.outcome, Outcome::Over(Ended::Reverted { serving: true, .. })), "{report:?}");
+    assert_eq!(report.exit().code(), 1);
+    let cause = report.cause.unwrap();
+    for word in words {
+        assert!(cause.contains(word), "'{word}' is missing: {cause}");
+    }
+    assert_eq!(world.engine.containers().len(), 1);
+    world.assert_settled("v1");
+    assert!(world.recover().await.unwrap().is_none(), "there is nothing to recover");
+}
+
+macro_rules! untouched {
+    ($($name:ident: $tag:expr, $break_it:expr, $words:expr;)*) => {$(
+        #[tokio::test(flavor = "current_thread")]
+        async fn $name() {
+            let world = World::with_v1().await;
+            let before = world.live_hash();
+            let break_it: fn(&World) = $break_it;
+            break_it(&world);
+            let result = world.deploy("d-2", $tag).await;
+            assert_eq!(world.live_hash(), before);
+            assert_untouched(&world, result, &$words).await;
+        }
+    )*};
+}
+
+untouched! {
+    a_tag_that_is_not_there: "nope", |_| {},
+        ["status-page:nope", "manifest unknown"];
+    a_registry_that_is_down: "v2", |w| w.engine.registry_down(Some("dial tcp: connect: connection refused")),
+        ["status-page:v2", "connection refused"];
+    a_pull_that_fails_in_its_stream: "full", |w| {
+            let mut image = Image::new(REPOSITORY, "full", &Image::digest_of("full"));
+            image.pull_fails = Some("write /var/lib/docker/tmp: no space left on device".to_owned());
+            w.engine.add_image(image.guarded("AWS", "canary-token"));
+        },
+        ["pull", "no space left on device"];
+    a_password_that_the_registry_does_not_take: "other", |w| {
+            let image = Image::new("123456789012.dkr.ecr.eu-west-1.amazonaws.com/locked", "other", &Image::digest_of("v2"));
+            w.engine.add_image(image.guarded("AWS", "another-token"));
+            w.edit("amazonaws.com/status-page\"", "amazonaws.com/locked\"");
+        },
+        ["locked:other", "unauthorized"];
+    no_permission_for_a_password: "v2", |w| w.aws.refuse(
+            "GetAuthorizationToken", 400, "AccessDeniedException", "not authorized to perform: ecr:GetAuthorizationToken"),
+        ["123456789012.dkr.ecr.eu-west-1.amazonaws.com", "ecr:GetAuthorizationToken", "AccessDeniedException"];
+    no_permission_for_the_secret: "v2", |w| w.aws.refuse(
+            "GetSecretValue", 400, "AccessDeniedException", "not authorized to perform: secretsmanager:GetSecretValue"),
+        ["prod/database", "AccessDeniedException", "secretsmanager:GetSecretValue"];
+    a_secret_that_is_not_there: "v2", |w| w.aws.refuse(
+            "GetSecretValue", 400, "ResourceNotFoundException", "Secrets Manager can't find the specified secret."),
+        ["prod/database", "ResourceNotFoundException", "can't find"];
+    a_field_that_the_secret_lacks: "v2", |w| w.edit("database.password", "database.pasword"),
+        ["DATABASE_PASSWORD", "'pasword'", "prod/database", "'password'"];
+    a_secret_that_is_no_json: "v2", |w| w.aws.set_secret(&format!("{{\"password\": \"{SECRET}\", oops")),
+        ["prod/database", "not a JSON object", "line 1"];
+    a_secret_that_is_a_list: "v2", |w| w.aws.set_secret(&format!("[\"{SECRET}\"]")),
+        ["prod/database", "no object"];
+    a_secret_with_a_field_of_fields: "v2", |w| w.aws.set_secret(&format!("{{\"password\": {{\"x\": \"{SECRET}\"}}}}")),
+        ["prod/database", "'password'", "an object"];
+    a_secret_whose_host_is_another: "v2", |w| w.aws.set_secret(&format!("{{\"host\": \"elsewhere\", \"password\": \"{SECRET}\"}}")),
+        ["clashes", "'host'", "prod/database"];
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn releases_that_are_not_healthy_are_refused_with_the_reason() {
+    for (tag, words) in [
+        ("crash", ["exited with code 1", "status-page-web.r2"]),
+        ("error", ["answered with status 500", "status-page-web.r2"]),
+        ("silent", ["could not connect", "status-page-web.r2"]),
+        ("late", ["exited with code 1", "status-page-web.r2"]),
+    ] {
+        let world = World::with_v1().await;
+        world.edit("deadline = \"30s\"", "deadline = \"200ms\"");
+        world.edit("successes = 2", "successes = 6");
+        let result = world.deploy("d-2", tag).await;
+        assert_untouched(&world, result, &words).await;
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_container_that_cannot_start_is_refused_with_the_engines_words() {
+    let world = World::with_v1().await;
+    let image = Image::new(REPOSITORY, "broken", &Image::digest_of("broken"));
+    world.engine.add_image(image.behaving(Behaviour::EntrypointMissing).guarded("AWS", "canary-token"));
+    let result = world.deploy("d-2", "broken").await;
+    assert_untouched(&world, result, &["start container", "no such file or directory"]).await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_first_deployment_that_is_refused_leaves_nothing_and_says_that_nothing_serves() {
+    for tag in ["crash", "late", "nope"] {
+        let world = World::new().await;
+        world.edit("successes = 2", "successes = 6");
+        let report = world.deploy("d-1", tag).await.unwrap();
+        assert!(
+            matches!(report.outcome, Outcome::Over(Ended::Reverted { serving: false, .. })),
+            "{report:?}"
+        );
+        assert_eq!(report.exit().code(), 3, "{report:?}");
+        assert_eq!(world.engine.containers(), []);
+        // The next one is a first one again.
+        let report = world.deploy("d-2", "v1").await.unwrap();
+        assert_eq!(report.exit().code(), 0, "{report:?}");
+        world.assert_settled("v1");
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn nothing_to_change_touches_nothing_and_asks_aws_once_each() {
+    let world = World::with_v1().await;
+    let before = world.live_hash();
+    world.aws.take_calls();
+    let report = world.deploy("d-2", "v1").await.unwrap();
+    assert_eq!((report.outcome_word(), report.exit().code()), ("unchanged", 0));
+    assert_eq!(report.release.0, 1, "the release that serves is told");
+    assert_eq!(world.live_hash(), before);
+    let mut calls = world.aws.take_calls();
+    calls.sort();
+    assert_eq!(calls, ["GetAuthorizationToken", "GetSecretValue"]);
+    assert!(world.engine.calls().iter().all(|call| !call.mutating));
+    // Another version of the secret is a change.
+    world.aws.set_secret("{\"password\": \"another-password\"}");
+    assert_eq!(world.deploy("d-3", "v1").await.unwrap().outcome_word(), "deployed");
+    assert!(
+        world
+            .engine
+            .container("status-page-web")
+            .unwrap()
+            .env
+            .contains(&"DATABASE_PASSWORD=another-password".to_owned())
+    );
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn nothing_to_change_but_sick_is_not_called_serving() {
+    let world = World::with_v1().await;
+    world.edit("deadline = \"30s\"", "deadline = \"200ms\"");
+    let v1 = world.deploy("d-2", "v1").await.unwrap();
+    assert_eq!(v1.outcome_word(), "deployed", "another gate is a change");
+    world.engine.behave("status-page-web", Behaviour::Answers(500));
+    let report = world.deploy("d-3", "v1").await.unwrap();
+    assert_eq!(report.exit().code(), 3, "{report:?}");
+    assert!(report.cause.as_ref().unwrap().contains("'status-page-web'"), "{report:?}");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_release_that_fails_after_the_commit_is_handed_back() {
+    let world = World::with_v1().await;
+    world.edit("deadline = \"30s\"", "deadline = \"200ms\"");
+    let waiting = world.hook("d-2", "v2", Phase::Settle).await.unwrap();
+    assert_eq!(waiting.outcome, Outcome::Waiting);
+    world.assert_settled("v2");
+    world.engine.behave("status-page-web", Behaviour::Answers(500));
+    let report = world.hook("d-2", "v2", Phase::Finish).await;
+    world.assert_no_secret(&report);
+    let report = report.unwrap();
+    assert_eq!((report.outcome_word(), report.exit().code()), ("reverted", 1), "{report:?}");
+    assert!(report.cause.as_ref().unwrap().contains("'status-page-web'"), "{report:?}");
+    world.assert_settled("v1");
+    assert!(world.engine.container("status-page-web.r2").is_none());
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_container_of_somebody_elses_is_refused_by_name_and_left_alone() {
+    let world = World::new().await;
+    // Made by us, for another app of the same name but for its dash: its live name is the same.
+    world.edit("app = \"status-page\"", "app = \"status\"");
+    world.edit("[process.web]", "[process.page-web]");
+    world.edit("[process.web.health]", "[process.page-web.health]");
+    assert_eq!(world.deploy("d-1", "v1").await.unwrap().exit().code(), 0);
+    let before = world.live_hash();
+    world.edits.lock().unwrap().clear();
+    let report = world.deploy("d-2", "v2").await.unwrap();
+    assert_eq!(report.outcome_word(), "reverted", "{report:?}");
+    assert!(report.cause.as_ref().unwrap().contains("'status-page-web'"), "{report:?}");
+    assert_eq!(world.live_hash(), before);
+    assert_eq!(world.engine.containers().len(), 1);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn asked_to_stop_during_the_gate_the_old_release_serves_again() {
+    let world = World::with_v1().await;
+    let (ask, asked) = watch::channel(false);
+    let run = world.run(Request { termination: Termination::when(asked), ..world.request("d-2", "error") });
+    let asker = async {
+        // It was probed: the gate is at work.
+        while world.engine.container("status-page-web.r2").is_none_or(|c| c.probes == 0) {
+            tokio::task::yield_now().await;
+        }
+        ask.send(true).unwrap();
+    };
+    let (result, ()) = tokio::join!(run, asker);
+    assert_untouched(&world, result, &["asked to stop", "healthy"]).await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn asked_to_stop_before_it_began_it_begins_nothing() {
+    let world = World::with_v1().await;
+    let before = world.live_hash();
+    let (_ask, asked) = watch::channel(true);
+    let request = Request { termination: Termination::when(asked), ..world.request("d-2", "v2") };
+    let error = world.run(request).await.unwrap_err();
+    assert!(matches!(error, DeployError::Interrupted), "{error}");
+    assert_eq!(world.live_hash(), before);
+    assert!(world.recover().await.unwrap().is_none(), "there is nothing to recover");
+}

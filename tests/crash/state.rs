@@ -1,0 +1,152 @@
+//! What is kept on the disk: lost, damaged, pruned, full.
+
+use std::path::Path;
+
+use fake_docker::Fate;
+use handover::deploy::DeployError;
+
+use crate::world::{Site, World};
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_lost_state_folder_goes_on_numbering_from_the_labels() {
+    let world = World::with_v1().await;
+    assert_eq!(world.deploy("d-2", "v2").await.unwrap().release.0, 2);
+    std::fs::remove_dir_all(world.state()).unwrap();
+    let report = world.deploy("d-3", "v3").await.unwrap();
+    assert_eq!((report.exit().code(), report.release.0), (0, 3), "{report:?}");
+    world.assert_settled("v3");
+    assert!(world.engine.container("status-page-web.r2").is_some(), "what was live is parked");
+    assert!(
+        world.engine.container("status-page-web.r1").is_some(),
+        "nothing that is not on record is removed"
+    );
+    // And one that is refused finds its way back.
+    std::fs::remove_dir_all(world.state()).unwrap();
+    assert_eq!(world.deploy("d-4", "crash").await.unwrap().exit().code(), 1);
+    world.assert_settled("v3");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_damaged_journal_stops_everything_and_names_the_line() {
+    let world = World::with_v1().await;
+    world.deploy_killed(Site::AfterEntry(9), "d-2", "v2").await;
+    let path = world.state().join("journal.jsonl");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    for (line, damaged) in [
+        (3, [&lines[..2], &["garbage"], &lines[3..]].concat()),
+        (5, [&lines[..4], &lines[5..]].concat()),
+        (1, [&["{}"], &lines[1..]].concat()),
+    ] {
+        let text = damaged.join("\n") + "\n";
+        std::fs::write(&path, &text).unwrap();
+        let before = (world.live_hash(), world.engine.containers().len());
+        world.engine.forget_calls();
+        let named = format!("line {line} of the journal");
+        for error in [
+            world.deploy("d-2", "v2").await.unwrap_err(),
+            world.deploy("d-3", "v3").await.unwrap_err(),
+            world.recover().await.unwrap_err(),
+        ] {
+            assert!(error.to_string().contains(&named), "{error}");
+            assert!(error.to_string().contains("journal.jsonl"), "{error}");
+        }
+        assert!(world.engine.calls().iter().all(|call| !call.mutating));
+        assert_eq!((world.live_hash(), world.engine.containers().len()), before);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "the evidence is left alone");
+    }
+    std::fs::write(&path, &whole).unwrap();
+    assert_eq!(world.deploy("d-2", "v2").await.unwrap().exit().code(), 0);
+    world.assert_settled("v2");
+}
+
+fn numbers(state: &Path) -> Vec<u64> {
+    let folders = std::fs::read_dir(state.join("releases")).unwrap();
+    let mut numbers: Vec<u64> =
+        folders.map(|folder| folder.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn three_good_releases_are_kept_whole_and_older_ones_go_whole() {
+    let world = World::with_v1().await;
+    for (id, tag, exit) in [("d-2", "v2", 0), ("d-3", "crash", 1), ("d-4", "v3", 0), ("d-5", "v4", 0)] {
+        assert_eq!(world.deploy(id, tag).await.unwrap().exit().code(), exit);
+    }
+    world.assert_settled("v4");
+    // r1 was the fourth good one; r3 was refused.
+    assert_eq!(numbers(&world.state()), [2, 4, 5]);
+    let mut names: Vec<String> = world.engine.containers().into_iter().map(|c| c.name).collect();
+    names.sort();
+    assert_eq!(names, ["status-page-web", "status-page-web.r2", "status-page-web.r4"]);
+    let images = world.engine.images();
+    for (tag, kept) in [("v1", false), ("crash", false), ("v2", true), ("v3", true), ("v4", true)] {
+        let digest = fake_docker::Image::digest_of(tag);
+        assert_eq!(images.iter().any(|image| image.contains(&digest)), kept, "{tag}: {images:?}");
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_clean_up_that_fails_does_not_fail_the_deployment() {
+    let world = World::with_v1().await;
+    for (id, tag) in [("d-2", "v2"), ("d-3", "v3")] {
+        assert_eq!(world.deploy(id, tag).await.unwrap().exit().code(), 0);
+    }
+    world.engine.on_call(Box::new(|call| {
+        if call.method == "DELETE" {
+            Fate::Refuse(500, "device or resource busy".to_owned())
+        } else {
+            Fate::Proceed
+        }
+    }));
+    let report = world.deploy("d-4", "v4").await.unwrap();
+    assert_eq!((report.outcome_word(), report.exit().code()), ("deployed", 0), "{report:?}");
+    assert!(report.warnings.iter().any(|w| w.contains("device or resource busy")), "{report:?}");
+    world.engine.let_all_proceed();
+    world.assert_settled("v4");
+}
+
+/// Somebody removes by hand what an interrupted run is about: it still comes to an end that has a name.
+#[tokio::test(flavor = "current_thread")]
+async fn containers_that_were_removed_by_hand_do_not_keep_a_run_from_its_end() {
+    for (gone, outcome, exit) in [("status-page-web", "reverted", 3), ("status-page-web.r2", "reverted", 0)] {
+        let world = World::with_v1().await;
+        // Live is stopped, and the new container created.
+        let stopped = Site::AfterEntry(14);
+        world.deploy_killed(stopped, "d-2", "v2").await;
+        assert_eq!(world.serving(), None);
+        world.host().docker.remove(gone).await.unwrap();
+        let report = world.recover().await.unwrap().unwrap();
+        assert_eq!((report.outcome_word(), report.exit().code()), (outcome, exit), "{report:?}");
+        assert_eq!(world.deploy("d-3", "v3").await.unwrap().exit().code(), 0);
+        world.assert_settled("v3");
+    }
+}
+
+/// The disk is full: what cannot be written down is not done, and what was done is taken back.
+#[tokio::test(flavor = "current_thread")]
+async fn a_journal_that_cannot_be_written_does_not_leave_the_old_release_down() {
+    for n in 1..40 {
+        let world = World::with_v1().await;
+        fail::cfg("journal-cannot-append", &format!("{n}*off->return")).unwrap();
+        let result = world.deploy("d-2", "v2").await;
+        fail::remove("journal-cannot-append");
+        world.assert_no_secret(&result);
+        match result {
+            Err(DeployError::Journal(_)) => {
+                let serving = world.serving().unwrap_or_else(|| panic!("nothing serves after entry {n}"));
+                assert!(serving == "v1" || serving == "v2");
+                world.recover().await.unwrap();
+                let serving = world.serving().expect("something serves");
+                world.assert_settled(&serving);
+            }
+            // So many entries are not written.
+            Ok(report) => {
+                assert!(n > 20, "{report:?}");
+                return;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
