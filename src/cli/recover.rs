@@ -6,7 +6,9 @@ use super::apps;
 use super::deploy::{complain, conclude};
 use crate::exit::ExitStatus;
 use crate::host::Host;
+use crate::journal::Journal;
 use crate::printer::Printer;
+use crate::release::AppName;
 use crate::signal::Termination;
 
 /// `handover recover`.
@@ -38,7 +40,7 @@ pub(super) async fn run(args: Args) -> ExitStatus {
         let status = match Box::pin(crate::deploy::recover(&app, &host, &printer, termination.clone())).await
         {
             Ok(None) => {
-                printer.line(&format!("handover: {app}: nothing was interrupted"));
+                printer.line(&format!("handover: {app}: nothing was interrupted{}", waiting(&host, &app)));
                 ExitStatus::Done
             }
             Ok(Some(report)) => conclude(&printer, Ok(report), "recover", start).await,
@@ -49,4 +51,15 @@ pub(super) async fn run(args: Args) -> ExitStatus {
         }
     }
     worst
+}
+
+/// A run between two hooks is not touched: `CodeDeploy` goes on with it, or the next deployment ends it.
+fn waiting(host: &Host, app: &AppName) -> String {
+    match Journal::read(&host.paths.app(app)) {
+        Ok(Some(history)) if history.is_waiting() => {
+            let deployment = history.header().map(|header| header.deployment.to_string()).unwrap_or_default();
+            format!(": deployment {deployment} waits for CodeDeploy's next hook")
+        }
+        _ => String::new(),
+    }
 }

@@ -39,12 +39,12 @@ pub async fn preview(config: &Config, host: &Host) -> anyhow::Result<Preview> {
     for (name, source) in &settings.secrets {
         let value = aws.secret(&repository.region, &source.id, None).await?;
         let before = last.as_ref().and_then(|record| record.secret_versions.get(name));
-        let same = before == Some(&value.version);
-        secrets.push(format!(
-            "{name} ({}): {}",
-            source.id,
-            if same { "unchanged" } else { "a version not seen by the live release" }
-        ));
+        let news = match before {
+            None => "read for the first time",
+            Some(version) if *version == value.version => "unchanged",
+            Some(_) => "changed since the live release",
+        };
+        secrets.push(format!("{name} ({}): {news}", source.id));
         versions.insert(name.clone(), value.version);
     }
     let fingerprint = fingerprint(settings, &image, &versions);

@@ -87,10 +87,10 @@ impl History {
             _ => {}
         }
         let forward = self.direction == Some(Direction::Forward);
-        self.waiting = false;
+        let was_waiting = std::mem::take(&mut self.waiting);
         match entry {
             Entry::Opened(_) => {}
-            Entry::Resumed { .. } => self.resume(),
+            Entry::Resumed { .. } => self.resume(was_waiting),
             Entry::Began { step, inverse } => {
                 if !forward {
                     return illegal("began", "stands in a run that goes back");
@@ -167,9 +167,10 @@ impl History {
         Ok(())
     }
 
-    /// Another process is at work: what its predecessor could not do, it may. And there may have been a boot in between,
-    /// which starts and stops containers, so what was done about that is made sure of again.
-    fn resume(&mut self) {
+    /// Another process is at work: what its predecessor could not do, it may. And where that was cut off there may have
+    /// been a boot in between, which starts and stops containers, so what was done about that is made sure of again.
+    /// Between two hooks there is nothing of the kind: a run rests only where a boot changes nothing.
+    fn resume(&mut self, was_waiting: bool) {
         self.stuck = None;
         self.regated = None;
         let forward = *self.direction() == Direction::Forward;
@@ -178,7 +179,7 @@ impl History {
                 || taken.step.parse::<Step>().is_ok_and(|step| step.a_boot_may_undo_it());
             match taken.doing {
                 Doing::UndoFailed => taken.doing = Doing::Begun,
-                Doing::Done if forward && a_boot_may_undo_it() => taken.doing = Doing::Begun,
+                Doing::Done if forward && !was_waiting && a_boot_may_undo_it() => taken.doing = Doing::Begun,
                 _ => {}
             }
         }
