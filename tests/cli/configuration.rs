@@ -28,7 +28,7 @@ fn an_unknown_key_and_the_one_that_was_meant() {
      --> BUNDLE/handover.toml:4:1
       |
     4 | tga = "v1"
-      | ^^^ known here: repository, tag
+      | ^^^ did you mean 'tag'?
     handover: FAILED (exit 2): nothing was changed
     "#);
 }

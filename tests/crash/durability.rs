@@ -1,10 +1,47 @@
-//! An entry of the journal is on the disk before anything that it announces is asked of Docker. Seen from outside: a
-//! whole deployment runs under strace, and its system calls are read.
+//! An entry of the journal is written before anything that it announces is asked of Docker, and it is on the disk by
+//! then. The latter is seen from outside: a whole deployment runs under strace, and its system calls are read.
 
 use std::collections::BTreeSet;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fake_docker::Fate;
 
 use crate::world::World;
+
+/// Which step may make a call that changes something.
+fn steps_of(path: &str) -> &'static [&'static str] {
+    let of = [
+        ("/images/create", &["pull-image"][..]),
+        ("/containers/create", &["create web"]),
+        ("/update", &["protect-live web", "keep-new web", "release-old web"]),
+        ("/stop", &["stop-live web"]),
+        ("/start", &["start-new web"]),
+        ("/rename", &["park-old web", "promote web"]),
+    ];
+    of.iter().find(|(end, _)| path.ends_with(end)).map_or(&[], |(_, steps)| steps)
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn every_change_is_announced_by_the_last_entry() {
+    let world = World::with_v1().await;
+    let (journal, seen) = (world.state().join("journal.jsonl"), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&seen);
+    world.engine.on_call(Box::new(move |call| {
+        if call.mutating {
+            let text = std::fs::read_to_string(&journal).unwrap();
+            let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+            let step = last["step"].as_str().unwrap_or_default();
+            assert_eq!(last["entry"], "began", "{} is made after {last}", call.path);
+            assert!(steps_of(&call.path).contains(&step), "{} is made by {step}", call.path);
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        Fate::Proceed
+    }));
+    assert_eq!(world.deploy("d-2", "v2").await.unwrap().exit().code(), 0);
+    assert_eq!(seen.load(Ordering::Relaxed), 9);
+}
 
 /// What is traced: not a test of its own.
 #[tokio::test(flavor = "current_thread")]

@@ -1,6 +1,6 @@
 //! Single failures, and what is made of them: nothing changes before the switch, the old release serves after it.
 
-use fake_docker::{Behaviour, Image};
+use fake_docker::{Behaviour, Fate, Image};
 use handover::deploy::driver::Outcome;
 use handover::deploy::step::Phase;
 use handover::deploy::{DeployError, Request};
@@ -77,6 +77,20 @@ untouched! {
         ["prod/database", "'password'", "an object"];
     a_secret_whose_host_is_another: "v2", |w| w.aws.set_secret(&format!("{{\"host\": \"elsewhere\", \"password\": \"{SECRET}\"}}")),
         ["clashes", "'host'", "prod/database"];
+}
+
+/// The Engine says 200 before it begins to pull; a stream that ends early has no error in it.
+#[tokio::test(flavor = "current_thread")]
+async fn a_pull_that_ends_without_an_image_is_no_success() {
+    let world = World::with_v1().await;
+    let before = world.live_hash();
+    world.engine.on_call(Box::new(|call| {
+        let pull = call.path.ends_with("/images/create");
+        if pull { Fate::Refuse(200, "no error".to_owned()) } else { Fate::Proceed }
+    }));
+    let result = world.deploy("d-2", "v2").await;
+    assert_eq!(world.live_hash(), before);
+    assert_untouched(&world, result, &["lacks the image"]).await;
 }
 
 #[tokio::test(flavor = "current_thread")]

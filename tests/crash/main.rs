@@ -9,6 +9,7 @@ mod failures;
 mod handed_back;
 mod heard;
 mod hooks;
+mod ledger;
 mod matrix;
 mod refusals;
 mod secrets;

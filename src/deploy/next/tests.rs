@@ -193,7 +193,15 @@ impl Walk {
             all.push(begun.and([Entry::Done { step: name, facts }]));
         }
         // It fails; the process is killed and the run taken up; or given up, where that is still possible.
-        all.extend(begun.troubled([failed]));
+        let turned = begun.troubled([failed]);
+        if let Some(walk) = &turned {
+            let forward = *walk.history.direction() == Direction::Forward;
+            walk.check(
+                forward == (committed && !step.is_verdict()),
+                "only a verdict turns a committed run back",
+            );
+        }
+        all.extend(turned);
         all.extend(begun.troubled([resumed()]));
         if committed {
             let given_up = begun.clone().history.record(&given_up(), Timestamp::UNIX_EPOCH);
