@@ -24,6 +24,19 @@ impl ExitStatus {
     pub fn code(self) -> u8 {
         self as u8
     }
+
+    /// The graver one of two: a busy lock hides nothing that is down.
+    #[must_use]
+    pub fn worse(self, other: Self) -> Self {
+        let gravity = |status| match status {
+            Self::Done => 0,
+            Self::Busy => 1,
+            Self::Usage => 2,
+            Self::Failed => 3,
+            Self::Down => 4,
+        };
+        if gravity(other) > gravity(self) { other } else { self }
+    }
 }
 
 impl From<ExitStatus> for ExitCode {

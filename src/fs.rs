@@ -54,10 +54,10 @@ pub fn sync_dir(dir: &Path) -> Result<(), FsError> {
     File::open(dir).and_then(|d| d.sync_all()).on("sync", dir)
 }
 
-/// The text of a file, or nothing where there is none.
+/// The text of a file, or nothing where there is none. What is no text reads as U+FFFD: it is for the reader to refuse.
 pub fn read_if_there(path: &Path) -> Result<Option<String>, FsError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e).on("read", path),
     }

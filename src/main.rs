@@ -9,6 +9,10 @@ fn main() -> ExitCode {
     // Secrets are in memory: no core dumps (promise P6).
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if let Some(status) = handover::cli::run_at_once(&arguments) {
+        return status.into();
+    }
     // Crash points of the tests, from the variable FAILPOINTS; compiled in with that feature only.
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
@@ -19,7 +23,7 @@ fn main() -> ExitCode {
             return ExitStatus::Failed.into();
         }
     };
-    let status = runtime.block_on(handover::cli::run(std::env::args_os().collect()));
+    let status = runtime.block_on(handover::cli::run(arguments));
     // A look-up that hangs in the background must not hold the hook open.
     runtime.shutdown_background();
     status.into()

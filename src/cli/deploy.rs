@@ -2,19 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use super::apps::{self, Which};
+use super::apps::Which;
+use super::ending::Ending;
+use crate::deploy::Request;
 use crate::deploy::run::Clock;
 use crate::deploy::step::Phase;
-use crate::deploy::{DeployError, Request};
 use crate::exit::ExitStatus;
 use crate::host::Host;
-use crate::host::docker::DockerError;
-use crate::journal::{JournalError, LockError};
 use crate::printer::Printer;
 use crate::release::DeploymentId;
-use crate::report::runs::RunLine;
-use crate::report::{Report, milliseconds, tail, text};
 use crate::signal::Termination;
+
+/// An operator is told at once who holds the lock; `handover status` holds it for an instant, too.
+pub(super) const OPERATORS_PATIENCE: Duration = Duration::from_millis(300);
 
 /// `handover deploy`.
 #[derive(Debug, clap::Args)]
@@ -26,12 +26,11 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> ExitStatus {
     let start = Instant::now();
     let printer = Printer::new(false);
-    let request = match prepare(&args) {
-        Ok(request) => request,
-        Err(error) => return complain(&printer, &error, "deploy", ExitStatus::Usage, start),
-    };
-    let result = execute(request, &printer).await;
-    conclude(&printer, result, "deploy", start).await
+    let ending = Ending::of(&printer, "deploy", start);
+    match prepare(&args) {
+        Ok(request) => execute(request, ending).await,
+        Err(error) => ending.complain(&error, ExitStatus::Usage),
+    }
 }
 
 fn prepare(args: &Args) -> Result<Request, String> {
@@ -43,15 +42,19 @@ fn prepare(args: &Args) -> Result<Request, String> {
         until: Phase::Finish,
         command: "deploy".to_owned(),
         hook: false,
-        lock_patience: Duration::ZERO,
+        lock_patience: OPERATORS_PATIENCE,
         clock: Clock::unlimited(),
         termination: Termination::listen().map_err(|e| format!("failed to listen for signals: {e}"))?,
     })
 }
 
-/// Deploys on this instance.
-pub(super) async fn execute(request: Request, printer: &Printer) -> Result<Report, DeployError> {
-    let host = Host::of_the_system()?;
+/// Deploys on this instance, and tells how it went.
+pub(super) async fn execute(request: Request, ending: Ending<'_>) -> ExitStatus {
+    let ending = ending.about_request(&request);
+    let host = match Host::of_the_system() {
+        Ok(host) => host,
+        Err(error) => return ending.tell(Err(error.into())).await,
+    };
     crate::logging::start(&host.paths.log);
     tracing::info!(
         command = request.command,
@@ -60,102 +63,6 @@ pub(super) async fn execute(request: Request, printer: &Printer) -> Result<Repor
         version = env!("CARGO_PKG_VERSION"),
         "run begins",
     );
-    crate::deploy::run(request, &host, printer).await
-}
-
-/// Tells how a run went, and turns it into an exit code.
-pub(super) async fn conclude(
-    printer: &Printer,
-    result: Result<Report, DeployError>,
-    command: &str,
-    start: Instant,
-) -> ExitStatus {
-    let error = match result {
-        Ok(report) => {
-            let line = RunLine::of(&report, command, milliseconds(start.elapsed()));
-            write(&line, printer);
-            for line in tail::of(&report) {
-                printer.line(&line);
-            }
-            return report.exit();
-        }
-        Err(error) => error,
-    };
-    let end = match &error {
-        DeployError::Unsettled { .. }
-        | DeployError::Journal(JournalError::File(_) | JournalError::Refused(_)) => tail::End::Unfinished,
-        _ => tail::End::NotBegun,
-    };
-    let status = match &error {
-        DeployError::Lock(LockError::Busy(_)) => ExitStatus::Busy,
-        DeployError::Retired { .. } => ExitStatus::Failed,
-        _ => match Host::of_the_system() {
-            Ok(host) if apps::something_serves(&host).await => ExitStatus::Failed,
-            _ => ExitStatus::Down,
-        },
-    };
-    complain_with(printer, &chain(&error), next(&error), end, command, status, start)
-}
-
-/// The next command to type.
-fn next(error: &DeployError) -> Option<&'static str> {
-    match error {
-        DeployError::Lock(LockError::Busy(_)) => Some("wait for it, or see 'handover status'"),
-        DeployError::Docker(DockerError::Unreachable { .. }) => {
-            Some("systemctl start docker, then deploy again")
-        }
-        DeployError::Unsettled { .. } => Some("handover recover"),
-        DeployError::Journal(JournalError::File(_)) => {
-            Some("see to the disk of /var/lib/handover, then: handover recover")
-        }
-        DeployError::Retired { .. } => None,
-        _ => Some("handover status"),
-    }
-}
-
-/// Tells why nothing was begun.
-pub(super) fn complain(
-    printer: &Printer,
-    error: &str,
-    command: &str,
-    status: ExitStatus,
-    start: Instant,
-) -> ExitStatus {
-    complain_with(printer, error, None, tail::End::NotBegun, command, status, start)
-}
-
-fn complain_with(
-    printer: &Printer,
-    error: &str,
-    next: Option<&str>,
-    end: tail::End,
-    command: &str,
-    status: ExitStatus,
-    start: Instant,
-) -> ExitStatus {
-    write(&RunLine::of_error(error, command, status, milliseconds(start.elapsed())), printer);
-    for line in tail::of_error(error, next, end, status) {
-        printer.line(&line);
-    }
-    status
-}
-
-fn write(line: &RunLine<'_>, printer: &Printer) {
-    if let Err(error) = line.write(&crate::host::Paths::of_the_system().log) {
-        printer.line(&format!("note:  {}", text::chain(&error)));
-    }
-}
-
-/// An error and its causes, one a line.
-fn chain(error: &DeployError) -> String {
-    let mut lines = vec![error.to_string()];
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let line = error.to_string();
-        if lines.last() != Some(&line) {
-            lines.push(line);
-        }
-        cause = error.source();
-    }
-    lines.join("\n -> ")
+    let result = crate::deploy::run(request, &host, ending.printer).await;
+    ending.tell(result).await
 }

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::deploy::{complain, conclude, execute};
+use super::deploy::execute;
+use super::ending::Ending;
 use crate::codedeploy::appspec::AppSpec;
 use crate::codedeploy::{Duty, Invocation};
 use crate::config;
@@ -30,24 +31,27 @@ pub(super) async fn run(args: Args) -> ExitStatus {
     let _ = std::env::set_current_dir("/");
     let named =
         args.event.clone().or_else(|| std::env::var(crate::codedeploy::invocation::EVENT_VARIABLE).ok());
-    if let Some(Duty::Never) =
-        named.as_deref().and_then(|event| event.parse().ok()).map(crate::codedeploy::LifecycleEvent::duty)
-    {
-        // Before anything that could fail is looked at.
-        printer.line("handover: done: nothing to do in this event");
-        return ExitStatus::Done;
+    if must_not_fail(named.as_deref()) {
+        return nothing_to_do(&printer);
     }
     let command = named.unwrap_or_else(|| "hook".to_owned());
-    let request = match prepare(&args, start) {
-        Ok(Some(request)) => request,
-        Ok(None) => {
-            printer.line("handover: done: nothing to do in this event");
-            return ExitStatus::Done;
-        }
-        Err(error) => return complain(&printer, &error, &command, ExitStatus::Usage, start),
-    };
-    let result = execute(request, &printer).await;
-    conclude(&printer, result, &command, start).await
+    let ending = Ending::of(&printer, &command, start);
+    match prepare(&args, start) {
+        Ok(Some(request)) => execute(request, ending).await,
+        Ok(None) => nothing_to_do(&printer),
+        Err(error) => ending.complain(&error, ExitStatus::Usage),
+    }
+}
+
+/// Whether an event is one in which the OLD bundle's binary runs: it is left before anything that could fail.
+pub(super) fn must_not_fail(event: Option<&str>) -> bool {
+    let event = event.and_then(|event| event.parse().ok());
+    event.map(crate::codedeploy::LifecycleEvent::duty) == Some(Duty::Never)
+}
+
+pub(super) fn nothing_to_do(printer: &Printer) -> ExitStatus {
+    printer.line("handover: done: nothing to do in this event");
+    ExitStatus::Done
 }
 
 fn prepare(args: &Args, start: Instant) -> Result<Option<Request>, String> {
@@ -60,6 +64,7 @@ fn prepare(args: &Args, start: Instant) -> Result<Option<Request>, String> {
     let config = config::load(&hook.bundle).map_err(|e| chain(&e))?;
     let spec = AppSpec::read(&hook.bundle, &hook.location).map_err(|e| chain(&e))?;
     let Some(until) = spec.until(hook.event) else { return Ok(None) };
+    spec.check_room(&config.settings)?;
     let timeout = spec.timeout(hook.event);
     Ok(Some(Request {
         config,

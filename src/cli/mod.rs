@@ -3,6 +3,7 @@
 
 mod apps;
 mod deploy;
+mod ending;
 mod hook;
 mod plan;
 mod recover;
@@ -39,10 +40,21 @@ enum Command {
     Recover(recover::Args),
 }
 
+/// Whether this is `CodeDeploy`'s call: no arguments, and an event.
+fn is_hook(arguments: &[OsString]) -> bool {
+    arguments.len() <= 1 && std::env::var_os(EVENT_VARIABLE).is_some()
+}
+
+/// The calls that end before there is even a runtime: the hooks of the old bundle must not fail, whatever is broken.
+pub fn run_at_once(arguments: &[OsString]) -> Option<ExitStatus> {
+    let event = std::env::var(EVENT_VARIABLE).ok();
+    (is_hook(arguments) && hook::must_not_fail(event.as_deref()))
+        .then(|| hook::nothing_to_do(&crate::printer::Printer::new(true)))
+}
+
 /// Runs the command line.
 pub async fn run(arguments: Vec<OsString>) -> ExitStatus {
-    let is_hook = arguments.len() <= 1 && std::env::var_os(EVENT_VARIABLE).is_some();
-    if is_hook {
+    if is_hook(&arguments) {
         return hook::run(hook::Args { event: None }).await;
     }
     let cli = match Cli::try_parse_from(arguments) {

@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use super::apps;
-use super::deploy::{complain, conclude};
+use super::ending::Ending;
 use crate::exit::ExitStatus;
 use crate::host::Host;
 use crate::journal::Journal;
 use crate::printer::Printer;
 use crate::release::AppName;
+use crate::report::text::chain;
 use crate::signal::Termination;
 
 /// `handover recover`.
@@ -22,16 +23,17 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> ExitStatus {
     let start = Instant::now();
     let printer = Printer::new(false);
+    let ending = || Ending::of(&printer, "recover", start);
     let (host, termination) = match (Host::of_the_system(), Termination::listen()) {
         (Ok(host), Ok(termination)) => (host, termination),
-        (Err(error), _) => return complain(&printer, &error.to_string(), "recover", ExitStatus::Down, start),
-        (_, Err(error)) => return complain(&printer, &error.to_string(), "recover", ExitStatus::Down, start),
+        (Err(error), _) => return ending().complain(&error.to_string(), ExitStatus::Down),
+        (_, Err(error)) => return ending().complain(&chain(&error), ExitStatus::Down),
     };
     crate::logging::start(&host.paths.log);
     let apps = match &args.app {
         Some(_) => match apps::the_one(&host.paths, args.app.as_deref()) {
             Ok(app) => vec![app],
-            Err(error) => return complain(&printer, &error, "recover", ExitStatus::Usage, start),
+            Err(error) => return ending().complain(&error, ExitStatus::Usage),
         },
         None => apps::known(&host.paths),
     };
@@ -43,12 +45,10 @@ pub(super) async fn run(args: Args) -> ExitStatus {
                 printer.line(&format!("handover: {app}: nothing was interrupted{}", waiting(&host, &app)));
                 ExitStatus::Done
             }
-            Ok(Some(report)) => conclude(&printer, Ok(report), "recover", start).await,
-            Err(error) => conclude(&printer, Err(error), "recover", start).await,
+            Ok(Some(report)) => ending().about(&app).tell(Ok(report)).await,
+            Err(error) => ending().about(&app).tell(Err(error)).await,
         };
-        if status.code() > worst.code() {
-            worst = status;
-        }
+        worst = worst.worse(status);
     }
     worst
 }

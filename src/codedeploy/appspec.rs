@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::event::{Duty, LifecycleEvent};
+use crate::config::Settings;
+use crate::config::settings::Process;
 use crate::deploy::step::Phase;
 use crate::fs::{self, FsError};
 
@@ -93,7 +95,7 @@ impl AppSpec {
         for (event, scripts) in file.hooks {
             let event: LifecycleEvent =
                 event.parse().map_err(|e: super::event::UnknownEvent| e.to_string())?;
-            for script in scripts.iter().filter(|s| s.location.trim_start_matches("./") == location) {
+            for script in scripts.iter().filter(|s| is_ours(&s.location, location)) {
                 let timeout = match &script.timeout {
                     None => DEFAULT_TIMEOUT,
                     Some(Seconds::Number(seconds)) => Duration::from_secs(*seconds),
@@ -108,6 +110,25 @@ impl AppSpec {
             }
         }
         Ok(Self { ours })
+    }
+
+    /// Checks that the hooks have the time that this configuration needs, with the way back.
+    pub fn check_room(&self, settings: &Settings) -> Result<(), String> {
+        let room = |phase: Phase, needed: &dyn Fn(&Process) -> Duration| {
+            let event =
+                self.ours.keys().find(|event| self.until(**event).is_some_and(|until| until >= phase));
+            let needed: Duration = settings.processes.values().map(needed).sum();
+            match event.map(|event| (event, self.timeout(*event))) {
+                Some((event, timeout)) if timeout < needed => Err(format!(
+                    "the timeout of {event} in appspec.yml is {} s, and the gate and the way back may take {} s: raise it",
+                    timeout.as_secs(),
+                    needed.as_secs() + 1,
+                )),
+                _ => Ok(()),
+            }
+        };
+        room(Phase::Switch, &Process::shortest_switch)?;
+        room(Phase::Finish, &|process| process.health.shortest() + process.reserve())
     }
 
     /// Up to where the hook of `event` goes. The last event that is wired does all that is left, so a bundle that wires
@@ -128,6 +149,13 @@ impl AppSpec {
     fn last(&self) -> Option<LifecycleEvent> {
         self.ours.keys().rev().find(|event| matches!(event.duty(), Duty::UpTo(_))).copied()
     }
+}
+
+/// Whether `appspec.yml` names us: by our path, or by that of a script which runs the binary of this architecture,
+/// `bin/handover` for `bin/handover-aarch64`.
+fn is_ours(location: &str, ours: &str) -> bool {
+    let rest = ours.strip_prefix(location.trim_start_matches("./"));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 #[cfg(test)]
@@ -154,6 +182,12 @@ mod tests {
         );
         assert_eq!(one.until(LifecycleEvent::ApplicationStart), Some(Phase::Finish));
         assert_eq!(one.until(LifecycleEvent::AfterAllowTraffic), None);
+    }
+
+    #[test]
+    fn a_script_may_pick_the_binary_of_its_architecture() {
+        assert!(is_ours("./bin/handover", "bin/handover") && is_ours("bin/handover", "bin/handover-aarch64"));
+        assert!(!is_ours("bin/hand", "bin/handover") && !is_ours("scripts/smoke.sh", "bin/handover"));
     }
 
     #[test]

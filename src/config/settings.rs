@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -147,6 +148,32 @@ const SUCCESSES: u32 = 3;
 const MIN_HEALTHY: Duration = Duration::from_secs(5);
 const DEADLINE: Duration = Duration::from_mins(2);
 const STATUS: StatusRange = StatusRange::new(200, 399);
+
+impl Health {
+    /// The shortest time in which the gate can be passed.
+    pub fn shortest(&self) -> Duration {
+        self.min_healthy.max(self.interval * (self.successes - 1)) + self.timeout
+    }
+}
+
+impl Process {
+    /// What putting the old release back may take: the new container's stop, live's start and its gate.
+    pub fn reserve(&self) -> Duration {
+        const START: Duration = Duration::from_secs(5);
+        const BOOT: Duration = Duration::from_secs(30);
+        self.stop_timeout.min(UNPROVEN_STOP)
+            + START
+            + self.health.deadline.min(self.health.min_healthy + BOOT)
+    }
+
+    /// The least time that a switch needs, with what it needs to go back.
+    pub fn shortest_switch(&self) -> Duration {
+        self.stop_timeout + self.health.shortest() + self.reserve()
+    }
+}
+
+/// The longest that a container which did not pass its gate may take to stop: nothing serves meanwhile.
+pub const UNPROVEN_STOP: Duration = Duration::from_secs(10);
 
 impl Settings {
     /// Gives a parsed file its meaning.
@@ -359,6 +386,10 @@ fn meant_health(health: file::Health, table: Range<usize>, publish: &[Publish]) 
             return Err(Mistake::at(span, "'host' and 'status' go with 'http' only"));
         }
     }
+    if let (Some(port), "command" | "docker") = (&health.port, kind) {
+        return Err(Mistake::at(port.span(), format!("'port' does not go with '{kind}'")).help("remove it"));
+    }
+    let whole = table.clone();
     let port = |table: Range<usize>| match (&health.port, publish) {
         (Some(port), _) => Ok(*port.get_ref()),
         (None, [only]) => Ok(only.container),
@@ -372,6 +403,18 @@ fn meant_health(health: file::Health, table: Range<usize>, publish: &[Publish]) 
             if !path.get_ref().starts_with('/') {
                 return Err(Mistake::at(path.span(), "the path of a probe begins with '/'"));
             }
+            if path.get_ref().parse::<hyper::Uri>().is_err() {
+                return Err(Mistake::at(path.span(), "this is not a path of HTTP")
+                    .help("encode what is special in it"));
+            }
+            if let Some(host) = health.host.as_ref().filter(|h| HeaderValue::from_str(h.get_ref()).is_err()) {
+                return Err(Mistake::at(host.span(), "this cannot be a Host header"));
+            }
+            if health.status.as_ref().is_some_and(Vec::is_empty) {
+                return Err(
+                    Mistake::at(table, "no status counts as healthy").help("write status = [\"200-399\"]")
+                );
+            }
             Probe::Http {
                 path: path.into_inner(),
                 port: port(table)?,
@@ -380,21 +423,44 @@ fn meant_health(health: file::Health, table: Range<usize>, publish: &[Publish]) 
             }
         }
         "tcp" => Probe::Tcp { port: port(table)? },
-        "command" => Probe::Command(health.command.map(Spanned::into_inner).unwrap_or_default()),
+        "command" => {
+            let command = health.command.clone().expect("'command' was found above");
+            if command.get_ref().is_empty() {
+                return Err(Mistake::at(command.span(), "the command is empty"));
+            }
+            Probe::Command(command.into_inner())
+        }
         "docker" => Probe::Docker,
         _ => default_probe(publish),
     };
     let tick = Duration::from_millis(1);
     let default = health_with(probe);
-    let successes = health.successes.map_or(default.successes, Spanned::into_inner);
-    Ok(Health {
+    let successes = match &health.successes {
+        Some(none) if *none.get_ref() == 0 => {
+            return Err(
+                Mistake::at(none.span(), "without a success nothing is healthy").help("write 1 or more")
+            );
+        }
+        Some(successes) => *successes.get_ref(),
+        None => default.successes,
+    };
+    let health = Health {
         interval: at_least(health.interval, tick, default.interval)?,
         timeout: at_least(health.timeout, tick, default.timeout)?,
-        successes: successes.max(1),
+        successes,
         min_healthy: at_least(health.min_healthy, Duration::ZERO, default.min_healthy)?,
         deadline: at_least(health.deadline, tick, default.deadline)?,
         probe: default.probe,
-    })
+    };
+    let least = health.shortest() - health.timeout;
+    if health.deadline <= least {
+        let what = format!(
+            "the gate can never be passed: it takes {least:?}, and the deadline is {:?}",
+            health.deadline
+        );
+        return Err(Mistake::at(whole, what).help("raise 'deadline'"));
+    }
+    Ok(health)
 }
 
 fn at_least(span: Option<Spanned<Span>>, least: Duration, default: Duration) -> Result<Duration, Mistake> {

@@ -6,15 +6,17 @@ use jiff::Timestamp;
 
 use backon::{ExponentialBuilder, Retryable as _};
 
-use super::gate::{self, At};
+use super::gate::{self, At, GateError};
 use super::next::{Move, next};
 use super::run::Run;
 use super::step::{Phase, Step};
 use super::steps::{self, StepError, undo};
 use crate::config::settings::Health;
 use crate::host::docker::DockerError;
-use crate::journal::{Doing, Ended, Entry, Inverse, JournalError};
-use crate::report::text::{LONGEST_LINE, chain, clean, shorten};
+use crate::journal::{Direction, Doing, Ended, Entry, Inverse, JournalError};
+use crate::release::ProcessName;
+use crate::report::text::{LONGEST_LINE, chain, clean, shorten_middle};
+use crate::signal::Termination;
 
 /// Where a process leaves a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +58,11 @@ async fn drive_by_the_journal(run: &mut Run<'_>, until: Phase) -> Result<Outcome
             }
             Move::Commit => run.journal.note(Entry::Committed)?,
             Move::Undo { step, inverse, in_doubt_since } => run.undo(step, &inverse, in_doubt_since).await?,
-            Move::Regate => run.regate().await?,
+            Move::Regate => {
+                if run.regate().await? == Acted::Interrupted {
+                    return Ok(Outcome::Stuck);
+                }
+            }
             Move::End(ended) => run.end(ended)?,
             Move::Wait => {
                 run.journal.note(Entry::Waiting)?;
@@ -122,14 +128,14 @@ impl Run<'_> {
                 let cause = format!("handover was asked to stop while it had to {}", step.label());
                 self.journal.note(Entry::Abandoned { cause })?;
             }
-            Err(StepError::Failed { cause, evidence }) => {
+            Err(StepError::Failed { cause, evidence, verdict }) => {
                 // A cause stands in one line of the report; the whole of it is in the log.
                 tracing::error!(step = step.name(), "{}", self.redactor.redact(&cause));
                 let cause = self.fit_for_a_report(&cause, LONGEST_CAUSE);
                 let evidence: Vec<String> =
                     evidence.iter().map(|line| self.fit_for_a_report(line, LONGEST_LINE)).collect();
                 self.talk.failed(&step.label(), &cause);
-                self.journal.fail(begun, cause, evidence)?;
+                self.journal.fail(begun, cause, evidence, verdict)?;
             }
         }
         Ok(Acted::Written)
@@ -139,14 +145,15 @@ impl Run<'_> {
     /// down for it. What a later process needs in order to go on or to undo the rest is left as it is.
     async fn put_live_back(&mut self) {
         let history = self.journal.history();
-        if history.is_committed() {
+        if history.is_committed() && *history.direction() == Direction::Forward {
             return;
         }
         for taken in history.taken().iter().rev().filter(|taken| taken.doing != Doing::Undone) {
             if matches!(taken.step.parse(), Ok(Step::Create(_) | Step::ProtectLive(_))) {
                 continue;
             }
-            let undone = undo::apply(&self.host.docker, &taken.inverse, taken.in_doubt_since, true).await;
+            let undone =
+                undo::apply(&self.host.docker, &taken.inverse, taken.in_doubt_since, &self.termination).await;
             if let Err(error) = undone {
                 tracing::error!(step = taken.step, "failed to put back: {}", chain(&error));
             }
@@ -166,16 +173,21 @@ impl Run<'_> {
         }
         self.talk.begin(&format!("undo {step}"));
         let began = Instant::now();
+        // About two minutes, as long as an Engine may take to come up.
         let patience = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(100))
             .with_max_delay(Duration::from_secs(2))
-            .with_max_times(if self.termination.is_requested() { 3 } else { 12 });
-        let (docker, hurry) = (&self.host.docker, self.termination.is_requested());
-        let mut refusals = 0;
-        let undone = (|| undo::apply(docker, inverse, in_doubt_since, hurry))
+            .with_max_times(60);
+        let (docker, termination) = (&self.host.docker, &self.termination);
+        let (mut refusals, mut absences) = (0, 0);
+        let undone = (|| undo::apply(docker, inverse, in_doubt_since, termination))
             .retry(patience)
             .when(|error: &DockerError| {
-                refusals += u32::from(!error.is_passing());
+                if matches!(error, DockerError::Unreachable { .. }) {
+                    absences += 1;
+                    return !termination.is_requested() || absences <= REFUSALS;
+                }
+                refusals += 1;
                 refusals <= REFUSALS
             })
             .await;
@@ -193,54 +205,77 @@ impl Run<'_> {
         }
     }
 
-    /// Looks at the release that is to serve now that everything is undone.
-    async fn regate(&mut self) -> Result<(), JournalError> {
+    /// Looks at the release that is to serve now that everything is undone. What cannot be found out is left open.
+    async fn regate(&mut self) -> Result<Acted, JournalError> {
         let touched = self.journal.history().taken().iter().any(|taken| {
             // A step of another version may have done anything.
             taken.step.parse::<Step>().map_or(true, |step| step.touches_live())
         });
-        self.talk.begin("check the release that serves");
+        let label = "check the release that serves";
+        self.talk.begin(label);
         let began = Instant::now();
         let mut healthy = true;
         for process in self.processes() {
-            healthy &= match self.live(&process).await {
-                Ok(Some(live)) if live.running && !touched => true,
-                Ok(Some(live)) => {
-                    let health = self.health_of_old(&process, &live);
-                    let health = if self.termination.is_requested() { hasty(health) } else { health };
-                    let never = crate::signal::Termination::never();
-                    match gate::await_healthy(&self.host.docker, &live.id, &health, At::Container, &never)
-                        .await
-                    {
-                        Ok(answering) => {
-                            self.answers_again(answering);
-                            true
-                        }
-                        Err(why) => {
-                            let why = format!("{}: {}", live.name, chain(&why));
-                            self.left_over.push(self.fit_for_a_report(&why, LONGEST_CAUSE));
-                            false
-                        }
-                    }
-                }
-                Ok(None) => false,
+            match self.regate_process(&process, touched).await {
+                Ok(passed) => healthy &= passed,
                 Err(why) => {
-                    self.left_over.push(self.fit_for_a_report(&chain(&why), LONGEST_CAUSE));
-                    false
+                    let why = self.fit_for_a_report(&why, LONGEST_CAUSE);
+                    self.talk.failed(label, &why);
+                    self.left_over.push(why);
+                    return Ok(Acted::Interrupted);
                 }
-            };
+            }
         }
         if healthy {
-            self.talk.done("check the release that serves", began.elapsed());
+            self.talk.done(label, began.elapsed());
         } else {
-            self.talk.failed("check the release that serves", "nothing healthy is serving");
+            self.talk.failed(label, "nothing healthy is serving");
         }
-        self.journal.note(Entry::Regated { healthy })
+        self.journal.note(Entry::Regated { healthy })?;
+        Ok(Acted::Written)
+    }
+
+    /// Whether what serves for a process is healthy; an error says why that is not known.
+    async fn regate_process(&mut self, process: &ProcessName, touched: bool) -> Result<bool, String> {
+        let Some(live) = self.live(process).await.map_err(|error| chain(&error))? else { return Ok(false) };
+        if live.running && !touched {
+            return Ok(true);
+        }
+        let old = live.labels.as_ref().and_then(|l| self.releases.config(l.release).ok().flatten());
+        let settings = old.as_ref().map_or(&self.config.settings, |config| &config.settings);
+        self.redactor.learn_environment(&live.environment, settings);
+        let mut health = self.health_of_old(process, &live);
+        if let Some(left) = self.clock.left(Duration::ZERO) {
+            health.deadline = health.deadline.min(left);
+        }
+        let docker = &self.host.docker;
+        let mut gated =
+            gate::await_healthy(docker, &live.id, &health, At::Container, &self.termination).await;
+        let hurry = matches!(gated, Err(GateError::Interrupted));
+        if hurry {
+            let never = Termination::never();
+            gated = gate::await_healthy(docker, &live.id, &hasty(health), At::Container, &never).await;
+        }
+        match gated {
+            Ok(answering) => {
+                self.answers_again(answering);
+                Ok(true)
+            }
+            Err(GateError::Unhealthy(_)) if hurry && live.running => {
+                Err(format!("{} was started again, and there was no time to see it healthy", live.name))
+            }
+            Err(GateError::Unhealthy(why)) => {
+                let why = self.fit_for_a_report(&format!("{}: {why}", live.name), LONGEST_CAUSE);
+                self.left_over.push(why);
+                Ok(false)
+            }
+            Err(error) => Err(format!("{}: {}", live.name, chain(&error))),
+        }
     }
 
     /// One line without secrets. They are masked first: what is cut or made ASCII is no secret that could be found.
     fn fit_for_a_report(&self, text: &str, longest: usize) -> String {
-        shorten(&clean(&self.redactor.redact(text)), longest)
+        shorten_middle(&clean(&self.redactor.redact(text)), longest)
     }
 
     fn end(&mut self, ended: Ended) -> Result<(), JournalError> {

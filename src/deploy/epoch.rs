@@ -83,7 +83,11 @@ pub async fn settle(run: &mut Run<'_>, cause: &str) -> Result<Ended, DeployError
         Outcome::Over(ended) => Ok(ended),
         Outcome::Waiting | Outcome::Stuck => Err(DeployError::Unsettled {
             deployment: run.header().deployment.clone(),
-            left_over: run.left_over.clone(),
+            left_over: match run.journal.history().stuck() {
+                Some(why) => vec![why.to_owned()],
+                None if run.left_over.is_empty() => vec!["handover was asked to stop".to_owned()],
+                None => run.left_over.clone(),
+            },
         }),
     }
 }

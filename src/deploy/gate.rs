@@ -122,9 +122,17 @@ pub async fn await_healthy(
     let start = Instant::now();
     let mut gate = Gate::new(health.clone());
     loop {
-        let (restarts, look) = match docker.inspect(id).await? {
-            None => (0, Look::NotRunning("it was removed while it was on trial".to_owned())),
-            Some(container) => (container.restart_count, look(docker, &container, health, at).await?),
+        let seen = tokio::select! {
+            seen = look_at(docker, id, health, at) => seen,
+            () = termination.requested() => return Err(GateError::Interrupted),
+        };
+        let (restarts, look) = match seen {
+            // An Engine that is restarting says nothing about the container, so it is asked again, while there is time.
+            Err(error) if error.is_passing() && start.elapsed() < health.deadline => {
+                tokio::time::sleep(health.interval).await;
+                continue;
+            }
+            seen => seen?,
         };
         match gate.judge(start.elapsed(), restarts, look) {
             Verdict::Healthy => return Ok(start.elapsed().saturating_sub(gate.since)),
@@ -135,6 +143,13 @@ pub async fn await_healthy(
             () = tokio::time::sleep(health.interval) => {}
             () = termination.requested() => return Err(GateError::Interrupted),
         }
+    }
+}
+
+async fn look_at(docker: &Docker, id: &str, health: &Health, at: At<'_>) -> Result<(i64, Look), DockerError> {
+    match docker.inspect(id).await? {
+        None => Ok((0, Look::NotRunning("it was removed while it was on trial".to_owned()))),
+        Some(container) => Ok((container.restart_count, look(docker, &container, health, at).await?)),
     }
 }
 

@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::fs::FsError;
 use crate::host::Host;
 use crate::host::docker::DockerError;
-use crate::journal::{Ended, Journal, JournalError, Lock, LockError, Who};
+use crate::journal::{Journal, JournalError, Lock, LockError, Who};
 use crate::printer::Talk;
 use crate::release::{AppName, DeploymentId};
 use crate::report::Report;
@@ -76,6 +76,14 @@ pub enum DeployError {
     /// The journal does not begin with what it is about.
     #[error("the journal has no first line")]
     NoHeader,
+    /// Nothing says what the app is made of.
+    #[error(
+        "no configuration is kept that could tell how to finish or undo deployment {deployment}: deploy a bundle"
+    )]
+    NoConfig {
+        /// The deployment.
+        deployment: DeploymentId,
+    },
     /// What is kept cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -151,7 +159,7 @@ pub async fn recover(
     termination: Termination,
 ) -> Result<Option<Report>, DeployError> {
     let who = Who { deployment: None, command: "recover".to_owned(), hook: false };
-    let lock = Lock::take(&host.paths.lock, app, &who, Duration::ZERO).await?;
+    let lock = Lock::take(&host.paths.lock, app, &who, Duration::from_millis(300)).await?;
     let state = host.paths.app(app);
     let Some(journal) = Journal::open(&lock, &state)? else { return Ok(None) };
     let history = journal.history();
@@ -161,13 +169,11 @@ pub async fn recover(
     host.docker.wait_until_up(DOCKER_PATIENCE).await?;
     let header = history.header().cloned().ok_or(DeployError::NoHeader)?;
     let releases = crate::state::Releases::of(&state);
-    let config = match releases.config(header.release)? {
-        Some(config) => config,
-        None => releases
-            .last_good()
-            .and_then(|record| releases.config(record.release).ok().flatten())
-            .ok_or(DeployError::NoHeader)?,
-    };
+    // Undoing needs little of it, so another release's will do.
+    let kept = |release| releases.config(release).ok().flatten();
+    let config = kept(header.release)
+        .or_else(|| kept(releases.last_good()?.release))
+        .ok_or_else(|| DeployError::NoConfig { deployment: header.deployment.clone() })?;
     let mut run = epoch::resume(journal, &config, host, talk, termination, "recover")?;
     let ended = epoch::settle(&mut run, "it was interrupted").await?;
     let report = conclude(run, Outcome::Over(ended)).await?;
@@ -177,8 +183,8 @@ pub async fn recover(
 /// What comes after the last entry: none of it can fail the deployment any more.
 async fn conclude(run: Run<'_>, outcome: Outcome) -> Result<Report, DeployError> {
     let warnings = match &outcome {
-        Outcome::Over(Ended::Deployed) => retention::prune(run.host, &run.config.settings.app).await,
-        _ => vec![],
+        Outcome::Over(_) => retention::prune(run.host, &run.config.settings.app, run.release()).await,
+        Outcome::Waiting | Outcome::Stuck => vec![],
     };
     Ok(Report::of(&run, outcome, warnings).await)
 }

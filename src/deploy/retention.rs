@@ -13,7 +13,9 @@ use crate::state::{Releases, Verdict};
 pub const KEPT: usize = 3;
 
 /// Removes the releases that are not kept. Returns what could not be removed; it is tried again next time.
-pub async fn prune(host: &Host, app: &AppName) -> Vec<String> {
+///
+/// The release that was just `at` work stays, also when it was refused: its image is likely to be tried again.
+pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber) -> Vec<String> {
     let releases = Releases::of(&host.paths.app(app));
     let records = releases.records();
     let containers = match host.docker.containers_of(app).await {
@@ -27,10 +29,18 @@ pub async fn prune(host: &Host, app: &AppName) -> Vec<String> {
     let good: BTreeSet<ReleaseNumber> =
         good.chain(unrecorded.filter(|release| !recorded.contains(release))).collect();
     let kept: BTreeSet<ReleaseNumber> = good.into_iter().rev().take(KEPT).collect();
-    let Some(newest) = kept.last().copied() else { return vec![] };
-    let is_old = |release: ReleaseNumber| release < newest && !kept.contains(&release);
+    let newest = kept.last().copied();
+    let refused: BTreeSet<ReleaseNumber> = records
+        .iter()
+        .filter(|record| record.verdict != Verdict::Good)
+        .map(|record| record.release)
+        .collect();
+    let is_old = |release: ReleaseNumber| {
+        release != at && !kept.contains(&release) && (Some(release) < newest || refused.contains(&release))
+    };
+    let stays = |release: &ReleaseNumber| kept.contains(release) || *release == at;
     let in_use: Vec<&ImageRef> =
-        records.iter().filter(|r| kept.contains(&r.release)).filter_map(|r| r.image.as_ref()).collect();
+        records.iter().filter(|r| stays(&r.release)).filter_map(|r| r.image.as_ref()).collect();
 
     let mut warnings = Vec::new();
     let mut held = BTreeSet::new();

@@ -145,12 +145,6 @@ impl Step {
         self.phase() >= Phase::Settle
     }
 
-    /// Whether its failure turns the run back even after the commit. Only the gate may say that a release is bad; that
-    /// Docker did not rename a container says nothing about it.
-    pub fn is_verdict(&self) -> bool {
-        matches!(self, Self::Gate(_) | Self::Verify(_))
-    }
-
     /// Whether there is nothing for it to do when the live release is what is asked for.
     pub fn is_for_a_change(&self) -> bool {
         !matches!(self, Self::ReadSecrets | Self::ResolveImage | Self::Compare | Self::Verify(_))
@@ -161,9 +155,10 @@ impl Step {
         matches!(self, Self::ReadSecrets | Self::ResolveImage | Self::Compare | Self::PullImage)
     }
 
-    /// Whether a boot can take its effect back: it starts and stops containers by their restart policies.
-    pub fn a_boot_may_undo_it(&self) -> bool {
-        matches!(self, Self::StopLive(_) | Self::StartNew(_))
+    /// Whether a boot can take its effect back: it starts and stops containers by their restart policies. What was
+    /// started again has to pass the gate again, until it has been committed to.
+    pub fn a_boot_may_undo_it(&self, committed: bool) -> bool {
+        matches!(self, Self::StopLive(_) | Self::StartNew(_)) || (matches!(self, Self::Gate(_)) && !committed)
     }
 
     /// Whether it touches what serves, or doubts it, so that what serves afterwards has to be gated.

@@ -1,28 +1,53 @@
 //! The certificate authorities that TLS trusts: those of `AWS_CA_BUNDLE`, else the platform's, else those built in.
 
 use base64::Engine as _;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
 /// A bundle that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to read the certificates in '{path}', which AWS_CA_BUNDLE names")]
+#[error("'{path}', which AWS_CA_BUNDLE names, {why}")]
 pub struct RootsError {
     path: String,
-    source: std::io::Error,
+    why: String,
 }
 
 /// The roots, as PEM.
+///
+/// Only certificates that parse are passed on: the platform's stores hold odd ones, and the HTTP client takes an odd one
+/// for a bug.
 pub fn pem() -> Result<Vec<u8>, RootsError> {
     // As the AWS CLI does: a bundle that was asked for replaces all others.
     if let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
         let path = path.to_string_lossy().into_owned();
-        return std::fs::read(&path).map_err(|source| RootsError { path, source });
+        return bundle(&path).map_err(|why| RootsError { path, why });
     }
-    let platform = rustls_native_certs::load_native_certs().certs;
+    let mut platform = rustls_native_certs::load_native_certs().certs;
+    platform.retain(is_a_root);
     if platform.is_empty() {
         return Ok(to_pem(TLS_SERVER_ROOT_CERTS.iter().map(AsRef::as_ref)));
     }
     Ok(to_pem(platform.iter().map(AsRef::as_ref)))
+}
+
+/// A bundle that somebody chose has to be right: one certificate left out is one failure that nobody understands.
+fn bundle(path: &str) -> Result<Vec<u8>, String> {
+    let bytes = std::fs::read(path).map_err(|e| format!("cannot be read: {e}"))?;
+    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&bytes)
+        .collect::<Result<_, _>>()
+        .map_err(|e| format!("is not what it should be: {e}"))?;
+    if certificates.is_empty() {
+        return Err("holds no certificate".to_owned());
+    }
+    match certificates.iter().position(|certificate| !is_a_root(certificate)) {
+        None => Ok(to_pem(certificates.iter().map(AsRef::as_ref))),
+        Some(bad) => Err(format!("holds a certificate, number {}, that cannot be read", bad + 1)),
+    }
+}
+
+fn is_a_root(certificate: &CertificateDer<'static>) -> bool {
+    webpki::anchor_from_trusted_cert(certificate).is_ok()
 }
 
 fn to_pem<'a>(certificates: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
@@ -36,4 +61,26 @@ fn to_pem<'a>(certificates: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
         pem.extend_from_slice(b"-----END CERTIFICATE-----\n");
     }
     pem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_that_is_not_right_is_refused_and_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
+        let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let good = String::from_utf8(to_pem(TLS_SERVER_ROOT_CERTS[..2].iter().map(AsRef::as_ref))).unwrap();
+        for (text, says) in [("", "no certificate"), (bad, "number 1"), (&format!("{good}{bad}"), "number 3")]
+        {
+            crate::fs::write_atomically(&path, text.as_bytes(), 0o600).unwrap();
+            let why = bundle(&path.to_string_lossy()).unwrap_err();
+            assert!(why.contains(says), "{why}");
+        }
+        crate::fs::write_atomically(&path, good.as_bytes(), 0o600).unwrap();
+        assert_eq!(bundle(&path.to_string_lossy()).unwrap(), good.into_bytes());
+        assert!(bundle("/nowhere").unwrap_err().contains("cannot be read"));
+    }
 }

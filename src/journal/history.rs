@@ -96,7 +96,13 @@ impl History {
                     return illegal("began", "stands in a run that goes back");
                 }
                 if self.has_begun(step) {
-                    return illegal("began", "names a step that was begun before");
+                    let Some(taken) = self.taken_mut(step, &[Doing::Begun, Doing::Failed]) else {
+                        return illegal("began", "names a step that is done or undone");
+                    };
+                    // It is made again: its effect is in doubt from now on, and its first inverse is the right one.
+                    taken.doing = Doing::Begun;
+                    taken.in_doubt_since = Some(at);
+                    return Ok(());
                 }
                 self.taken.push(Taken {
                     step: step.clone(),
@@ -173,10 +179,10 @@ impl History {
     fn resume(&mut self, was_waiting: bool) {
         self.stuck = None;
         self.regated = None;
-        let forward = *self.direction() == Direction::Forward;
+        let (forward, committed) = (*self.direction() == Direction::Forward, self.committed);
         for taken in &mut self.taken {
             let a_boot_may_undo_it =
-                || taken.step.parse::<Step>().is_ok_and(|step| step.a_boot_may_undo_it());
+                || taken.step.parse::<Step>().is_ok_and(|step| step.a_boot_may_undo_it(committed));
             match taken.doing {
                 Doing::UndoFailed => taken.doing = Doing::Begun,
                 Doing::Done if forward && !was_waiting && a_boot_may_undo_it() => taken.doing = Doing::Begun,

@@ -97,7 +97,8 @@ impl Lock {
             .open(&path)
             .on("open", &path)?;
         let deadline = Instant::now() + patience;
-        let mut asked = false;
+        let parent = std::os::unix::process::parent_id();
+        let mut asked = None;
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => break,
@@ -105,16 +106,21 @@ impl Lock {
                 Err(e) => return Err(std::io::Error::from(e)).on("lock", &path)?,
             }
             let holder = read_holder(&mut file);
-            if !who.hook || Instant::now() >= deadline {
+            // A hook whose agent died is over itself: whoever holds the lock now is in charge.
+            let orphaned = who.hook && std::os::unix::process::parent_id() != parent;
+            if orphaned || Instant::now() >= deadline {
                 return Err(LockError::Busy(holder.map(Box::new)));
             }
-            if let Some(holder) = holder.filter(|h| !asked && h.is_alive() && h.is_over_for(who)) {
+            let to_ask = |h: &Holder| who.hook && asked != Some(h.pid) && h.is_alive() && h.is_over_for(who);
+            if let Some(holder) = holder.filter(to_ask) {
                 tracing::info!(
                     pid = holder.pid,
                     command = holder.command,
                     "asking the holder of the lock to unwind"
                 );
-                asked = holder.ask_to_unwind();
+                if holder.ask_to_unwind() {
+                    asked = Some(holder.pid);
+                }
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
@@ -152,8 +158,9 @@ impl Holder {
         let exe = std::fs::read_link(format!("/proc/{}/exe", self.pid)).unwrap_or_default();
         // A bundle that was deleted or replaced under a running hook reads as "PATH (deleted)".
         let exe = exe.to_string_lossy();
+        let own = self.exe.to_string_lossy();
         start_time(self.pid) == Some(self.start_time)
-            && exe.trim_end_matches(" (deleted)") == self.exe.to_string_lossy()
+            && exe.trim_end_matches(" (deleted)") == own.trim_end_matches(" (deleted)")
     }
 
     /// Whether nobody waits for this run any more.

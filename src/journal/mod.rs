@@ -124,9 +124,9 @@ impl Journal {
         step: &Step,
         inverse: impl FnOnce() -> Vec<Inverse>,
     ) -> Result<Begun, JournalError> {
-        if !self.history.has_begun(&step.name()) {
-            self.append(Entry::Began { step: step.name(), inverse: inverse() })?;
-        }
+        let again = self.history.taken().iter().find(|taken| taken.step == step.name());
+        let inverse = again.map_or_else(inverse, |taken| taken.inverse.clone());
+        self.append(Entry::Began { step: step.name(), inverse })?;
         Ok(Begun(step.clone()))
     }
 
@@ -136,8 +136,13 @@ impl Journal {
     }
 
     /// Writes down that a step failed.
-    pub fn fail(&mut self, begun: Begun, cause: String, evidence: Vec<String>) -> Result<(), JournalError> {
-        let verdict = begun.0.is_verdict();
+    pub fn fail(
+        &mut self,
+        begun: Begun,
+        cause: String,
+        evidence: Vec<String>,
+        verdict: bool,
+    ) -> Result<(), JournalError> {
         self.append(Entry::Failed { step: begun.0.name(), cause, evidence, verdict })
     }
 

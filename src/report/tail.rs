@@ -7,7 +7,7 @@ use crate::deploy::driver::Outcome;
 use crate::exit::ExitStatus;
 use crate::journal::Ended;
 
-/// The most that the closing lines come to, in bytes with their newlines.
+/// The most that the closing lines come to, in bytes, with their newlines and the agents' prefixes.
 pub const LONGEST: usize = 1_800;
 
 /// How wide a line is. The agents add a prefix to it.
@@ -93,8 +93,8 @@ fn fitting_evidence(evidence: &[String], room: usize) -> Vec<String> {
     let mut used = 0;
     for line in evidence.iter().rev() {
         let line = format!("  | {}", shorten(line, WIDTH));
-        used += line.len() + 1;
-        if used + 40 > room {
+        used += size(std::slice::from_ref(&line));
+        if used + 60 > room {
             break;
         }
         kept.insert(0, line);
@@ -160,8 +160,10 @@ fn verdict(report: &Report) -> String {
     }
 }
 
+/// As the agents count: each line with its newline, and with the time and stream that agent v2 puts before it.
 fn size(lines: &[String]) -> usize {
-    lines.iter().map(|line| line.len() + 1).sum()
+    const PREFIX: usize = "2026-11-23 00:00:00 [stderr]".len();
+    lines.iter().map(|line| PREFIX + line.len() + 1).sum()
 }
 
 /// Drops lines from the front until the rest fits: the end is what counts.

@@ -29,7 +29,34 @@ pub fn clean(text: &str) -> String {
             _ => line.push('?'),
         }
     }
-    line
+    without_queries(&line)
+}
+
+/// The queries of URLs go: those of the registry's storage are presigned, and as good as a password for a while.
+fn without_queries(line: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = line;
+    while let Some(at) = rest.find("://") {
+        let end = rest[at..].find([' ', '"', '\'', '>']).map_or(rest.len(), |length| at + length);
+        let url = &rest[..end];
+        kept.push_str(url[at..].find('?').map_or(url, |query| &url[..at + query]));
+        rest = &rest[end..];
+    }
+    kept + rest
+}
+
+/// An error and its causes, outermost first, one a line.
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut lines = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let line = error.to_string();
+        if lines.last() != Some(&line) {
+            lines.push(line);
+        }
+        cause = error.source();
+    }
+    lines.join("\n -> ")
 }
 
 /// An error and its causes, outermost first, in one line.
@@ -53,6 +80,16 @@ pub fn shorten(line: &str, longest: usize) -> String {
     }
     let kept: String = line.chars().take(longest - 3).collect();
     format!("{kept}...")
+}
+
+/// At most `longest` characters of an ASCII line, with dots in the middle: the act stands at the beginning of what the
+/// Engine says, the reason at its end.
+pub fn shorten_middle(line: &str, longest: usize) -> String {
+    if line.len() <= longest || !line.is_ascii() {
+        return shorten(line, longest);
+    }
+    let half = (longest - 5) / 2;
+    format!("{} ... {}", &line[..half], &line[line.len() - half..])
 }
 
 /// Cuts text into lines of at most `width` characters, between words where there are any.
@@ -82,6 +119,22 @@ mod tests {
     fn escape_sequences_and_foreign_letters_go() {
         assert_eq!(sanitize("\u{1b}[31;1mred\u{1b}[0m\tgrün\r\n"), "red gr?n");
         assert_eq!(sanitize("\u{1b}"), "");
+    }
+
+    #[test]
+    fn presigned_urls_lose_their_queries() {
+        let said =
+            "Get \"https://bucket.s3.amazonaws.com/layer?X-Amz-Signature=abc&x=1\": dial tcp: i/o timeout?";
+        assert_eq!(clean(said), "Get \"https://bucket.s3.amazonaws.com/layer\": dial tcp: i/o timeout?");
+    }
+
+    #[test]
+    fn what_is_too_long_keeps_both_its_ends() {
+        let cut = shorten_middle(&format!("failed to start{}: port is taken", "x".repeat(900)), 100);
+        assert!(
+            cut.len() <= 100 && cut.starts_with("failed to start") && cut.ends_with("port is taken"),
+            "{cut}"
+        );
     }
 
     proptest! {

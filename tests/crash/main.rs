@@ -8,6 +8,7 @@ mod durability;
 mod failures;
 mod handed_back;
 mod heard;
+mod hiccups;
 mod hooks;
 mod ledger;
 mod matrix;

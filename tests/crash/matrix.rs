@@ -15,6 +15,8 @@ enum Then {
     BootAndSameId,
     /// A second kill, in what was to mend the first.
     KilledAgain,
+    /// The same, with a boot in between, which starts what was stopped.
+    BootAndKilledAgain,
 }
 
 /// The update that is killed.
@@ -96,7 +98,11 @@ async fn after(world: &World, update: Update, then: Then) {
             world.engine.boot(&Race::OldestFirst).unwrap();
             same_id(world, update).await;
         }
-        Then::KilledAgain => {
+        Then::KilledAgain | Then::BootAndKilledAgain => {
+            if matches!(then, Then::BootAndKilledAgain) {
+                world.engine.power_cut();
+                world.engine.boot(&Race::OldestFirst).unwrap();
+            }
             for n in [1, 4, 9] {
                 world.deploy_killed(Site::AfterCall(n), "d-2", update.tag).await;
                 world.deploy_killed(Site::BeforeEntry(n / 2), "d-2", update.tag).await;
@@ -147,5 +153,7 @@ matrix! {
     refused_then_boot_old_wins: REFUSED, Then::Boot(|| Race::OldestFirst);
     refused_then_boot_new_wins: REFUSED, Then::Boot(|| Race::NewestFirst);
     refused_then_boot_and_same_id: REFUSED, Then::BootAndSameId;
+    update_then_boot_and_killed_again: GOOD, Then::BootAndKilledAgain;
     refused_then_killed_again: REFUSED, Then::KilledAgain;
+    refused_then_boot_and_killed_again: REFUSED, Then::BootAndKilledAgain;
 }

@@ -120,7 +120,12 @@ fn a_timeout_that_leaves_no_room_is_refused_before_live_is_touched() -> Result<(
     let live = world.web.docker()?.inspect("status-page-web")?.expect("v1 is live");
     let short = world.deploy("d-000000002", &Bundle::of("v2").edit("timeout: 900", "timeout: 20"))?;
     let failure = short.failure().expect("it fails");
-    ensure!(failure.exit == Some(1) && failure.log.contains("raise 'timeout' in appspec.yml"), "{failure:?}");
+    ensure!(failure.event == "BeforeInstall" && failure.exit == Some(2), "{failure:?}");
+    ensure!(
+        failure.log.contains("the timeout of ApplicationStart in appspec.yml is 20 s"),
+        "{}",
+        failure.log
+    );
     let same = world.web.docker()?.inspect("status-page-web")?.expect("v1 is live");
     ensure!(live == same, "live was touched");
     Ok(())

@@ -180,12 +180,18 @@ impl Walk {
             begun.note(Entry::Began { step: name.clone(), inverse: inverse(step) });
             begun.effects.push(name.clone());
         }
-        let failed = Entry::Failed {
+        let failed = |verdict| Entry::Failed {
             step: name.clone(),
             cause: "it failed".to_owned(),
             evidence: vec![],
-            verdict: step.is_verdict(),
+            verdict,
         };
+        // Only a gate gives a verdict, and it may also fail without one.
+        let verdicts: &[bool] = match step {
+            Step::Gate(_) | Step::Verify(_) => &[true, false],
+            _ => &[false],
+        };
+        let failures: Vec<(bool, Entry)> = verdicts.iter().map(|v| (*v, failed(*v))).collect();
         let committed = self.history.is_committed();
         let mut all = vec![begun.and([Entry::Done { step: name.clone(), facts: vec![] }])];
         if *step == Step::Compare {
@@ -193,15 +199,14 @@ impl Walk {
             all.push(begun.and([Entry::Done { step: name, facts }]));
         }
         // It fails; the process is killed and the run taken up; or given up, where that is still possible.
-        let turned = begun.troubled([failed]);
-        if let Some(walk) = &turned {
-            let forward = *walk.history.direction() == Direction::Forward;
-            walk.check(
-                forward == (committed && !step.is_verdict()),
-                "only a verdict turns a committed run back",
-            );
+        for (verdict, failed) in failures {
+            let turned = begun.troubled([failed]);
+            if let Some(walk) = &turned {
+                let forward = *walk.history.direction() == Direction::Forward;
+                walk.check(forward == (committed && !verdict), "only a verdict turns a committed run back");
+            }
+            all.extend(turned);
         }
-        all.extend(turned);
         all.extend(begun.troubled([resumed()]));
         if committed {
             let given_up = begun.clone().history.record(&given_up(), Timestamp::UNIX_EPOCH);

@@ -1,9 +1,13 @@
 //! The image: which one the tag means, and its way here.
 
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable as _};
+
 use super::StepError;
 use crate::config::repository::EcrRepository;
 use crate::deploy::run::Run;
-use crate::host::docker::RegistryLogin;
+use crate::host::docker::{DockerError, RegistryLogin};
 use crate::journal::Fact;
 use crate::release::ImageRef;
 
@@ -12,11 +16,23 @@ pub(super) async fn resolve(run: &mut Run<'_>) -> Result<Vec<Fact>, StepError> {
     let repository = repository(run).await?;
     let login = login(run, &repository).await?;
     let tag = run.config.settings.image.tag.clone();
-    let digest = run.host.docker.resolve(&repository.to_string(), &tag, &login).await?;
-    Ok(vec![Fact::Image(ImageRef { repository: repository.to_string(), digest })])
+    let (docker, repository) = (&run.host.docker, repository.to_string());
+    let resolve = || docker.resolve(&repository, &tag, &login);
+    let digest = resolve.retry(patience()).when(DockerError::is_passing_at_the_registry).await?;
+    Ok(vec![Fact::Image(ImageRef { repository, digest })])
 }
 
-/// Pulls by digest. An image that is here is not pulled, so that a rollback works offline.
+/// Three tries in all, as far apart as the ECS agent's (agent/dockerclient/dockerapi/docker_client.go), with jitter: a
+/// fleet asks at the same time.
+fn patience() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(1_100))
+        .with_max_delay(Duration::from_secs(5))
+        .with_jitter()
+        .with_max_times(2)
+}
+
+/// Pulls by digest. An image that is here is not pulled again.
 pub(super) async fn pull(run: &mut Run<'_>) -> Result<Vec<Fact>, StepError> {
     let image = run
         .journal
@@ -30,7 +46,9 @@ pub(super) async fn pull(run: &mut Run<'_>) -> Result<Vec<Fact>, StepError> {
     let repository = repository(run).await?;
     let login = login(run, &repository).await?;
     let talk = run.talk;
-    run.host.docker.pull(&image, &login, |progress| talk.progress(progress.done, progress.total)).await?;
+    let docker = &run.host.docker;
+    let pull = || docker.pull(&image, &login, |progress| talk.progress(progress.done, progress.total));
+    pull.retry(patience()).when(DockerError::is_passing_at_the_registry).await?;
     Ok(vec![])
 }
 

@@ -27,6 +27,9 @@ pub enum StepError {
         cause: String,
         /// What was seen.
         evidence: Vec<String>,
+        /// Whether it says that the release is bad. Only a gate can say that; that Docker did not answer, or that there
+        /// was no time, says nothing about a release.
+        verdict: bool,
     },
     /// This process was asked to stop.
     Interrupted,
@@ -35,7 +38,7 @@ pub enum StepError {
 impl StepError {
     /// A failure without evidence.
     pub fn because(cause: impl Into<String>) -> Self {
-        Self::Failed { cause: cause.into(), evidence: vec![] }
+        Self::Failed { cause: cause.into(), evidence: vec![], verdict: false }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{StepError, secrets};
+use super::{StepError, secrets, undo};
 use crate::deploy::run::Run;
 use crate::environment;
 use crate::host::docker::labels::{Kind, Labels};
@@ -83,21 +83,12 @@ pub(super) async fn protect(run: &mut Run<'_>, process: &ProcessName) -> Result<
     }])
 }
 
-/// What putting live back may take: the new container's stop, live's start and its gate.
-pub(super) fn reserve(run: &Run<'_>, process: &ProcessName) -> Duration {
-    const START: Duration = Duration::from_secs(5);
-    let settings = run.process(process);
-    let gate = settings.health.deadline.min(settings.health.min_healthy + Duration::from_secs(30));
-    settings.stop_timeout.min(super::undo::UNPROVEN_STOP) + START + gate
-}
-
-/// Live is not stopped when the hook's timeout would not leave the time to put it back.
+/// Live is not stopped when the hook's timeout would not leave the time for the gate and the way back.
 fn check_time(run: &Run<'_>, process: &ProcessName) -> Result<(), StepError> {
-    let reserve = reserve(run, process);
-    let stop = run.process(process).stop_timeout;
-    match run.clock.left(reserve) {
-        Some(left) if left <= stop => Err(StepError::because(format!(
-            "the hook's timeout leaves too little time: stopping may take {stop:?}, and {reserve:?} are kept for putting the old release back; raise 'timeout' in appspec.yml"
+    let needed = run.process(process).shortest_switch();
+    match run.clock.left(Duration::ZERO) {
+        Some(left) if left < needed => Err(StepError::because(format!(
+            "the hook has {left:?} left, and stopping, the gate and the way back may take {needed:?}: raise 'timeout' in appspec.yml"
         ))),
         _ => Ok(()),
     }
@@ -118,17 +109,8 @@ pub(super) async fn stop(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec
     if live.running {
         run.down_since.get_or_insert_with(Instant::now);
     }
-    let stop = run.host.docker.stop(&id, live.stop_timeout);
-    tokio::pin!(stop);
-    tokio::select! {
-        stopped = &mut stop => stopped?,
-        () = run.termination.requested() => {
-            run.host.docker.kill(&id).await?;
-            stop.await?;
-            return Err(StepError::Interrupted);
-        }
-    }
-    Ok(vec![])
+    undo::stop_or_kill(&run.host.docker, &id, live.stop_timeout, &run.termination).await?;
+    if run.termination.is_requested() { Err(StepError::Interrupted) } else { Ok(vec![]) }
 }
 
 pub(super) fn inverse_of_start(run: &Run<'_>, process: &ProcessName) -> Result<Vec<Inverse>, StepError> {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::config::settings::UNPROVEN_STOP;
 use crate::host::docker::{Container, Docker, DockerError, RestartPolicy};
 use crate::journal::Inverse;
+use crate::signal::Termination;
 
-/// The longest that a container which did not pass its gate may take to stop: nothing serves meanwhile.
-pub const UNPROVEN_STOP: Duration = Duration::from_secs(10);
 const HASTY_STOP: Duration = Duration::from_secs(1);
 
 /// Applies the inverses of one step. Each may have been applied before.
@@ -20,7 +20,7 @@ pub async fn apply(
     docker: &Docker,
     inverse: &[Inverse],
     in_doubt_since: Option<Timestamp>,
-    hurry: bool,
+    termination: &Termination,
 ) -> Result<(), DockerError> {
     for inverse in inverse {
         match inverse {
@@ -41,11 +41,11 @@ pub async fn apply(
                         && in_doubt_since.is_some_and(|since| started.is_none_or(|at| at < since))
                 };
                 if let Some(container) = docker.inspect(id).await?.filter(may_be_stopping) {
-                    docker.stop(id, if hurry { HASTY_STOP } else { container.stop_timeout }).await?;
+                    stop_or_kill(docker, id, container.stop_timeout, termination).await?;
                 }
                 unless_gone(docker.start(id).await)?;
             }
-            Inverse::Stop { id } => docker.stop(id, if hurry { HASTY_STOP } else { UNPROVEN_STOP }).await?,
+            Inverse::Stop { id } => stop_or_kill(docker, id, UNPROVEN_STOP, termination).await?,
             Inverse::Rename { id, to } => unless_gone(docker.rename(id, to).await)?,
             Inverse::SetRestartPolicy { id, policy } => {
                 let policy = RestartPolicy::named(policy).unwrap_or(RestartPolicy::UnlessStopped);
@@ -54,6 +54,26 @@ pub async fn apply(
         }
     }
     Ok(())
+}
+
+/// Stops a container, in its own time; when this process is asked to stop, in a second.
+pub async fn stop_or_kill(
+    docker: &Docker,
+    id: &str,
+    within: Duration,
+    termination: &Termination,
+) -> Result<(), DockerError> {
+    let stop = docker.stop(id, within);
+    tokio::pin!(stop);
+    let hurry = async {
+        termination.requested().await;
+        tokio::time::sleep(HASTY_STOP).await;
+    };
+    tokio::select! {
+        stopped = &mut stop => return stopped,
+        () = hurry => docker.kill(id).await?,
+    }
+    stop.await
 }
 
 /// A container that is not there any more, removed by an earlier undo or by hand, has nothing that could be put back.

@@ -1,7 +1,7 @@
 //! Looking: is there anything to change, is the new container healthy, and what is written down about it.
 
 use super::StepError;
-use super::switch::{new_id, reserve};
+use super::switch::new_id;
 use crate::deploy::gate::{self, At, GateError};
 use crate::deploy::run::Run;
 use crate::journal::Fact;
@@ -39,7 +39,10 @@ pub(super) async fn verify(run: &mut Run<'_>, process: &ProcessName) -> Result<V
     let id = match run.new_id(process) {
         Some(id) => id,
         // Nothing was changed: the live container is the one.
-        None => run.live(process).await?.map(|live| live.id).unwrap_or_default(),
+        None => {
+            let live = run.live(process).await?;
+            live.ok_or_else(|| StepError::because("the live container is not there any more"))?.id
+        }
     };
     pass(run, process, &id, true).await
 }
@@ -52,7 +55,13 @@ async fn pass(
 ) -> Result<Vec<Fact>, StepError> {
     let settings = run.process(process).clone();
     let mut health = settings.health.clone();
-    if let Some(left) = run.clock.left(reserve(run, process)) {
+    if let Some(left) = run.clock.left(settings.reserve()) {
+        if left < health.shortest() {
+            return Err(StepError::because(format!(
+                "the hook's timeout leaves {left:?} for a gate that takes {:?}: raise 'timeout' in appspec.yml",
+                health.shortest()
+            )));
+        }
         health.deadline = health.deadline.min(left);
     }
     let at = if published { At::Published(&settings.publish) } else { At::Container };
@@ -65,12 +74,13 @@ async fn pass(
         Err(GateError::Unhealthy(why)) => {
             let evidence = docker.last_lines(id, EVIDENCE_LINES).await;
             let mut name = run.new_name(process);
-            if let Some(container) = docker.inspect(id).await? {
+            if let Ok(Some(container)) = docker.inspect(id).await {
                 // What it printed may be its own environment, which another process of ours filled in.
                 run.redactor.learn_environment(&container.environment, &run.config.settings);
                 name = container.name;
             }
-            Err(StepError::Failed { cause: format!("container '{name}' is not healthy: {why}"), evidence })
+            let cause = format!("container '{name}' is not healthy: {why}");
+            Err(StepError::Failed { cause, evidence, verdict: true })
         }
         Err(error) => Err(error.into()),
     }

@@ -14,6 +14,8 @@ use crate::release::{ImageDigest, ImageRef};
 
 /// Limits of a pull, as the ECS agent has them (agent/config): silence, and in all.
 const SILENCE: Duration = Duration::from_mins(1);
+/// The Engine says nothing while it unpacks a large layer, so a pull is given longer than the ECS agent's minute.
+const PULL_SILENCE: Duration = Duration::from_mins(5);
 const WHOLE_PULL: Duration = Duration::from_hours(2);
 
 /// What a registry wants to see.
@@ -94,9 +96,12 @@ impl Docker {
         let mut layers: HashMap<String, Progress> = HashMap::new();
         let read = async {
             loop {
-                let line = match tokio::time::timeout(SILENCE, stream.next()).await {
+                let line = match tokio::time::timeout(PULL_SILENCE, stream.next()).await {
                     Err(_) => {
-                        return Err(DockerError::Slow { act: format!("go on to {act}"), limit: SILENCE });
+                        return Err(DockerError::Slow {
+                            act: format!("go on to {act}"),
+                            limit: PULL_SILENCE,
+                        });
                     }
                     Ok(None) => return Ok(()),
                     Ok(Some(Err(error))) => return Err(self.pull_error(&act, error)),

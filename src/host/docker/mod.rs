@@ -89,6 +89,29 @@ impl DockerError {
         }
     }
 
+    /// Whether the registry may answer otherwise in a moment, by the words that the Engine passes on.
+    pub fn is_passing_at_the_registry(&self) -> bool {
+        const WORDS: &[&str] = &[
+            "timeout",
+            "Timeout",
+            "deadline exceeded",
+            "connection reset",
+            "connection refused",
+            "EOF",
+            "no such host",
+            "temporary failure",
+            "toomanyrequests",
+            "500 Internal",
+            "502 Bad",
+            "503 Service",
+            "504 Gateway",
+        ];
+        match self {
+            Self::Refused { message, .. } => WORDS.iter().any(|word| message.contains(word)),
+            error => error.is_passing(),
+        }
+    }
+
     /// Whether it may be otherwise in a moment: the Engine is not there, or is starting.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Slow { .. })
@@ -219,7 +242,12 @@ impl Docker {
         let options = StopContainerOptionsBuilder::new().t(seconds).build();
         let answer =
             self.call(act, within + STOP_MARGIN, self.client.stop_container(id, Some(options))).await;
-        gone_is_fine(done_or_so_already(answer))?;
+        let answer = gone_is_fine(done_or_so_already(answer));
+        if let Err(error) = &answer
+            && error.is_passing()
+        {
+            return answer;
+        }
         // The Engine has been seen to say "stopped" of one that was not (moby#41587): the port would still be taken.
         match self.inspect(id).await? {
             Some(container) if container.running => self.kill(id).await,
