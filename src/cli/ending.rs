@@ -44,7 +44,7 @@ impl<'a> Ending<'a> {
         let error = match result {
             Ok(report) => {
                 self.write(&RunLine::of(&report, self.command, milliseconds(self.start.elapsed())));
-                tail::of(&report).iter().for_each(|line| self.printer.line(line));
+                self.close(&tail::of(&report));
                 return report.exit();
             }
             Err(error) => error,
@@ -73,8 +73,14 @@ impl<'a> Ending<'a> {
         line.app = self.app.as_ref().map(AppName::as_str);
         line.deployment = self.deployment.as_ref().map(DeploymentId::as_str);
         self.write(&line);
-        tail::of_error(error, next, end, status).iter().for_each(|line| self.printer.line(line));
+        self.close(&tail::of_error(error, next, end, status));
         status
+    }
+
+    fn close(&self, lines: &[String]) {
+        for line in lines {
+            self.printer.line(line);
+        }
     }
 
     async fn something_serves(&self) -> bool {

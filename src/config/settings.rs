@@ -452,7 +452,7 @@ fn meant_health(health: file::Health, table: Range<usize>, publish: &[Publish]) 
         deadline: at_least(health.deadline, tick, default.deadline)?,
         probe: default.probe,
     };
-    let least = health.shortest() - health.timeout;
+    let least = health.shortest().saturating_sub(health.timeout);
     if health.deadline <= least {
         let what = format!(
             "the gate can never be passed: it takes {least:?}, and the deadline is {:?}",

@@ -237,6 +237,10 @@ where
     }
 }
 
+/// Layers of the SDK that say nothing once there is a cause below them.
+const LAYERS: &[&str] =
+    &["dispatch failure", "io error", "client error (Connect)", "dns error", "failed to perform DNS lookup"];
+
 /// The causes of an error, outermost first, without the debug text that the SDK would add.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut causes: Vec<String> = Vec::new();
@@ -248,6 +252,9 @@ fn chain(error: &dyn std::error::Error) -> String {
         }
         next = cause.source();
     }
+    let last = causes.pop().unwrap_or_default();
+    causes.retain(|cause| !LAYERS.contains(&cause.as_str()));
+    causes.push(last);
     causes.join(": ")
 }
 

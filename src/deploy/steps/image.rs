@@ -22,7 +22,7 @@ pub(super) async fn resolve(run: &mut Run<'_>) -> Result<Vec<Fact>, StepError> {
     Ok(vec![Fact::Image(ImageRef { repository, digest })])
 }
 
-/// Three tries in all, as far apart as the ECS agent's (agent/dockerclient/dockerapi/docker_client.go), with jitter: a
+/// Three tries in all, as far apart as the ECS agent's (`agent/dockerclient/dockerapi/docker_client.go`), with jitter: a
 /// fleet asks at the same time.
 fn patience() -> ExponentialBuilder {
     ExponentialBuilder::default()

@@ -36,13 +36,12 @@ pub(super) async fn gate(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec
 
 /// The gate once more, at the published port, as the load balancer will see it.
 pub(super) async fn verify(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
-    let id = match run.new_id(process) {
-        Some(id) => id,
+    let id = if let Some(id) = run.new_id(process) {
+        id
+    } else {
         // Nothing was changed: the live container is the one.
-        None => {
-            let live = run.live(process).await?;
-            live.ok_or_else(|| StepError::because("the live container is not there any more"))?.id
-        }
+        let live = run.live(process).await?;
+        live.ok_or_else(|| StepError::because("the live container is not there any more"))?.id
     };
     pass(run, process, &id, true).await
 }
