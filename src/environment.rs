@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::{Environment, UndefinedBehavior};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::settings::{SecretFormat, SecretSource, Settings, Value};
+use crate::secret::UNRESERVED;
 
 /// The fields of each secret, by the secret's name in the configuration.
 pub type Secrets = BTreeMap<String, BTreeMap<String, SecretString>>;
@@ -194,10 +195,6 @@ fn engine() -> Environment<'static> {
     engine.add_filter("urlencode", |text: String| utf8_percent_encode(&text, UNRESERVED).to_string());
     engine
 }
-
-/// RFC 3986's unreserved characters stay. Jinja's own filter also leaves '/', which ends the host part of a URL when it
-/// stands in a password.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,8 @@ const SHORTEST: usize = 4;
 const SHORTEST_LINE: usize = 8;
 
 /// What the `urlencode` of templates leaves (RFC 3986), and what the encoders of most languages leave.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(crate) const UNRESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const UNRESERVED_AND_SLASH: &AsciiSet = &UNRESERVED.remove(b'/');
 
 /// What a masked value reads as.

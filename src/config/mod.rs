@@ -3,6 +3,7 @@
 
 mod diagnostic;
 mod file;
+mod health;
 pub mod repository;
 pub mod settings;
 pub mod units;

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::diagnostic::{Mistake, nearest};
 use super::file;
+pub use super::health::{Health, Probe};
+use super::health::{at_least, default_probe, health_with, meant_health};
 use super::repository::Repository;
-use super::units::{Bytes, Protocol, Publish, Span, StatusRange};
+use super::units::{Bytes, Publish};
 use crate::environment;
 use crate::release::{AppName, ProcessName};
 
@@ -95,66 +96,8 @@ pub struct Process {
     pub health: Health,
 }
 
-/// The rule by which a container counts as healthy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Health {
-    /// What is asked.
-    pub probe: Probe,
-    /// From one probe to the next.
-    pub interval: Duration,
-    /// How long one probe may take.
-    pub timeout: Duration,
-    /// How many must succeed in a row.
-    pub successes: u32,
-    /// Over how long they must succeed, without a restart.
-    pub min_healthy: Duration,
-    /// When to give up.
-    pub deadline: Duration,
-}
-
-/// How a container is asked whether it is healthy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Probe {
-    /// An HTTP request whose answer has one of these status codes.
-    Http {
-        /// The path and query.
-        path: String,
-        /// The container's port.
-        port: u16,
-        /// The `Host` header; the address when there is none.
-        host: Option<String>,
-        /// The codes that count as healthy.
-        status: Vec<StatusRange>,
-    },
-    /// A TCP connection.
-    Tcp {
-        /// The container's port.
-        port: u16,
-    },
-    /// A command inside the container that exits 0.
-    Command(Vec<String>),
-    /// The image's `HEALTHCHECK`, as Docker runs it.
-    Docker,
-    /// Nothing is asked: it only has to keep running.
-    Running,
-}
-
-/// Defaults. Docker's own ten seconds are short for a web server that finishes its requests.
+/// Docker's own ten seconds are short for a web server that finishes its requests.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
-const INTERVAL: Duration = Duration::from_secs(1);
-const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
-const SUCCESSES: u32 = 3;
-const MIN_HEALTHY: Duration = Duration::from_secs(5);
-const DEADLINE: Duration = Duration::from_mins(2);
-const STATUS: StatusRange = StatusRange::new(200, 399);
-
-impl Health {
-    /// The shortest time in which the gate can be passed.
-    pub fn shortest(&self) -> Duration {
-        self.min_healthy.max(self.interval * (self.successes - 1)) + self.timeout
-    }
-}
 
 impl Process {
     /// What putting the old release back may take: the new container's stop, live's start and its gate.
@@ -345,130 +288,5 @@ fn check_order(
             not_yet(name.span(), what)
         }
         None => Ok(()),
-    }
-}
-
-fn default_probe(publish: &[Publish]) -> Probe {
-    publish
-        .iter()
-        .find(|p| p.protocol == Protocol::Tcp)
-        .map_or(Probe::Running, |p| Probe::Tcp { port: p.container })
-}
-
-fn health_with(probe: Probe) -> Health {
-    Health {
-        probe,
-        interval: INTERVAL,
-        timeout: PROBE_TIMEOUT,
-        successes: SUCCESSES,
-        min_healthy: MIN_HEALTHY,
-        deadline: DEADLINE,
-    }
-}
-
-fn meant_health(health: file::Health, table: Range<usize>, publish: &[Publish]) -> Result<Health, Mistake> {
-    let asked = [
-        ("http", health.http.as_ref().map(Spanned::span)),
-        ("tcp", health.tcp.as_ref().filter(|t| *t.get_ref()).map(Spanned::span)),
-        ("command", health.command.as_ref().map(Spanned::span)),
-        ("docker", health.docker.as_ref().filter(|d| *d.get_ref()).map(Spanned::span)),
-    ];
-    let mut asked = asked.into_iter().filter_map(|(key, span)| Some((key, span?)));
-    let first = asked.next();
-    if let (Some((one, _)), Some((two, span))) = (&first, asked.next()) {
-        return Err(Mistake::at(span, format!("'{one}' and '{two}' cannot both be the probe"))
-            .help("keep one of them"));
-    }
-    let kind = first.map_or("", |(key, _)| key);
-    if kind != "http" {
-        let span = health.host.as_ref().map(Spanned::span);
-        if let Some(span) = span.or_else(|| health.status.as_ref().map(|_| table.clone())) {
-            return Err(Mistake::at(span, "'host' and 'status' go with 'http' only"));
-        }
-    }
-    if let (Some(port), "command" | "docker") = (&health.port, kind) {
-        return Err(Mistake::at(port.span(), format!("'port' does not go with '{kind}'")).help("remove it"));
-    }
-    let whole = table.clone();
-    let port = |table: Range<usize>| match (&health.port, publish) {
-        (Some(port), _) => Ok(*port.get_ref()),
-        (None, [only]) => Ok(only.container),
-        (None, _) => {
-            Err(Mistake::at(table, "which port is probed?").help("add port = PORT, the container's"))
-        }
-    };
-    let probe = match kind {
-        "http" => {
-            let path = health.http.clone().expect("'http' was found above");
-            if !path.get_ref().starts_with('/') {
-                return Err(Mistake::at(path.span(), "the path of a probe begins with '/'"));
-            }
-            if path.get_ref().parse::<hyper::Uri>().is_err() {
-                return Err(Mistake::at(path.span(), "this is not a path of HTTP")
-                    .help("encode what is special in it"));
-            }
-            if let Some(host) = health.host.as_ref().filter(|h| HeaderValue::from_str(h.get_ref()).is_err()) {
-                return Err(Mistake::at(host.span(), "this cannot be a Host header"));
-            }
-            if health.status.as_ref().is_some_and(Vec::is_empty) {
-                return Err(
-                    Mistake::at(table, "no status counts as healthy").help("write status = [\"200-399\"]")
-                );
-            }
-            Probe::Http {
-                path: path.into_inner(),
-                port: port(table)?,
-                host: health.host.map(Spanned::into_inner),
-                status: health.status.unwrap_or_else(|| vec![STATUS]),
-            }
-        }
-        "tcp" => Probe::Tcp { port: port(table)? },
-        "command" => {
-            let command = health.command.clone().expect("'command' was found above");
-            if command.get_ref().is_empty() {
-                return Err(Mistake::at(command.span(), "the command is empty"));
-            }
-            Probe::Command(command.into_inner())
-        }
-        "docker" => Probe::Docker,
-        _ => default_probe(publish),
-    };
-    let tick = Duration::from_millis(1);
-    let default = health_with(probe);
-    let successes = match &health.successes {
-        Some(none) if *none.get_ref() == 0 => {
-            return Err(
-                Mistake::at(none.span(), "without a success nothing is healthy").help("write 1 or more")
-            );
-        }
-        Some(successes) => *successes.get_ref(),
-        None => default.successes,
-    };
-    let health = Health {
-        interval: at_least(health.interval, tick, default.interval)?,
-        timeout: at_least(health.timeout, tick, default.timeout)?,
-        successes,
-        min_healthy: at_least(health.min_healthy, Duration::ZERO, default.min_healthy)?,
-        deadline: at_least(health.deadline, tick, default.deadline)?,
-        probe: default.probe,
-    };
-    let least = health.shortest().saturating_sub(health.timeout);
-    if health.deadline <= least {
-        let what = format!(
-            "the gate can never be passed: it takes {least:?}, and the deadline is {:?}",
-            health.deadline
-        );
-        return Err(Mistake::at(whole, what).help("raise 'deadline'"));
-    }
-    Ok(health)
-}
-
-fn at_least(span: Option<Spanned<Span>>, least: Duration, default: Duration) -> Result<Duration, Mistake> {
-    match span {
-        None => Ok(default),
-        Some(span) if span.get_ref().0 < least => {
-            Err(Mistake::at(span.span(), format!("this is less than {least:?}")))
-        }
-        Some(span) => Ok(span.into_inner().0),
     }
 }

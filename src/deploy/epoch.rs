@@ -43,7 +43,7 @@ pub async fn enter<'a>(
     }
     if journal.history().ended().is_none() {
         talk.say(&format!(
-            "deployment {} was interrupted: it is brought to its end first",
+            "deployment {} did not come to its end: it is brought there first",
             header.deployment
         ));
         let fallback = request.config.clone();

@@ -90,9 +90,10 @@ pub struct Aws {
     credentials: Option<SharedCredentialsProvider>,
     /// Loaded once: its clients share the credentials, which may come from the metadata service.
     shared: OnceCell<SdkConfig>,
+    identity: OnceCell<IdentityDocument>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct IdentityDocument {
     account_id: String,
@@ -122,12 +123,12 @@ impl Aws {
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .tls_context(context)
             .build_with_resolver(Names::of_the_system());
-        Ok(Self { http, credentials: None, shared: OnceCell::new() })
+        Ok(Self { http, credentials: None, shared: OnceCell::new(), identity: OnceCell::new() })
     }
 
     /// With an HTTP client and credentials of the caller's.
     pub fn with_client(http: SharedHttpClient, credentials: SharedCredentialsProvider) -> Self {
-        Self { http, credentials: Some(credentials), shared: OnceCell::new() }
+        Self { http, credentials: Some(credentials), shared: OnceCell::new(), identity: OnceCell::new() }
     }
 
     async fn config(&self, region: &str) -> SdkConfig {
@@ -155,15 +156,18 @@ impl Aws {
             Repository::Full(full) => return Ok(full.clone()),
             Repository::Here(path) => path,
         };
-        let document = match self.identity().await {
-            Ok(document) => document,
-            Err(why) => IdentityDocument::of_the_environment()
-                .ok_or_else(|| AwsError::Nowhere { repository: path.clone(), why })?,
+        let look_up = || async {
+            let found = self.identity_document().await;
+            found.or_else(|why| {
+                IdentityDocument::of_the_environment()
+                    .ok_or_else(|| AwsError::Nowhere { repository: path.clone(), why })
+            })
         };
+        let document = self.identity.get_or_try_init(look_up).await?;
         Ok(EcrRepository::of(&document.account_id, &document.region, path))
     }
 
-    async fn identity(&self) -> Result<IdentityDocument, String> {
+    async fn identity_document(&self) -> Result<IdentityDocument, String> {
         if std::env::var("AWS_EC2_METADATA_DISABLED").is_ok_and(|v| v.eq_ignore_ascii_case("true")) {
             return Err("AWS_EC2_METADATA_DISABLED is set".to_owned());
         }
