@@ -47,3 +47,24 @@ pub fn rotate(path: &Path, longest: u64) -> Result<(), FsError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_has_grown_is_moved_aside_over_the_last_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("handover.log");
+        rotate(&path, 4).unwrap();
+        for text in ["old!", "new!"] {
+            crate::fs::write_atomically(&path, text.as_bytes(), 0o600).unwrap();
+            rotate(&path, 5).unwrap();
+            assert!(path.exists(), "it is not long enough");
+            rotate(&path, 4).unwrap();
+            assert!(!path.exists());
+        }
+        assert_eq!(std::fs::read(dir.path().join("handover.log.1")).unwrap(), b"new!");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

@@ -64,6 +64,13 @@ const DEADLINE: Duration = Duration::from_mins(2);
 const STATUS: StatusRange = StatusRange::new(200, 399);
 
 impl Health {
+    /// The same probe, when there is time for little more than one: a success has to do, within `limit`.
+    #[must_use]
+    pub fn at_a_glance(self, limit: Duration) -> Self {
+        let (interval, timeout) = (self.interval.min(limit / 10), self.timeout.min(limit));
+        Self { successes: 1, min_healthy: Duration::ZERO, deadline: limit, interval, timeout, ..self }
+    }
+
     /// The shortest time in which the gate can be passed.
     pub fn shortest(&self) -> Duration {
         self.min_healthy.max(self.interval * (self.successes - 1)) + self.timeout

@@ -11,7 +11,6 @@ use super::next::{Move, next};
 use super::run::Run;
 use super::step::{Phase, Step};
 use super::steps::{self, StepError, undo};
-use crate::config::settings::Health;
 use crate::host::docker::DockerError;
 use crate::journal::{Direction, Doing, Ended, Entry, Inverse, JournalError};
 use crate::release::ProcessName;
@@ -254,7 +253,8 @@ impl Run<'_> {
         let hurry = matches!(gated, Err(GateError::Interrupted));
         if hurry {
             let never = Termination::never();
-            gated = gate::await_healthy(docker, &live.id, &hasty(health), At::Container, &never).await;
+            gated = gate::await_healthy(docker, &live.id, &health.at_a_glance(HASTY), At::Container, &never)
+                .await;
         }
         match gated {
             Ok(answering) => {
@@ -283,17 +283,5 @@ impl Run<'_> {
             self.refuse_release(cause);
         }
         self.journal.note(Entry::Ended { ended })
-    }
-}
-
-/// One look that succeeds has to do.
-fn hasty(health: Health) -> Health {
-    Health {
-        successes: 1,
-        min_healthy: Duration::ZERO,
-        deadline: HASTY,
-        interval: HASTY / 10,
-        timeout: HASTY,
-        ..health
     }
 }

@@ -1,5 +1,7 @@
 //! Looking: is there anything to change, is the new container healthy, and what is written down about it.
 
+use std::time::Duration;
+
 use super::StepError;
 use super::switch::new_id;
 use crate::deploy::gate::{self, At, GateError};
@@ -11,7 +13,11 @@ use crate::state::Verdict;
 /// How many of a failed container's last lines are kept as evidence.
 const EVIDENCE_LINES: usize = 8;
 
-/// Whether the live release is what is asked for, made of the same image, configuration and versions of the secrets.
+/// How long a live container that is what is asked for has to show that it works.
+const GLANCE: Duration = Duration::from_secs(3);
+
+/// Whether the live release is what is asked for: made of the same image, configuration and versions of the secrets, and
+/// well. One that is sick is made anew: that is what somebody who deploys it again hopes for.
 pub(super) async fn compare(run: &mut Run<'_>) -> Result<Vec<Fact>, StepError> {
     let mut same = None;
     for process in run.processes() {
@@ -20,7 +26,13 @@ pub(super) async fn compare(run: &mut Run<'_>) -> Result<Vec<Fact>, StepError> {
         let record = run.releases.record(labels.release)?.filter(|record| record.verdict == Verdict::Good);
         match record {
             Some(record) if record.fingerprint == run.fingerprint() && record.fingerprint.is_some() => {
-                same = Some(record.release);
+                let health = run.process(&process).health.clone().at_a_glance(GLANCE);
+                let docker = &run.host.docker;
+                match gate::await_healthy(docker, &live.id, &health, At::Container, &run.termination).await {
+                    Ok(_) => same = Some(record.release),
+                    Err(GateError::Unhealthy(_)) => return Ok(vec![]),
+                    Err(error) => return Err(error.into()),
+                }
             }
             _ => return Ok(vec![]),
         }
