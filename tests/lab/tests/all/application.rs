@@ -174,6 +174,5 @@ fn a_migration_leaves_a_row_and_load_is_counted() {
     docker.post("/containers/web/start", &json!(null)).unwrap();
     answer(&lab, &instance, "/");
     let report = load.stop().unwrap();
-    assert!(report["failed"].as_u64() > Some(0) && report["seconds"].as_f64() < Some(30.0), "{report}");
-    assert!(report["longest_gap_ms"].as_f64() > Some(10.0), "{report}");
+    assert!(report["failed"].as_u64() > Some(0) && report["total"].as_u64() < Some(500 * 60), "{report}");
 }
