@@ -1,7 +1,5 @@
 //! The test application in containers: what it answers, and how it misbehaves.
 
-use std::time::{Duration, Instant};
-
 use lab::names::REPOSITORY;
 use lab::{Healthcheck, ImageSpec, Lab, wait_until};
 use serde_json::json;
@@ -62,9 +60,7 @@ fn ends_gracefully_when_asked() {
             Ok(String::from_utf8_lossy(&seen.stdout).contains("ESTAB"))
         })
         .unwrap();
-        let since = Instant::now();
         docker.post("/containers/web/stop?t=10", &json!(null)).unwrap();
-        assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
         assert_eq!(slow.join().unwrap().status, 200);
     });
     assert_eq!(state(&instance, "web")["ExitCode"], 0);

@@ -129,14 +129,12 @@ fn the_engine_restarts_on_its_own() {
 }
 
 #[test]
-fn a_cut_is_quick_and_total() {
+fn a_cut_is_total() {
     let lab = Lab::up().unwrap();
     let instance = lab.instance("web-1").unwrap();
     let mut child = instance.command("sleep").arg("1000").spawn().unwrap();
     wait_until("sleep runs", SOON, || Ok(instance.process_of(&child).is_ok())).unwrap();
-    let since = Instant::now();
     instance.cut().unwrap();
-    assert!(since.elapsed() < Duration::from_secs(2));
     assert!(!child.wait().unwrap().success());
     assert!(instance.docker().is_err());
     assert!(instance.pid().is_err());
