@@ -46,10 +46,7 @@ impl Printer {
     pub fn new(hook: bool) -> Self {
         let bar = (!hook && io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::no_length();
-            bar.set_style(
-                ProgressStyle::with_template("{spinner} {msg} {wide_bar} {bytes}/{total_bytes}")
-                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-            );
+            bar.set_style(style("{spinner} {msg} {wide_bar} {bytes}/{total_bytes}"));
             bar
         });
         Self { bar }
@@ -80,6 +77,10 @@ impl Printer {
     }
 }
 
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
 /// `1.2 s`.
 pub fn seconds(span: Duration) -> String {
     format!("{:.1} s", span.as_secs_f64())
@@ -88,10 +89,7 @@ pub fn seconds(span: Duration) -> String {
 impl Talk for Printer {
     fn begin(&self, label: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_style(
-                ProgressStyle::with_template("{spinner} {msg}")
-                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-            );
+            bar.set_style(style("{spinner} {msg}"));
             bar.set_message(label.to_owned());
             bar.enable_steady_tick(Duration::from_millis(100));
         }
@@ -111,10 +109,7 @@ impl Talk for Printer {
 
     fn progress(&self, done: u64, total: u64) {
         if let Some(bar) = &self.bar {
-            bar.set_style(
-                ProgressStyle::with_template("{spinner} {msg} {bar:30} {bytes}/{total_bytes}")
-                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-            );
+            bar.set_style(style("{spinner} {msg} {bar:30} {bytes}/{total_bytes}"));
             bar.set_length(total);
             bar.set_position(done);
         }

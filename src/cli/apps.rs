@@ -9,21 +9,12 @@ use crate::release::{AppName, container_name};
 use crate::report::text::chain;
 use crate::state::Releases;
 
-/// The apps that have a state folder here.
-pub(super) fn known(paths: &Paths) -> Vec<AppName> {
-    let folders = std::fs::read_dir(&paths.state).into_iter().flatten();
-    let mut apps: Vec<AppName> =
-        folders.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
-    apps.sort();
-    apps
-}
-
 /// The one that is meant.
 pub(super) fn the_one(paths: &Paths, named: Option<&str>) -> Result<AppName, String> {
     if let Some(name) = named {
         return name.parse().map_err(|e: crate::release::Malformed| e.to_string());
     }
-    match known(paths).as_slice() {
+    match paths.apps().as_slice() {
         [] => Err("nothing has been deployed here".to_owned()),
         [only] => Ok(only.clone()),
         several => {

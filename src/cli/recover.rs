@@ -35,7 +35,7 @@ pub(super) async fn run(args: Args) -> ExitStatus {
             Ok(app) => vec![app],
             Err(error) => return ending().complain(&error, ExitStatus::Usage),
         },
-        None => apps::known(&host.paths),
+        None => host.paths.apps(),
     };
     let mut worst = ExitStatus::Done;
     for app in apps {

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use aws::{Aws, AwsError};
 use docker::{Docker, DockerError};
 
+use crate::release::AppName;
+
 /// Where things are on an instance.
 #[derive(Debug, Clone)]
 pub struct Paths {
@@ -48,8 +50,17 @@ impl Paths {
         }
     }
 
+    /// The apps that have a state folder here, by name.
+    pub fn apps(&self) -> Vec<AppName> {
+        let folders = std::fs::read_dir(&self.state).into_iter().flatten();
+        let mut apps: Vec<AppName> =
+            folders.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+        apps.sort();
+        apps
+    }
+
     /// The state folder of an app.
-    pub fn app(&self, app: &crate::release::AppName) -> PathBuf {
+    pub fn app(&self, app: &AppName) -> PathBuf {
         self.state.join(app.as_str())
     }
 }

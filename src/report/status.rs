@@ -75,8 +75,7 @@ pub async fn of_all(host: &Host) -> Result<Vec<Status>, DockerError> {
     let containers = host.docker.all_ours().await?;
     let mut apps: Vec<AppName> =
         containers.iter().filter_map(|c| c.labels.as_ref().map(|labels| labels.app.clone())).collect();
-    let folders = std::fs::read_dir(&host.paths.state).into_iter().flatten();
-    apps.extend(folders.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()));
+    apps.extend(host.paths.apps());
     apps.sort();
     apps.dedup();
     Ok(apps.into_iter().map(|app| of(host, app, &containers)).collect())
