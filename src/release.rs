@@ -119,6 +119,9 @@ impl ImageDigest {
 pub struct ReleaseNumber(pub u64);
 
 impl ReleaseNumber {
+    /// Of a container that no release of ours made.
+    pub const NONE: Self = Self(0);
+
     /// The number after this one.
     #[must_use]
     pub fn next(self) -> Self {

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use crate::config::{self, Config};
-use crate::host::docker::Container;
 use crate::host::{Host, Paths};
-use crate::release::{AppName, container_name};
+use crate::release::AppName;
 use crate::report::text::chain;
 use crate::state::Releases;
 
@@ -55,10 +54,6 @@ impl Which {
 
 /// Whether a live container of an app runs.
 pub(super) async fn something_serves(host: &Host, app: &AppName) -> bool {
-    host.docker.containers_of(app).await.is_ok_and(|containers| {
-        let is_live = |c: &Container| {
-            c.labels.as_ref().is_some_and(|l| c.name == container_name::live(&l.app, &l.process))
-        };
-        containers.iter().any(|c| c.running && is_live(c))
-    })
+    let containers = host.docker.containers_of(app).await;
+    containers.is_ok_and(|containers| containers.iter().any(|c| c.running && c.is_live()))
 }

@@ -18,7 +18,6 @@ const NOT_YET: &[&str] = &[
     "traffic",
     "drain",
     "singleton",
-    "replaces",
     "stall",
     "auth",
     "literal",

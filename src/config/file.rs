@@ -87,6 +87,8 @@ pub(super) struct Process {
     #[serde(default)]
     pub(super) memory: Option<Spanned<Bytes>>,
     #[serde(default)]
+    pub(super) replaces: Option<Spanned<String>>,
+    #[serde(default)]
     pub(super) health: Option<Spanned<Health>>,
 }
 

@@ -71,6 +71,12 @@ impl Health {
         Self { successes: 1, min_healthy: Duration::ZERO, deadline: limit, interval, timeout, ..self }
     }
 
+    /// For a container that somebody else made: what it should answer is not known, so it has to accept connections.
+    #[must_use]
+    pub fn of_a_stranger(self, publish: &[Publish]) -> Self {
+        Self { probe: default_probe(publish), ..self }
+    }
+
     /// The shortest time in which the gate can be passed.
     pub fn shortest(&self) -> Duration {
         self.min_healthy.max(self.interval * (self.successes - 1)) + self.timeout

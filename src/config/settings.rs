@@ -92,6 +92,9 @@ pub struct Process {
     pub stop_timeout: Duration,
     /// The most memory it may use.
     pub memory: Option<Bytes>,
+    /// A container that somebody else made, from which it is handed over the first time. It is no part of a release.
+    #[serde(skip)]
+    pub replaces: Option<String>,
     /// When it counts as healthy.
     pub health: Health,
 }
@@ -261,8 +264,22 @@ fn meant_process(process: file::Process, name: &Spanned<ProcessName>) -> Result<
         publish,
         stop_timeout: at_least(process.stop_timeout, Duration::from_secs(1), STOP_TIMEOUT)?,
         memory: process.memory.map(Spanned::into_inner),
+        replaces: process.replaces.map(container).transpose()?,
         health,
     })
+}
+
+/// A container's name as Docker allows it (`[a-zA-Z0-9][a-zA-Z0-9_.-]+`).
+fn container(name: Spanned<String>) -> Result<String, Mistake> {
+    let text = name.get_ref();
+    let is_name = text.len() > 1
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+    if !is_name {
+        return Err(Mistake::at(name.span(), format!("'{text}' cannot be the name of a container"))
+            .help("write the name that 'docker ps' shows"));
+    }
+    Ok(name.into_inner())
 }
 
 /// `start-first` is the default with published ports, and not built yet: so it has to be said that it is not wanted.

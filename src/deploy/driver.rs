@@ -248,13 +248,14 @@ impl Run<'_> {
             health.deadline = health.deadline.min(left);
         }
         let docker = &self.host.docker;
-        let mut gated =
-            gate::await_healthy(docker, &live.id, &health, At::Container, &self.termination).await;
+        // Where a stranger listens inside is not known.
+        let publish = &self.process(process).publish;
+        let at = if live.labels.is_some() { At::Container } else { At::Published(publish) };
+        let mut gated = gate::await_healthy(docker, &live.id, &health, at, &self.termination).await;
         let hurry = matches!(gated, Err(GateError::Interrupted));
         if hurry {
             let never = Termination::never();
-            gated = gate::await_healthy(docker, &live.id, &health.at_a_glance(HASTY), At::Container, &never)
-                .await;
+            gated = gate::await_healthy(docker, &live.id, &health.at_a_glance(HASTY), at, &never).await;
         }
         match gated {
             Ok(answering) => {

@@ -155,5 +155,5 @@ async fn next_number(
     let labelled = host.docker.containers_of(&settings.app).await?;
     let labelled = labelled.iter().filter_map(|c| c.labels.as_ref().map(|l| l.release)).max();
     let used = [kept, labelled, last.map(|h| h.release)].into_iter().flatten().max();
-    Ok(used.unwrap_or(ReleaseNumber(0)).next())
+    Ok(used.unwrap_or(ReleaseNumber::NONE).next())
 }

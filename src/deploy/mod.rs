@@ -14,6 +14,7 @@
 pub mod driver;
 pub mod epoch;
 pub mod gate;
+pub mod live;
 pub mod next;
 pub mod plan;
 pub mod preview;

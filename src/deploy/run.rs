@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::live::live;
 use super::plan;
 use super::step::Step;
 use crate::config::Config;
@@ -143,9 +144,9 @@ impl<'a> Run<'a> {
         container_name::of_release(&self.config.settings.app, process, self.release())
     }
 
-    /// The container that serves now, by its name.
+    /// The container that serves now.
     pub async fn live(&self, process: &ProcessName) -> Result<Option<Container>, DockerError> {
-        self.host.docker.inspect(&self.live_name(process)).await
+        live(&self.host.docker, &self.config.settings, process).await
     }
 
     /// The id of the container that was live when the switch began, and its release; nothing on a first deployment.
@@ -166,11 +167,14 @@ impl<'a> Run<'a> {
 
     /// The gate of the release that is put back: its own, where its configuration is still there.
     pub fn health_of_old(&self, process: &ProcessName, live: &Container) -> Health {
-        live.labels
-            .as_ref()
-            .and_then(|labels| self.releases.config(labels.release).ok().flatten())
+        let process_now = self.process(process);
+        let Some(labels) = &live.labels else {
+            return process_now.health.clone().of_a_stranger(&process_now.publish);
+        };
+        let its_own = self.releases.config(labels.release).ok().flatten();
+        its_own
             .and_then(|config| config.settings.processes.get(process).map(|p| p.health.clone()))
-            .unwrap_or_else(|| self.process(process).health.clone())
+            .unwrap_or_else(|| process_now.health.clone())
     }
 
     /// The record of this run's release, with what is known by now.

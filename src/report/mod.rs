@@ -7,12 +7,14 @@ pub mod text;
 
 use serde::Serialize;
 
+use crate::config::Settings;
 use crate::deploy::driver::Outcome;
+use crate::deploy::live::live;
 use crate::deploy::run::Run;
 use crate::exit::ExitStatus;
 use crate::host::Host;
 use crate::journal::{Direction, Ended, Fact};
-use crate::release::{AppName, DeploymentId, ProcessName, ReleaseNumber, container_name};
+use crate::release::{AppName, DeploymentId, ProcessName, ReleaseNumber};
 
 /// How one process of ours left a run.
 #[derive(Debug, Clone)]
@@ -79,7 +81,7 @@ impl Report {
             recovered: false,
             cause,
             evidence,
-            serving: serving(run.host, &run.config.settings.app, &run.processes()).await,
+            serving: serving(run.host, &run.config.settings).await,
             gap_ms: run.gap.map(milliseconds),
             left_over: run.left_over.clone(),
             warnings,
@@ -115,14 +117,13 @@ pub fn milliseconds(span: std::time::Duration) -> u64 {
 }
 
 /// What serves now, as far as the Engine can be asked.
-pub async fn serving(host: &Host, app: &AppName, processes: &[ProcessName]) -> Vec<Serving> {
+pub async fn serving(host: &Host, settings: &Settings) -> Vec<Serving> {
     let mut serving = Vec::new();
-    for process in processes {
-        let name = container_name::live(app, process);
-        if let Ok(Some(container)) = host.docker.inspect(&name).await {
+    for process in settings.processes.keys() {
+        if let Ok(Some(container)) = live(&host.docker, settings, process).await {
             serving.push(Serving {
                 process: process.clone(),
-                container: name,
+                container: container.name,
                 release: container.labels.map(|labels| labels.release),
                 running: container.running,
             });

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::host::Host;
 use crate::host::docker::{Container, DockerError};
 use crate::journal::{Direction, Ended, History, Journal, Lock};
-use crate::release::{AppName, container_name};
+use crate::release::AppName;
 use crate::state::Releases;
 
 /// The format of `handover status --json`.
@@ -48,7 +48,7 @@ pub struct ContainerStatus {
     /// When it was started last.
     pub started_at: String,
     /// What happens at a boot.
-    pub restart_policy: &'static str,
+    pub restart_policy: String,
 }
 
 /// One run.
@@ -101,7 +101,7 @@ fn of(host: &Host, app: AppName, containers: &[Container]) -> Status {
 
 fn container_status(container: &Container, unproven: &[u64]) -> Option<ContainerStatus> {
     let labels = container.labels.as_ref()?;
-    let role = if container.name == container_name::live(&labels.app, &labels.process) {
+    let role = if container.is_live() {
         "live"
     } else if unproven.contains(&labels.release.0) {
         "candidate"
@@ -124,7 +124,7 @@ fn container_status(container: &Container, unproven: &[u64]) -> Option<Container
         image: container.image.clone(),
         state,
         started_at: container.started_at.clone(),
-        restart_policy: container.restart_policy.as_str(),
+        restart_policy: container.restart_policy.to_string(),
     })
 }
 
@@ -174,7 +174,7 @@ pub fn text(apps: &[Status]) -> String {
                 digest.chars().take(19).collect(),
                 c.state.clone(),
                 if c.state == "running" { since.to_owned() } else { String::new() },
-                c.restart_policy.to_owned(),
+                c.restart_policy.clone(),
             ]);
         }
         parts.push(if app.containers.is_empty() {

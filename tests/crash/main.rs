@@ -13,6 +13,7 @@ mod hooks;
 mod ledger;
 mod matrix;
 mod refusals;
+mod replaces;
 mod secrets;
 mod state;
 mod story;

@@ -81,7 +81,7 @@ pub async fn inverse(step: &Step, run: &Run<'_>) -> Result<Vec<Inverse>, StepErr
         Step::StartNew(process) => switch::inverse_of_start(run, process),
         Step::KeepNew(process) => settle::inverse_of_keep(run, process).await,
         Step::ReleaseOld(process) => settle::inverse_of_release(run, process).await,
-        Step::ParkOld(process) => Ok(settle::inverse_of_park(run, process)),
+        Step::ParkOld(process) => settle::inverse_of_park(run, process).await,
         Step::Promote(process) => settle::inverse_of_promote(run, process),
     }
 }

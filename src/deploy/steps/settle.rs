@@ -6,12 +6,12 @@ use super::switch::new_id;
 use crate::deploy::run::Run;
 use crate::host::docker::RestartPolicy;
 use crate::journal::{Fact, Inverse};
-use crate::release::{ProcessName, container_name};
+use crate::release::{ProcessName, ReleaseNumber, container_name};
 
 async fn policy_of(run: &Run<'_>, id: String) -> Result<Vec<Inverse>, StepError> {
     let container = run.host.docker.inspect(&id).await?;
     Ok(container
-        .map(|c| Inverse::SetRestartPolicy { id, policy: c.restart_policy.as_str().to_owned() })
+        .map(|c| Inverse::SetRestartPolicy { id, policy: c.restart_policy.to_string() })
         .into_iter()
         .collect())
 }
@@ -45,16 +45,28 @@ pub(super) async fn release(run: &mut Run<'_>, process: &ProcessName) -> Result<
     Ok(vec![])
 }
 
-pub(super) fn inverse_of_park(run: &Run<'_>, process: &ProcessName) -> Vec<Inverse> {
-    run.old(process).map(|(id, _)| Inverse::Rename { id, to: run.live_name(process) }).into_iter().collect()
+pub(super) async fn inverse_of_park(run: &Run<'_>, process: &ProcessName) -> Result<Vec<Inverse>, StepError> {
+    let old = named_live(run, process).await?;
+    Ok(old.map(|(id, _)| Inverse::Rename { id, to: run.live_name(process) }).into_iter().collect())
 }
 
+/// One that was made by somebody else under another name keeps it: its makers know it by that.
 pub(super) async fn park(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
-    if let Some((id, release)) = run.old(process) {
+    if let Some((id, release)) = named_live(run, process).await? {
         let parked = container_name::of_release(&run.config.settings.app, process, release);
         run.host.docker.rename(&id, &parked).await?;
     }
     Ok(vec![])
+}
+
+/// The old container, if it still has the live name.
+async fn named_live(
+    run: &Run<'_>,
+    process: &ProcessName,
+) -> Result<Option<(String, ReleaseNumber)>, StepError> {
+    let Some((id, release)) = run.old(process) else { return Ok(None) };
+    let old = run.host.docker.inspect(&id).await?;
+    Ok(old.filter(|old| old.name == run.live_name(process)).map(|_| (id, release)))
 }
 
 pub(super) fn inverse_of_promote(run: &Run<'_>, process: &ProcessName) -> Result<Vec<Inverse>, StepError> {

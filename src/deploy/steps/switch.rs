@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::{StepError, secrets, undo};
+use crate::deploy::live::obstacle;
 use crate::deploy::run::Run;
 use crate::environment;
 use crate::host::docker::labels::{Kind, Labels};
 use crate::host::docker::{Container, RestartPolicy, Spec};
 use crate::journal::{Fact, Inverse};
-use crate::release::ProcessName;
+use crate::release::{ProcessName, ReleaseNumber};
 
 /// Creates the new container, with its ports and everything else that it needs to serve, but does not start it.
 pub(super) async fn create(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
@@ -41,17 +42,13 @@ pub(super) async fn create(run: &mut Run<'_>, process: &ProcessName) -> Result<V
     Ok(vec![Fact::New { process: process.clone(), id }])
 }
 
-/// The live container. One that somebody else made under its name is not ours to stop.
-async fn live_of_ours(run: &Run<'_>, process: &ProcessName) -> Result<Option<Container>, StepError> {
+/// The live container. One that somebody else made is not ours to stop, unless the configuration says so.
+async fn live_to_stop(run: &Run<'_>, process: &ProcessName) -> Result<Option<Container>, StepError> {
     let live = run.live(process).await?;
-    match &live {
-        Some(container) if container.labels.as_ref().is_none_or(|l| l.app != run.config.settings.app) => {
-            Err(StepError::because(format!(
-                "a container that handover did not make has the name '{}': rename or remove it, then deploy again",
-                container.name
-            )))
-        }
-        _ => Ok(live),
+    let settings = &run.config.settings;
+    match live.as_ref().and_then(|live| obstacle(live, settings, process)) {
+        Some(why) => Err(StepError::because(why)),
+        None => Ok(live),
     }
 }
 
@@ -59,12 +56,9 @@ pub(super) async fn inverse_of_protect(
     run: &Run<'_>,
     process: &ProcessName,
 ) -> Result<Vec<Inverse>, StepError> {
-    let live = live_of_ours(run, process).await?;
+    let live = live_to_stop(run, process).await?;
     Ok(live
-        .map(|live| Inverse::SetRestartPolicy {
-            id: live.id,
-            policy: live.restart_policy.as_str().to_owned(),
-        })
+        .map(|live| Inverse::SetRestartPolicy { id: live.id, policy: live.restart_policy.to_string() })
         .into_iter()
         .collect())
 }
@@ -72,9 +66,9 @@ pub(super) async fn inverse_of_protect(
 /// `always` brings live back at a boot although it was stopped; `unless-stopped` would not.
 pub(super) async fn protect(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
     check_time(run, process)?;
-    let Some(live) = live_of_ours(run, process).await? else { return Ok(vec![]) };
+    let Some(live) = live_to_stop(run, process).await? else { return Ok(vec![]) };
     run.host.docker.set_restart_policy(&live.id, RestartPolicy::Always).await?;
-    let release = live.labels.as_ref().map_or(crate::release::ReleaseNumber(0), |labels| labels.release);
+    let release = live.labels.as_ref().map_or(ReleaseNumber::NONE, |labels| labels.release);
     Ok(vec![Fact::Live {
         process: process.clone(),
         release,

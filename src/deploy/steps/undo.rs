@@ -48,7 +48,7 @@ pub async fn apply(
             Inverse::Stop { id } => stop_or_kill(docker, id, UNPROVEN_STOP, termination).await?,
             Inverse::Rename { id, to } => unless_gone(docker.rename(id, to).await)?,
             Inverse::SetRestartPolicy { id, policy } => {
-                let policy = RestartPolicy::named(policy).unwrap_or(RestartPolicy::UnlessStopped);
+                let policy = policy.parse().unwrap_or(RestartPolicy::UnlessStopped);
                 unless_gone(docker.set_restart_policy(id, policy).await)?;
             }
         }

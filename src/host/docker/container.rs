@@ -6,61 +6,13 @@ use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, HealthStatusEnum, HostConfig, PortBinding,
-    RestartPolicy as DockerPolicy, RestartPolicyNameEnum,
 };
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
 
 use super::labels::Labels;
+use super::restart::RestartPolicy;
 use crate::config::units::{Bytes, Publish};
-
-/// What the Engine does with a container that has exited, and at its own start.
-///
-/// At a boot, `unless-stopped` brings a container back unless it was stopped through the API; `always` also then; `no`
-/// never (seen with Docker 20.10, by cutting the power).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RestartPolicy {
-    /// Leave it.
-    No,
-    /// Bring it back, always.
-    Always,
-    /// Bring it back unless it was stopped by hand.
-    UnlessStopped,
-    /// Bring it back when it failed.
-    OnFailure,
-}
-
-const POLICIES: [(RestartPolicy, &str, RestartPolicyNameEnum); 4] = [
-    (RestartPolicy::No, "no", RestartPolicyNameEnum::NO),
-    (RestartPolicy::Always, "always", RestartPolicyNameEnum::ALWAYS),
-    (RestartPolicy::UnlessStopped, "unless-stopped", RestartPolicyNameEnum::UNLESS_STOPPED),
-    (RestartPolicy::OnFailure, "on-failure", RestartPolicyNameEnum::ON_FAILURE),
-];
-
-impl RestartPolicy {
-    /// Docker's name.
-    pub fn as_str(self) -> &'static str {
-        POLICIES.iter().find(|(p, ..)| *p == self).map_or("no", |(_, name, _)| name)
-    }
-
-    /// From Docker's name.
-    pub fn named(name: &str) -> Option<Self> {
-        POLICIES.iter().find(|(_, n, _)| *n == name).map(|(p, ..)| *p)
-    }
-
-    pub(super) fn to_docker(self) -> DockerPolicy {
-        DockerPolicy {
-            name: POLICIES.iter().find(|(p, ..)| *p == self).map(|(.., d)| *d),
-            maximum_retry_count: None,
-        }
-    }
-
-    fn of_docker(policy: Option<&DockerPolicy>) -> Self {
-        let name = policy.and_then(|p| p.name);
-        POLICIES.iter().find(|(.., d)| Some(*d) == name).map_or(Self::No, |(p, ..)| *p)
-    }
-}
+use crate::release::container_name;
 
 /// What Docker's own health check says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +54,8 @@ pub struct Container {
     pub restart_count: i64,
     /// What happens when it exits.
     pub restart_policy: RestartPolicy,
+    /// Whether the Engine removes it as soon as it has stopped (`docker run --rm`).
+    pub auto_remove: bool,
     /// Its address, where it has one.
     pub ip: Option<IpAddr>,
     /// Docker's own health check.
@@ -116,6 +70,11 @@ pub struct Container {
 const DOCKER_STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Container {
+    /// Whether it is one of ours and has the name of the container that serves.
+    pub fn is_live(&self) -> bool {
+        self.labels.as_ref().is_some_and(|l| self.name == container_name::live(&l.app, &l.process))
+    }
+
     pub(super) fn of(inspect: ContainerInspectResponse) -> Self {
         let state = inspect.state.unwrap_or_default();
         let config = inspect.config.unwrap_or_default();
@@ -138,6 +97,7 @@ impl Container {
             restart_policy: RestartPolicy::of_docker(
                 inspect.host_config.as_ref().and_then(|h| h.restart_policy.as_ref()),
             ),
+            auto_remove: inspect.host_config.as_ref().and_then(|h| h.auto_remove).unwrap_or(false),
             ip: networks.values().find_map(|n| n.ip_address.as_deref()?.parse().ok()),
             health: match health.status {
                 Some(HealthStatusEnum::HEALTHY) => HealthCheck::Healthy,

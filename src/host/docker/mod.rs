@@ -4,6 +4,7 @@
 mod container;
 mod image;
 pub mod labels;
+mod restart;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,8 +20,9 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt as _;
 
-pub use container::{Container, HealthCheck, RestartPolicy, Spec};
+pub use container::{Container, HealthCheck, Spec};
 pub use image::{Progress, RegistryLogin};
+pub use restart::{RestartPolicy, UnknownPolicy};
 
 use crate::release::AppName;
 use crate::report::text::clean;
@@ -277,7 +279,7 @@ impl Docker {
 
     /// Sets what happens when a container exits, and at a boot.
     pub async fn set_restart_policy(&self, id: &str, policy: RestartPolicy) -> Result<(), DockerError> {
-        let act = format!("set the restart policy of container '{}' to '{}'", short(id), policy.as_str());
+        let act = format!("set the restart policy of container '{}' to '{policy}'", short(id));
         let body = ContainerUpdateBody {
             restart_policy: Some(policy.to_docker()),
             ..ContainerUpdateBody::default()
