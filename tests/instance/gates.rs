@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use lab::{Healthcheck, ImageSpec, names};
 
-use crate::world::{Bundle, World};
+use world::{Bundle, World};
 
 const HTTP: &str = "http        = \"/health\"";
 const STATUS: &str = "status      = [\"200-399\"]";

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use codedeploy::ErrorCode;
 
-use crate::world::{Bundle, World, report, text};
+use world::{Bundle, World, report, text};
 
 #[test]
 fn a_first_deployment_an_update_and_a_refused_one() -> Result<()> {

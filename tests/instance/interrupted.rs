@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 use anyhow::{Result, ensure};
 use lab::wait_until;
 
-use crate::world::{Bundle, PATIENCE, World, text};
+use world::{Bundle, PATIENCE, World, text};
 
 /// Starts a deployment that stops for good right after the journal's nth entry is on the disk.
 fn deploy_up_to_entry(world: &World, tag: &'static str, id: &str, entries: usize) -> Result<Child> {

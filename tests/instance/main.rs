@@ -14,4 +14,3 @@ mod interrupted;
 mod secrets;
 mod static_binary;
 mod who_is_in_charge;
-mod world;

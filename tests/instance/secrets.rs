@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use base64::Engine as _;
 
-use crate::world::{Bundle, World};
+use world::{Bundle, World};
 
 /// With characters that every encoding changes.
 const CANARY: &str = "Can4ry-Val/ue#^&<with>specials";

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::world::{Bundle, World, copy, text};
+use world::{Bundle, World, copy, text};
 
 fn binary() -> Result<PathBuf> {
     let path = std::env::var_os("HANDOVER_STATIC")

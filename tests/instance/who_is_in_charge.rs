@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use anyhow::{Result, ensure};
 
-use crate::world::{Bundle, World, report, text};
+use world::{Bundle, World, report, text};
 
 /// A deployment that waits in its gate for an application that never listens.
 fn deploy_that_waits(world: &World) -> Result<std::process::Child> {

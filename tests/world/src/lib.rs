@@ -1,4 +1,4 @@
-//! A lab with one instance, and CodeDeploy's agent on it.
+//! What the tests on instances share: a lab with one instance, `CodeDeploy`'s agent and handover on it, and bundles for it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,23 +15,31 @@ use serde_json::Value;
 /// The longest that anything here waits for something that has to happen.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
+/// A lab with one instance.
+#[derive(Debug)]
 pub struct World {
+    /// The instance.
     pub web: Instance,
+    /// The lab around it.
     pub lab: Lab,
 }
 
 /// What a bundle asks for, apart from what `appspec/` says.
+#[derive(Debug, Clone)]
 pub struct Bundle {
+    /// The image's tag.
     pub tag: &'static str,
     /// Words of `handover.toml` and `appspec.yml` and what stands for them.
     pub edits: Vec<(String, String)>,
 }
 
 impl Bundle {
+    /// What `appspec/` says, with the image of this tag.
     pub fn of(tag: &'static str) -> Self {
         Self { tag, edits: vec![] }
     }
 
+    /// The same with other words in one place.
     #[must_use]
     pub fn edit(mut self, from: &str, to: &str) -> Self {
         self.edits.push((from.to_owned(), to.to_owned()));
@@ -40,12 +48,13 @@ impl Bundle {
 }
 
 impl World {
+    /// The instance up, with the programs on it and nothing deployed.
     pub fn up() -> Result<Self> {
         let lab = Lab::up()?;
         let web = lab.instance("web-1")?;
         let world = Self { web, lab };
         copy(&beside("codedeploy")?, &world.web.path("/usr/local/bin/codedeploy"))?;
-        copy(Path::new(env!("CARGO_BIN_EXE_handover")), &world.web.path("/usr/local/bin/handover"))?;
+        copy(&beside("handover")?, &world.web.path("/usr/local/bin/handover"))?;
         for (tag, variant) in
             [("v1", "good"), ("v2", "good"), ("v3", "good"), ("crash", "crash"), ("silent", "never-listens")]
         {
@@ -54,6 +63,7 @@ impl World {
         Ok(world)
     }
 
+    /// With release v1 deployed and serving.
     pub fn with_v1() -> Result<Self> {
         let world = Self::up()?;
         let report = world.deploy("d-000000001", &Bundle::of("v1"))?;
@@ -61,6 +71,7 @@ impl World {
         Ok(world)
     }
 
+    /// Builds and pushes an image of the test application, and says its digest.
     pub fn push(&self, tag: &str, variant: &str) -> Result<String> {
         let image = ImageSpec::new(tag).variant(variant);
         self.lab.registry().push_image(names::REPOSITORY, tag, &image)
@@ -71,7 +82,7 @@ impl World {
         let inside = format!("/opt/codedeploy-agent/bundles/{}", bundle.tag);
         let folder = self.web.path(&inside);
         fs::create_dir_all(folder.join("bin"))?;
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("appspec");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../appspec");
         let quick = [
             ("\"latest\"".to_owned(), format!("{:?}", bundle.tag)),
             ("\"500ms\"".to_owned(), "\"50ms\"".to_owned()),
@@ -89,7 +100,7 @@ impl World {
         for ((from, _), used) in edits {
             ensure!(used, "there is no '{from}' in appspec/");
         }
-        copy(Path::new(env!("CARGO_BIN_EXE_handover")), &folder.join("bin/handover"))?;
+        copy(&beside("handover")?, &folder.join("bin/handover"))?;
         Ok(inside)
     }
 
@@ -114,6 +125,7 @@ impl World {
         Ok(self.web.command("handover").args(arguments).stdin(Stdio::null()).output()?)
     }
 
+    /// What `handover status` says to machines.
     pub fn status(&self) -> Result<Value> {
         let output = self.handover(&["status", "--json"])?;
         ensure!(output.status.success(), "{}", text(&output.stderr));
@@ -138,10 +150,12 @@ impl World {
         self.release()
     }
 
+    /// The journal of the run in progress, or of the last one.
     pub fn journal(&self) -> String {
         fs::read_to_string(self.web.path("/var/lib/handover/status-page/journal.jsonl")).unwrap_or_default()
     }
 
+    /// Waits until a deployment has stopped live and looks at its new container.
     pub fn wait_for_gate(&self, deployment: &str) -> Result<()> {
         wait_until("the new container is on trial", PATIENCE, || {
             let journal = self.journal();
@@ -186,19 +200,22 @@ pub fn report(output: &Output) -> Result<DeploymentReport> {
         .with_context(|| format!("no report: {} {}", text(&output.stdout), text(&output.stderr)))
 }
 
+/// Bytes as people read them.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A binary of this workspace, beside the one under test.
+/// A binary of this workspace, in the folder above the running test's.
 fn beside(name: &str) -> Result<PathBuf> {
-    let path = Path::new(env!("CARGO_BIN_EXE_handover")).with_file_name(name);
+    let test = std::env::current_exe()?;
+    let path = test.ancestors().nth(2).context("the test is in no target folder")?.join(name);
     if !path.is_file() {
-        bail!("{} is missing: run 'cargo build -p lab -p codedeploy'", path.display());
+        bail!("{} is missing: run 'cargo build --workspace --bins'", path.display());
     }
     Ok(path)
 }
 
+/// Copies a program.
 pub fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).with_context(|| format!("failed to copy {} to {}", from.display(), to.display()))?;
     fs::set_permissions(to, fs::Permissions::from_mode(0o755))?;
