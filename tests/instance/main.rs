@@ -11,6 +11,7 @@
 mod gates;
 mod hooks;
 mod interrupted;
+mod moving_over;
 mod secrets;
 mod static_binary;
 mod who_is_in_charge;
