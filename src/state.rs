@@ -5,6 +5,7 @@
 //!   journal.jsonl           the run in progress, or the last one
 //!   releases/12/record.json what the release is and how it went
 //!   releases/12/handover.toml
+//!   releases/12/web.log     the last lines of its container, when it was refused; without secrets
 //! ```
 //! The truth about containers is in Docker; this can be lost and only costs the memory of what was.
 
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{self, Config, Settings};
 use crate::fs::{self, Context, FsError};
-use crate::release::{DeploymentId, ImageRef, ReleaseNumber};
+use crate::release::{DeploymentId, ImageRef, ProcessName, ReleaseNumber};
 
 /// The format of `record.json`. `tests/fixtures/record-v*.json` pin it.
 pub const RECORD_FORMAT: u32 = 1;
@@ -118,6 +119,11 @@ impl Releases {
     /// The folder of a release.
     pub fn folder(&self, release: ReleaseNumber) -> PathBuf {
         self.dir.join(release.0.to_string())
+    }
+
+    /// Where what a process of a refused release printed is kept.
+    pub fn log(&self, release: ReleaseNumber, process: &ProcessName) -> PathBuf {
+        self.folder(release).join(format!("{process}.log"))
     }
 
     /// The numbers that have a folder, ascending.

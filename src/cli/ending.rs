@@ -100,17 +100,9 @@ impl<'a> Ending<'a> {
 /// The next command to type.
 fn next(error: &DeployError) -> Option<&'static str> {
     match error {
-        DeployError::Lock(LockError::Busy(_)) => Some("wait for it, or see 'handover status'"),
-        DeployError::Docker(DockerError::Unreachable { .. }) => {
-            Some("systemctl start docker, then deploy again")
-        }
+        DeployError::Docker(DockerError::Unreachable { .. }) => Some("systemctl start docker"),
         DeployError::Unsettled { .. } => Some("handover recover"),
-        DeployError::Journal(JournalError::File(_)) => {
-            Some("see to the disk of /var/lib/handover, then: handover recover")
-        }
-        DeployError::Journal(JournalError::Damaged { .. } | JournalError::Illegal { .. }) => {
-            Some("handover status; docs/on-call.md says what to do with a damaged journal")
-        }
+        DeployError::Journal(JournalError::File(_)) => Some("df -h /var/lib/handover"),
         DeployError::Retired { .. } => None,
         _ => Some("handover status"),
     }

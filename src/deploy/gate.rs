@@ -39,13 +39,14 @@ pub struct Gate {
     since: Duration,
     restarts: Option<i64>,
     probes: u32,
+    successes: u32,
     last: Option<String>,
 }
 
 impl Gate {
     /// A gate that has seen nothing yet.
     pub fn new(health: Health) -> Self {
-        Self { health, streak: 0, since: Duration::ZERO, restarts: None, probes: 0, last: None }
+        Self { health, streak: 0, since: Duration::ZERO, restarts: None, probes: 0, successes: 0, last: None }
     }
 
     /// Takes in one look, `now` after the start, at a container that the Engine has restarted so often.
@@ -60,6 +61,7 @@ impl Gate {
                     self.since = now;
                 }
                 self.streak += 1;
+                self.successes += 1;
             }
             Look::Running(Err(saw)) => {
                 self.streak = 0;
@@ -80,8 +82,8 @@ impl Gate {
         let limit = self.health.deadline;
         match &self.last {
             Some(saw) => format!(
-                "it was not healthy within {limit:?}: after {} probes, the last that failed {saw}",
-                self.probes
+                "it was not healthy within {limit:?}: of {} probes {} succeeded, and the last that failed {saw}",
+                self.probes, self.successes
             ),
             None => format!("it was not healthy for long enough within {limit:?}, although no probe failed"),
         }
@@ -168,8 +170,13 @@ async fn look(
         }
         Probe::Tcp { port } => probe::tcp(address(container, *port, at), health.timeout).await,
         Probe::Command(command) => match docker.exec(&container.id, command, health.timeout).await {
-            Ok(0) => Ok(()),
-            Ok(code) => Err(format!("(the command) exited with code {code}")),
+            Ok((0, _)) => Ok(()),
+            Ok((code, printed)) if printed.is_empty() => {
+                Err(format!("(the command) exited with code {code}"))
+            }
+            Ok((code, printed)) => {
+                Err(format!("(the command) exited with code {code} and printed '{printed}'"))
+            }
             // The container may have gone in between: the next look tells.
             Err(DockerError::Refused { message, .. }) => {
                 Err(format!("(the command) could not be run: {message}"))
@@ -204,7 +211,18 @@ fn why_down(container: &Container) -> String {
             "it was killed because it used more memory than it may (OOM)".to_owned()
         }
         Container { error, .. } if !error.is_empty() => format!("it did not start: {error}"),
-        Container { exit_code, .. } => format!("it exited with code {exit_code}"),
+        Container { exit_code, .. } => format!("it exited with code {exit_code}{}", signal(*exit_code)),
+    }
+}
+
+/// A shell's way to say that a signal ended it: 128 and the signal's number.
+fn signal(exit_code: i64) -> &'static str {
+    match exit_code {
+        134 => " (SIGABRT)",
+        137 => " (SIGKILL)",
+        139 => " (SIGSEGV)",
+        143 => " (SIGTERM)",
+        _ => "",
     }
 }
 

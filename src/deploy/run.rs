@@ -210,6 +210,15 @@ impl<'a> Run<'a> {
             .collect()
     }
 
+    /// Keeps what a container on trial printed, without secrets. It is welcome, but nothing depends on it.
+    pub fn keep_log(&self, process: &ProcessName, lines: &[String]) {
+        let text: String = lines.iter().map(|line| self.redactor.redact(line) + "\n").collect();
+        let path = self.releases.log(self.release(), process);
+        if let Err(error) = crate::fs::write_atomically(&path, text.as_bytes(), 0o600) {
+            tracing::warn!("failed to keep the container's log: {error}");
+        }
+    }
+
     /// Records that the release was turned down. The journal has the truth, so a failure here changes nothing.
     pub fn refuse_release(&self, cause: &str) {
         if let Err(error) = self.releases.write(&self.record(Verdict::Refused { cause: cause.to_owned() })) {

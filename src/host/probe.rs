@@ -1,7 +1,7 @@
 //! One probe: is anybody there, and what do they say?
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::Empty;
 use hyper::body::Bytes;
@@ -23,6 +23,7 @@ pub async fn http(
     healthy: &[StatusRange],
     timeout: Duration,
 ) -> Result<(), Saw> {
+    let asked = Instant::now();
     let ask = async {
         let stream =
             TcpStream::connect(address).await.map_err(|e| format!("could not connect to {address}: {e}"))?;
@@ -46,7 +47,7 @@ pub async fn http(
         if healthy.iter().any(|range| range.contains(code)) {
             Ok(())
         } else {
-            Err(format!("was answered with status {code}"))
+            Err(format!("was answered with status {code} after {} ms", asked.elapsed().as_millis()))
         }
     };
     within(timeout, ask).await

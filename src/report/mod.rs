@@ -1,9 +1,12 @@
 //! How a run went: for people ([`tail`]), for machines ([`runs`]) and as an exit code.
 
+mod next;
 pub mod runs;
 pub mod status;
 pub mod tail;
 pub mod text;
+
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -35,6 +38,8 @@ pub struct Report {
     pub cause: Option<String>,
     /// The last lines of a container that failed, without secrets.
     pub evidence: Vec<String>,
+    /// Where more of them is kept.
+    pub log: Option<PathBuf>,
     /// What serves now.
     pub serving: Vec<Serving>,
     /// How long nothing answered, in milliseconds, when this process stopped what served.
@@ -81,6 +86,7 @@ impl Report {
             recovered: false,
             cause,
             evidence,
+            log: next::kept_log(run.processes().iter().map(|p| run.releases.log(run.release(), p))),
             serving: serving(run.host, &run.config.settings).await,
             gap_ms: run.gap.map(milliseconds),
             left_over: run.left_over.clone(),

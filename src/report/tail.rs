@@ -2,7 +2,7 @@
 //! are short ASCII lines, at most [`LONGEST`] bytes of them, and the verdict is the last.
 
 use super::text::{clean, sanitize, shorten, wrap};
-use super::{Report, Serving};
+use super::{Report, Serving, next};
 use crate::deploy::driver::Outcome;
 use crate::exit::ExitStatus;
 use crate::journal::Ended;
@@ -32,7 +32,7 @@ pub fn of(report: &Report) -> Vec<String> {
             format!("gap:   nothing answered for {whole}.{tenths} s")
         }));
         after.extend(labelled("now:", &wrap(&now(report), WIDTH)));
-        after.extend(next_command(report).map(|next| format!("next:  {next}")));
+        after.extend(next::after(report).map(|next| format!("next:  {next}")));
         after.push(verdict(report));
         after
     };
@@ -117,18 +117,6 @@ fn now(report: &Report) -> String {
     report.serving.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-fn next_command(report: &Report) -> Option<&'static str> {
-    match &report.outcome {
-        Outcome::Over(Ended::Deployed | Ended::Unchanged) | Outcome::Waiting => None,
-        Outcome::Over(Ended::Reverted { serving: true, .. }) if report.recovered => None,
-        Outcome::Over(Ended::Reverted { serving: true, .. }) => {
-            Some("mend the cause and deploy again; 'handover status' shows what serves")
-        }
-        Outcome::Over(Ended::Reverted { serving: false, .. }) => Some("handover status"),
-        Outcome::Stuck => Some("handover recover"),
-    }
-}
-
 fn verdict(report: &Report) -> String {
     let (app, release) = (&report.app, report.release);
     let code = report.exit().code();
@@ -190,6 +178,7 @@ mod tests {
             outcome: Outcome::Over(Ended::Reverted { cause: cause.to_owned(), serving: true }),
             cause: Some(cause.to_owned()),
             evidence,
+            log: None,
             serving: vec![Serving {
                 process,
                 container: "status-page-web".to_owned(),
@@ -217,7 +206,7 @@ mod tests {
           | cannot open the database
         gap:   nothing answered for 2.3 s
         now:   status-page-web (r2) is running
-        next:  mend the cause and deploy again; 'handover status' shows what serves
+        next:  handover status
         handover: FAILED (exit 1): status-page r3 was refused, the old release is serving
         ");
     }

@@ -10,8 +10,11 @@ use crate::journal::Fact;
 use crate::release::ProcessName;
 use crate::state::Verdict;
 
-/// How many of a failed container's last lines are kept as evidence.
+/// How many of a failed container's last lines are shown as evidence.
 const EVIDENCE_LINES: usize = 8;
+
+/// How many of them are kept beside the release: the container itself is removed.
+const LOG_LINES: usize = 1_000;
 
 /// How long a live container that is what is asked for has to show that it works.
 const GLANCE: Duration = Duration::from_secs(3);
@@ -83,13 +86,15 @@ async fn pass(
             Ok(vec![])
         }
         Err(GateError::Unhealthy(why)) => {
-            let evidence = docker.last_lines(id, EVIDENCE_LINES).await;
+            let log = docker.last_lines(id, LOG_LINES).await;
             let mut name = run.new_name(process);
             if let Ok(Some(container)) = docker.inspect(id).await {
                 // What it printed may be its own environment, which another process of ours filled in.
                 run.redactor.learn_environment(&container.environment, &run.config.settings);
                 name = container.name;
             }
+            run.keep_log(process, &log);
+            let evidence = log[log.len().saturating_sub(EVIDENCE_LINES)..].to_vec();
             let cause = format!("container '{name}' is not healthy: {why}");
             Err(StepError::Failed { cause, evidence, verdict: true })
         }

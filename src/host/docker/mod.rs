@@ -4,13 +4,13 @@
 mod container;
 mod image;
 pub mod labels;
+mod output;
 mod restart;
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use bollard::container::LogOutput;
 use bollard::exec::StartExecResults;
 use bollard::models::{ContainerUpdateBody, ExecConfig};
 use bollard::query_parameters::{
@@ -22,6 +22,7 @@ use futures_util::StreamExt as _;
 
 pub use container::{Container, HealthCheck, Spec};
 pub use image::{Progress, RegistryLogin};
+use output::Output;
 pub use restart::{RestartPolicy, UnknownPolicy};
 
 use crate::release::AppName;
@@ -32,6 +33,10 @@ const INSPECT: Duration = Duration::from_secs(30);
 const CREATE: Duration = Duration::from_mins(4);
 const START: Duration = Duration::from_mins(3);
 const REMOVE: Duration = Duration::from_mins(5);
+/// The most that is read of a container's log, in bytes: its lines may be of any length.
+const LONGEST_LOG: usize = 256 << 10;
+/// The most that is read of what a command in a container printed, in bytes.
+const LONGEST_WORDS: usize = 4 << 10;
 /// Beyond the time that the container itself may take.
 const STOP_MARGIN: Duration = Duration::from_mins(2);
 
@@ -294,8 +299,13 @@ impl Docker {
         gone_is_fine(self.call(act, REMOVE, self.client.remove_container(id, Some(options))).await)
     }
 
-    /// Runs a command in a container and says what it exited with. Its output is thrown away.
-    pub async fn exec(&self, id: &str, command: &[String], limit: Duration) -> Result<i64, DockerError> {
+    /// Runs a command in a container and says what it exited with, and the last line that it printed.
+    pub async fn exec(
+        &self,
+        id: &str,
+        command: &[String],
+        limit: Duration,
+    ) -> Result<(i64, String), DockerError> {
         let act = format!("run a command in container '{}'", short(id));
         let config = ExecConfig {
             cmd: Some(command.to_vec()),
@@ -305,36 +315,33 @@ impl Docker {
         };
         let run = async {
             let exec = self.client.create_exec(id, config).await?.id;
+            let mut printed = Output::of_at_most(LONGEST_WORDS);
             if let StartExecResults::Attached { mut output, .. } = self.client.start_exec(&exec, None).await?
             {
-                while output.next().await.transpose()?.is_some() {}
+                while let Some(chunk) = output.next().await.transpose()? {
+                    printed.take(&chunk.into_bytes());
+                }
             }
-            self.client.inspect_exec(&exec).await
+            Ok((self.client.inspect_exec(&exec).await?.exit_code, printed))
         };
-        let exit_code = self.call(&act, limit, run).await?.exit_code;
-        exit_code.ok_or(DockerError::Incomplete { act, what: "the exit code" })
+        let (exit_code, printed) = self.call(&act, limit, run).await?;
+        let exit_code = exit_code.ok_or(DockerError::Incomplete { act, what: "the exit code" })?;
+        Ok((exit_code, printed.lines().pop().unwrap_or_default()))
     }
 
     /// The last lines that a container wrote, as it wrote them: neither free of secrets nor fit to be printed.
     pub async fn last_lines(&self, id: &str, lines: usize) -> Vec<String> {
         let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();
+        let mut printed = Output::of_at_most(LONGEST_LOG);
         let read = async {
             let mut output = self.client.logs(id, Some(options));
-            let mut bytes = Vec::new();
             while let Some(Ok(chunk)) = output.next().await {
-                let (LogOutput::StdErr { message }
-                | LogOutput::StdOut { message }
-                | LogOutput::Console { message }
-                | LogOutput::StdIn { message }) = chunk;
-                bytes.extend_from_slice(&message);
+                printed.take(&chunk.into_bytes());
             }
-            bytes
         };
         // Evidence is welcome, but nothing waits for it.
-        let bytes = tokio::time::timeout(Duration::from_secs(5), read).await.unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes);
-        let all: Vec<String> = text.lines().filter(|l| !l.trim().is_empty()).map(str::to_owned).collect();
-        all[all.len().saturating_sub(lines)..].to_vec()
+        let _ = tokio::time::timeout(Duration::from_secs(5), read).await;
+        printed.lines()
     }
 }
 

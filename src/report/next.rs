@@ -1,0 +1,34 @@
+//! The next command to type: one that can be copied as it stands, and that helps.
+
+use std::path::PathBuf;
+
+use super::Report;
+use crate::deploy::driver::Outcome;
+use crate::journal::Ended;
+
+/// After a run that came to its steps; nothing when all is well.
+pub(super) fn after(report: &Report) -> Option<String> {
+    match &report.outcome {
+        Outcome::Over(Ended::Deployed | Ended::Unchanged) | Outcome::Waiting => None,
+        Outcome::Over(Ended::Reverted { serving: true, .. }) if report.recovered => None,
+        Outcome::Over(Ended::Reverted { .. }) => Some(look_at(report)),
+        Outcome::Stuck => Some("handover recover".to_owned()),
+    }
+}
+
+/// What tells most about a release that was refused.
+fn look_at(report: &Report) -> String {
+    if let Some(log) = &report.log {
+        return format!("tail -n 50 {}", log.display());
+    }
+    // What was put back and is not well has a log of its own.
+    match report.serving.iter().find(|serving| !serving.running) {
+        Some(down) => format!("docker logs --tail 50 {}", down.container),
+        None => "handover status".to_owned(),
+    }
+}
+
+/// The kept log of the first process that has one.
+pub(super) fn kept_log(logs: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
+    logs.into_iter().find(|log| log.is_file())
+}
