@@ -14,4 +14,5 @@ mod interrupted;
 mod moving_over;
 mod secrets;
 mod static_binary;
+mod terminal;
 mod who_is_in_charge;
