@@ -1,0 +1,36 @@
+//! ECR: the registry's password.
+
+use base64::Engine as _;
+use secrecy::SecretString;
+
+use super::Aws;
+use super::error::{AwsError, error};
+use crate::config::repository::EcrRepository;
+use crate::host::docker::RegistryLogin;
+
+impl Aws {
+    /// The password of a registry, valid for twelve hours, so asked for once in the process that pulls.
+    pub async fn registry_login(&self, repository: &EcrRepository) -> Result<RegistryLogin, AwsError> {
+        let act = format!("get a password for registry '{}' (ecr:GetAuthorizationToken)", repository.host);
+        let client = aws_sdk_ecr::Client::new(&self.config(&repository.region).await);
+        let answer = client.get_authorization_token().send().await.map_err(|e| error(&act, e))?;
+        let unusable = |what| AwsError::Unusable { act: act.clone(), what };
+        let token = answer
+            .authorization_data()
+            .first()
+            .and_then(|data| data.authorization_token())
+            .ok_or_else(|| unusable("holds no token"))?;
+        let plain = base64::engine::general_purpose::STANDARD
+            .decode(token)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .ok_or_else(|| unusable("holds a token that is not Base64"))?;
+        let (user, password) =
+            plain.split_once(':').ok_or_else(|| unusable("holds a token without a user"))?;
+        Ok(RegistryLogin {
+            user: user.to_owned(),
+            password: SecretString::from(password),
+            host: repository.host.clone(),
+        })
+    }
+}

@@ -1,0 +1,59 @@
+//! Who and where we are, by the instance's metadata.
+
+use aws_config::imds;
+use aws_config::provider_config::ProviderConfig;
+use serde::Deserialize;
+
+use super::Aws;
+use super::error::{AwsError, chain};
+use crate::config::repository::{EcrRepository, Repository};
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct IdentityDocument {
+    account_id: String,
+    region: String,
+}
+
+impl IdentityDocument {
+    /// For machines without metadata: the SDKs' own variables.
+    fn of_the_environment() -> Option<Self> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Some(Self {
+            account_id: variable("AWS_ACCOUNT_ID")?,
+            region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"))?,
+        })
+    }
+}
+
+impl Aws {
+    /// The whole name of a repository. One without a host is in the account and region of this instance, by its metadata
+    /// or, where there are none, by `AWS_ACCOUNT_ID` and `AWS_REGION`.
+    pub async fn whole_name(&self, repository: &Repository) -> Result<EcrRepository, AwsError> {
+        let path = match repository {
+            Repository::Full(full) => return Ok(full.clone()),
+            Repository::Here(path) => path,
+        };
+        let look_up = || async {
+            let found = self.identity_document().await;
+            found.or_else(|why| {
+                IdentityDocument::of_the_environment()
+                    .ok_or_else(|| AwsError::Nowhere { repository: path.clone(), why })
+            })
+        };
+        let document = self.identity.get_or_try_init(look_up).await?;
+        Ok(EcrRepository::of(&document.account_id, &document.region, path))
+    }
+
+    async fn identity_document(&self) -> Result<IdentityDocument, String> {
+        if std::env::var("AWS_EC2_METADATA_DISABLED").is_ok_and(|v| v.eq_ignore_ascii_case("true")) {
+            return Err("AWS_EC2_METADATA_DISABLED is set".to_owned());
+        }
+        let provider = ProviderConfig::default().with_http_client(self.http.clone());
+        let client = imds::Client::builder().configure(&provider).build();
+        let document =
+            client.get("/latest/dynamic/instance-identity/document").await.map_err(|e| chain(&e))?;
+        serde_json::from_str(document.as_ref())
+            .map_err(|e| format!("the identity document is not what it should be: {e}"))
+    }
+}

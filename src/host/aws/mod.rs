@@ -1,0 +1,77 @@
+//! AWS: who and where we are, the registry's password, the secrets. One HTTP client for all of it.
+
+mod ecr;
+mod error;
+mod identity;
+mod secrets_manager;
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use tokio::sync::OnceCell;
+
+pub use error::AwsError;
+pub use secrets_manager::SecretValue;
+
+use super::names::Names;
+use super::roots;
+use identity::IdentityDocument;
+
+/// Four tries, as a first boot needs: the SDK waits between them, with jitter.
+const ATTEMPTS: u32 = 4;
+const CONNECT: Duration = Duration::from_secs(4);
+const ATTEMPT: Duration = Duration::from_secs(10);
+
+/// The connection to AWS.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    http: SharedHttpClient,
+    credentials: Option<SharedCredentialsProvider>,
+    /// Loaded once: its clients share the credentials, which may come from the metadata service.
+    shared: OnceCell<SdkConfig>,
+    identity: OnceCell<IdentityDocument>,
+}
+
+impl Aws {
+    /// With the system's names and certificates and the SDK's chain of credentials. Nothing is sent yet.
+    pub fn of_the_system() -> Result<Self, AwsError> {
+        let trust = TrustStore::empty().with_pem_certificate(roots::pem()?);
+        let context = TlsContext::builder()
+            .with_trust_store(trust)
+            .build()
+            .map_err(|e| AwsError::Tls(e.to_string()))?;
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+            .tls_context(context)
+            .build_with_resolver(Names::of_the_system());
+        Ok(Self { http, credentials: None, shared: OnceCell::new(), identity: OnceCell::new() })
+    }
+
+    /// With an HTTP client and credentials of the caller's.
+    pub fn with_client(http: SharedHttpClient, credentials: SharedCredentialsProvider) -> Self {
+        Self { http, credentials: Some(credentials), shared: OnceCell::new(), identity: OnceCell::new() }
+    }
+
+    async fn config(&self, region: &str) -> SdkConfig {
+        let region = Region::new(region.to_owned());
+        let shared = self.shared.get_or_init(|| async {
+            let timeouts =
+                TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
+            let mut config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+                .http_client(self.http.clone())
+                .region(region.clone())
+                .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+                .timeout_config(timeouts);
+            if let Some(credentials) = &self.credentials {
+                config = config.credentials_provider(credentials.clone());
+            }
+            config.load().await
+        });
+        shared.await.to_builder().region(region).build()
+    }
+}
