@@ -191,3 +191,26 @@ impl Releases {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A newer version with more keys must not take every release for a changed one: an upgrade would deploy them all anew.
+    #[test]
+    fn the_fingerprint_of_a_release_stays_what_it_was() {
+        let digest = format!("sha256:{}", "0af".repeat(22).get(..64).unwrap()).parse().unwrap();
+        let image = ImageRef { repository: "registry/status-page".to_owned(), digest };
+        let of = |text: &str| {
+            fingerprint(&config::parse(text, "handover.toml").unwrap(), &image, &BTreeMap::default())
+        };
+        let full = include_str!("../tests/fixtures/config-full.toml");
+        assert_eq!(of(full), "sha256:6e8629631883691c66b28edfb771c438153d526aac97ceb6b6934218857e7dbc");
+        let key = "stop-timeout = \"35s\"";
+        assert!(full.contains(key));
+        for more in ["read-only = true", "cpus = 1", "log = { max-file = 2 }", "ulimits = { nofile = 1024 }"]
+        {
+            assert_ne!(of(full), of(&full.replace(key, &format!("{key}\n{more}"))), "{more}");
+        }
+    }
+}

@@ -22,16 +22,6 @@ const NOT_YET: &[&str] = &[
     "auth",
     "literal",
     "disposable",
-    "cpus",
-    "user",
-    "volumes",
-    "tmpfs",
-    "network",
-    "ulimits",
-    "capabilities",
-    "read-only",
-    "extra-hosts",
-    "log",
 ];
 
 /// How alike two words must be (0 to 1) for one to be offered for the other: two letters swapped in a word of three are.

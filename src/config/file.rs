@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::container::{WrittenCapabilities, WrittenCpus, WrittenLog, WrittenUlimit};
 use super::repository::Repository;
 use super::units::{Bytes, Publish, Span, StatusRange};
 use crate::release::{AppName, ProcessName};
@@ -43,7 +44,7 @@ pub(super) struct Secret {
 
 /// A value of `fields`: a number is as good as a string, a port is written either way.
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "a field is a string or a whole number")]
+#[serde(untagged, expecting = "write a string or a whole number")]
 pub(super) enum Field {
     Text(String),
     Number(i64),
@@ -88,6 +89,34 @@ pub(super) struct Process {
     pub(super) memory: Option<Spanned<Bytes>>,
     #[serde(default)]
     pub(super) replaces: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) stop_signal: Option<Spanned<Field>>,
+    #[serde(default)]
+    pub(super) log: Option<WrittenLog>,
+    #[serde(default)]
+    pub(super) cpus: Option<Spanned<WrittenCpus>>,
+    #[serde(default)]
+    pub(super) user: Option<Spanned<Field>>,
+    #[serde(default)]
+    pub(super) read_only: bool,
+    #[serde(default)]
+    pub(super) tmpfs: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) volumes: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) extra_hosts: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) network: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) capabilities: Option<WrittenCapabilities>,
+    #[serde(default)]
+    pub(super) ulimits: BTreeMap<Spanned<String>, Spanned<WrittenUlimit>>,
+    #[serde(default)]
+    pub(super) shm_size: Option<Bytes>,
+    #[serde(default)]
+    pub(super) init: bool,
+    #[serde(default)]
+    pub(super) no_new_privileges: bool,
     #[serde(default)]
     pub(super) health: Option<Spanned<Health>>,
 }

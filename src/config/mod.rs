@@ -1,6 +1,7 @@
 //! `handover.toml`: as written (`file`), as meant ([`settings`]), and what is wrong with it, shown in place
 //! (`diagnostic`).
 
+pub mod container;
 mod diagnostic;
 mod file;
 mod health;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
+use super::container::{ContainerOptions, Network, meant_options};
 use super::diagnostic::{Mistake, nearest};
 use super::file;
 pub use super::health::{Health, Probe};
@@ -97,6 +98,9 @@ pub struct Process {
     pub replaces: Option<String>,
     /// When it counts as healthy.
     pub health: Health,
+    /// What else its container is made of.
+    #[serde(flatten)]
+    pub options: ContainerOptions,
 }
 
 /// Docker's own ten seconds are short for a web server that finishes its requests.
@@ -252,10 +256,13 @@ fn meant_process(process: file::Process, name: &Spanned<ProcessName>) -> Result<
             Mistake::at(command.span(), "the command is empty").help("leave it out to run the image's own")
         );
     }
+    let options = meant_options(&process)?;
     let health = match process.health {
         Some(health) => {
             let span = health.span();
-            meant_health(health.into_inner(), span, &publish)?
+            let meant = meant_health(health.into_inner(), span.clone(), &publish)?;
+            check_reach(&meant.probe, options.network.as_ref(), span)?;
+            meant
         }
         None => health_with(default_probe(&publish)),
     };
@@ -266,6 +273,7 @@ fn meant_process(process: file::Process, name: &Spanned<ProcessName>) -> Result<
         memory: process.memory.map(Spanned::into_inner),
         replaces: process.replaces.map(container).transpose()?,
         health,
+        options,
     })
 }
 
@@ -280,6 +288,17 @@ fn container(name: Spanned<String>) -> Result<String, Mistake> {
             .help("write the name that 'docker ps' shows"));
     }
     Ok(name.into_inner())
+}
+
+/// A container without a network is asked through Docker only.
+fn check_reach(probe: &Probe, network: Option<&Network>, health: Range<usize>) -> Result<(), Mistake> {
+    match (probe, network) {
+        (Probe::Http { .. } | Probe::Tcp { .. }, Some(Network::None)) => {
+            Err(Mistake::at(health, "with network = \"none\" the container cannot be reached by a probe")
+                .help("use 'command' or 'docker'"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// `start-first` is the default with published ports, and not built yet: so it has to be said that it is not wanted.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::config::settings::{Health, Probe};
 use crate::config::units::Publish;
 use crate::host::docker::{Container, Docker, DockerError, HealthCheck};
-use crate::host::probe;
+use crate::host::probe::{self, Saw};
 use crate::signal::Termination;
 
 /// What was seen of a container at one look.
@@ -165,10 +165,14 @@ async fn look(
         return Ok(Look::NotRunning(why_down(container)));
     }
     let seen = match &health.probe {
-        Probe::Http { path, port, host, status } => {
-            probe::http(address(container, *port, at), path, host.as_deref(), status, health.timeout).await
-        }
-        Probe::Tcp { port } => probe::tcp(address(container, *port, at), health.timeout).await,
+        Probe::Http { path, port, host, status } => match address(container, *port, at) {
+            Ok(address) => probe::http(address, path, host.as_deref(), status, health.timeout).await,
+            Err(saw) => Err(saw),
+        },
+        Probe::Tcp { port } => match address(container, *port, at) {
+            Ok(address) => probe::tcp(address, health.timeout).await,
+            Err(saw) => Err(saw),
+        },
         Probe::Command(command) => match docker.exec(&container.id, command, health.timeout).await {
             Ok((0, _)) => Ok(()),
             Ok((code, printed)) if printed.is_empty() => {
@@ -226,13 +230,17 @@ fn signal(exit_code: i64) -> &'static str {
     }
 }
 
-fn address(container: &Container, port: u16, at: At<'_>) -> SocketAddr {
-    let own = SocketAddr::new(container.ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port);
-    let At::Published(publish) = at else { return own };
-    publish.iter().find(|p| p.container == port).map_or(own, |p| {
-        let address = p.address.filter(|address| !address.is_unspecified());
-        SocketAddr::new(address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), p.host)
-    })
+fn address(container: &Container, port: u16, at: At<'_>) -> Result<SocketAddr, Saw> {
+    let published = match at {
+        At::Container => None,
+        At::Published(publish) => publish.iter().find(|p| p.container == port),
+    };
+    if let Some(on_the_host) = published {
+        let address = on_the_host.address.filter(|address| !address.is_unspecified());
+        return Ok(SocketAddr::new(address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), on_the_host.host));
+    }
+    let own = container.ip.ok_or("(the container) has no address on its network")?;
+    Ok(SocketAddr::new(own, port))
 }
 
 #[cfg(test)]

@@ -14,5 +14,6 @@
 mod bundle;
 mod commands;
 mod configuration;
+mod container;
 mod contract;
 mod hook;

@@ -8,6 +8,7 @@
     clippy::doc_markdown
 )]
 
+mod container;
 mod gates;
 mod hooks;
 mod interrupted;

@@ -37,6 +37,7 @@ pub(super) async fn create(run: &mut Run<'_>, process: &ProcessName) -> Result<V
         publish: settings.publish.clone(),
         stop_timeout: settings.stop_timeout,
         memory: settings.memory,
+        options: settings.options.clone(),
     };
     let id = run.host.docker.create(&spec).await?;
     Ok(vec![Fact::New { process: process.clone(), id }])

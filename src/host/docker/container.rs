@@ -1,16 +1,19 @@
 //! What the Engine says about a container, in our words.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, HealthStatusEnum, HostConfig, PortBinding,
+    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HealthStatusEnum, HostConfig,
+    PortBinding,
 };
 use secrecy::{ExposeSecret, SecretString};
 
 use super::labels::Labels;
+use super::options;
 use super::restart::RestartPolicy;
+use crate::config::container::{ContainerOptions, Log};
 use crate::config::units::{Bytes, Publish};
 use crate::release::container_name;
 
@@ -56,7 +59,7 @@ pub struct Container {
     pub restart_policy: RestartPolicy,
     /// Whether the Engine removes it as soon as it has stopped (`docker run --rm`).
     pub auto_remove: bool,
-    /// Its address, where it has one.
+    /// Where it is reached from the host: its address on its network, or the host's loopback when it is on the host's own.
     pub ip: Option<IpAddr>,
     /// Docker's own health check.
     pub health: HealthCheck,
@@ -77,6 +80,7 @@ impl Container {
 
     pub(super) fn of(inspect: ContainerInspectResponse) -> Self {
         let state = inspect.state.unwrap_or_default();
+        let host = inspect.host_config.as_ref();
         let config = inspect.config.unwrap_or_default();
         let networks = inspect.network_settings.and_then(|n| n.networks).unwrap_or_default();
         let health = state.health.unwrap_or_default();
@@ -94,11 +98,12 @@ impl Container {
             error: state.error.unwrap_or_default(),
             started_at: state.started_at.unwrap_or_default(),
             restart_count: inspect.restart_count.unwrap_or_default(),
-            restart_policy: RestartPolicy::of_docker(
-                inspect.host_config.as_ref().and_then(|h| h.restart_policy.as_ref()),
-            ),
-            auto_remove: inspect.host_config.as_ref().and_then(|h| h.auto_remove).unwrap_or(false),
-            ip: networks.values().find_map(|n| n.ip_address.as_deref()?.parse().ok()),
+            restart_policy: RestartPolicy::of_docker(host.and_then(|h| h.restart_policy.as_ref())),
+            auto_remove: host.and_then(|h| h.auto_remove).unwrap_or(false),
+            ip: match host.and_then(|h| h.network_mode.as_deref()) {
+                Some("host") => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+                _ => networks.values().find_map(address),
+            },
             health: match health.status {
                 Some(HealthStatusEnum::HEALTHY) => HealthCheck::Healthy,
                 Some(HealthStatusEnum::UNHEALTHY) => HealthCheck::Unhealthy(said()),
@@ -120,6 +125,10 @@ impl Container {
     }
 }
 
+fn address(on: &EndpointSettings) -> Option<IpAddr> {
+    [&on.ip_address, &on.global_ipv6_address].into_iter().find_map(|a| a.as_deref()?.parse().ok())
+}
+
 /// What a container is made of.
 #[derive(Debug)]
 pub struct Spec {
@@ -139,10 +148,13 @@ pub struct Spec {
     pub stop_timeout: Duration,
     /// The most memory it may use.
     pub memory: Option<Bytes>,
+    /// What else it is made of.
+    pub options: ContainerOptions,
 }
 
 impl Spec {
-    pub(super) fn to_docker(&self) -> ContainerCreateBody {
+    /// `log` is what is used: what is asked for, or the default on this Engine.
+    pub(super) fn to_docker(&self, log: &Log) -> ContainerCreateBody {
         let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
         for port in &self.publish {
             bindings.entry(port.container_key()).or_default().get_or_insert_default().push(PortBinding {
@@ -150,7 +162,7 @@ impl Spec {
                 host_port: Some(port.host.to_string()),
             });
         }
-        ContainerCreateBody {
+        let mut body = ContainerCreateBody {
             image: Some(self.image.clone()),
             cmd: self.command.clone(),
             env: Some(self.environment.iter().map(|pair| pair.expose_secret().to_owned()).collect()),
@@ -165,6 +177,8 @@ impl Spec {
                 ..HostConfig::default()
             }),
             ..ContainerCreateBody::default()
-        }
+        };
+        options::apply(&self.options, log, &mut body);
+        body
     }
 }

@@ -4,6 +4,7 @@
 mod container;
 mod image;
 pub mod labels;
+mod options;
 mod output;
 mod restart;
 
@@ -25,6 +26,7 @@ pub use image::{Progress, RegistryLogin};
 use output::Output;
 pub use restart::{RestartPolicy, UnknownPolicy};
 
+use crate::config::container::{Log, Network};
 use crate::release::AppName;
 use crate::report::text::clean;
 
@@ -60,6 +62,12 @@ pub enum DockerError {
         status: u16,
         /// The Engine's words.
         message: String,
+    },
+    /// A network that is asked for is not there.
+    #[error("Docker has no network '{name}': make it (docker network create {name}), or change 'network'")]
+    NoNetwork {
+        /// Its name.
+        name: String,
     },
     /// The Engine gave an answer that cannot be used.
     #[error("failed to {act}")]
@@ -225,13 +233,37 @@ impl Docker {
     pub async fn create(&self, spec: &Spec) -> Result<String, DockerError> {
         let act = format!("create container '{}'", spec.name);
         let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
-        match self.call(&act, CREATE, self.client.create_container(Some(options), spec.to_docker())).await {
+        self.check_network(spec.options.network.as_ref()).await?;
+        let body = spec.to_docker(&self.log_of(spec).await?);
+        match self.call(&act, CREATE, self.client.create_container(Some(options), body)).await {
             Ok(answer) => Ok(answer.id),
             Err(error) if error.status() == Some(409) => match self.inspect(&spec.name).await? {
                 Some(there) if there.labels.as_ref() == Some(&spec.labels) => Ok(there.id),
                 _ => Err(error),
             },
             Err(error) => Err(error),
+        }
+    }
+
+    /// Where the output of a container goes.
+    async fn log_of(&self, spec: &Spec) -> Result<Log, DockerError> {
+        if let Some(log) = &spec.options.log {
+            return Ok(log.clone());
+        }
+        let info = self.call("tell its log driver", INSPECT, self.client.info()).await?;
+        Ok(Log::default_with(info.logging_driver.as_deref().unwrap_or_default()))
+    }
+
+    /// The Engine would notice a network that is not there only when it starts the container: too late, live is stopped
+    /// by then.
+    async fn check_network(&self, network: Option<&Network>) -> Result<(), DockerError> {
+        let Some(Network::Named(name)) = network else { return Ok(()) };
+        match self
+            .call(format!("inspect network '{name}'"), INSPECT, self.client.inspect_network(name, None))
+            .await
+        {
+            Err(error) if error.status() == Some(404) => Err(DockerError::NoNetwork { name: name.clone() }),
+            answer => answer.map(drop),
         }
     }
 

@@ -67,6 +67,8 @@ pub(crate) struct Bind {
     pub(crate) writable: bool,
     /// From `Binds`: the Engine makes a folder of a missing source.
     pub(crate) short_form: bool,
+    /// A volume of the Engine's, which makes it.
+    pub(crate) is_volume: bool,
 }
 
 pub(crate) struct Container {

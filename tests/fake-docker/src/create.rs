@@ -9,7 +9,7 @@ use crate::{
     container::{Bind, Container, Policy, Status},
     image::Healthcheck,
     lifecycle::known_signal,
-    ports,
+    options, ports,
     request::Request,
     schema,
     world::{LocalImage, World, hex64},
@@ -33,6 +33,7 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Answer {
     let policy = policy(host.get("RestartPolicy"))?;
     let bindings = ports::bindings(host.get("PortBindings"))?;
     verify(fields, host)?;
+    options::verify(host)?;
     let binds = binds(host)?;
 
     let wanted = text(fields, "Image");
@@ -157,21 +158,29 @@ fn binds(host: &Value) -> Result<Vec<Bind>, Reply> {
             mode: mode.to_owned(),
             writable,
             short_form: true,
+            is_volume: false,
         });
     }
     for one in list("Mounts") {
         let text = |key: &str| one.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         match text("Type").as_str() {
             "tmpfs" => continue,
-            "bind" => {}
+            "volume" if text("Source").len() < 2 => {
+                let name = text("Source");
+                let rule = "volume name is too short, names should be at least two alphanumeric characters";
+                return Err(refuse(400, format!("create {name}: {rule}")));
+            }
+            "bind" | "volume" => {}
             other => return Err(complain(400, format!("mounts of type {other:?} are not supported"))),
         }
+        let is_volume = text("Type") == "volume";
         let bind = Bind {
             source: text("Source"),
             target: text("Target"),
             mode: String::new(),
             writable: one.get("ReadOnly").and_then(Value::as_bool) != Some(true),
             short_form: false,
+            is_volume,
         };
         bind.check()?;
         all.push(bind);
@@ -187,7 +196,7 @@ fn binds(host: &Value) -> Result<Vec<Bind>, Reply> {
 impl Bind {
     /// Refuses a source that is not there. For the short form the Engine would make a folder, which is never meant.
     pub(crate) fn check(&self) -> Result<(), Reply> {
-        if Path::new(&self.source).exists() {
+        if self.is_volume || Path::new(&self.source).exists() {
             return Ok(());
         }
         Err(if self.short_form {

@@ -112,7 +112,7 @@ impl Container {
     pub(crate) fn mounts(&self) -> Value {
         let one = |bind: &crate::container::Bind| {
             json!({
-                "Type": "bind",
+                "Type": if bind.is_volume { "volume" } else { "bind" },
                 "Source": bind.source,
                 "Destination": bind.target,
                 "Mode": bind.mode,

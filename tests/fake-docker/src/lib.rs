@@ -32,6 +32,7 @@ mod images;
 mod inspect;
 mod lifecycle;
 mod listing;
+mod options;
 mod ports;
 mod query;
 mod reference;

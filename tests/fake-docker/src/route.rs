@@ -23,6 +23,7 @@ pub(crate) fn route(world: &mut World, method: &str, path: &str, request: &Reque
     match (method, segments) {
         ("GET" | "HEAD", ["_ping"]) => system::ping(request),
         ("GET", ["version"]) => system::version(world, request),
+        ("GET", ["networks", name]) => system::network(request, name),
         ("GET", ["info"]) => system::info(world, request),
         ("POST", ["images", "create"]) => images::pull(world, request),
         ("GET", ["images", "json"]) => images::list(world, request),

@@ -4,5 +4,6 @@ mod answers;
 mod boots;
 mod common;
 mod crashes;
+mod options;
 mod probing;
 mod wire;

@@ -1,0 +1,138 @@
+//! The keys of `[process.NAME]` that say what its container is made of, apart from its image, command and environment.
+//!
+//! A key that is not set is left out of what is serialized: the fingerprint of a release must not change because a
+//! newer version knows more keys.
+
+mod log;
+mod mounts;
+mod values;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+use toml::Spanned;
+
+use super::diagnostic::Mistake;
+use super::file;
+use super::units::Bytes;
+
+pub(super) use log::WrittenLog;
+pub use log::{Log, LogDriver};
+pub use mounts::{Source, Tmpfs, Volume};
+pub use values::{Capability, Cpus, ExtraHost, Network, StopSignal, Ulimit, User};
+pub(super) use values::{WrittenCapabilities, WrittenCpus, WrittenUlimit};
+
+/// What a container is made of, where it differs from Docker's defaults.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ContainerOptions {
+    /// How it is asked to stop; as the image says when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<StopSignal>,
+    /// Where its output goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<Log>,
+    /// The most processor time it may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<Cpus>,
+    /// Who its command runs as; as the image says when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
+    /// Whether nothing can be written but to its volumes and tmpfs.
+    #[serde(skip_serializing_if = "is_false")]
+    pub read_only: bool,
+    /// Folders that are in memory.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tmpfs: Vec<Tmpfs>,
+    /// Folders and files of the host, and Docker's named volumes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
+    /// Lines of its `/etc/hosts`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub extra_hosts: Vec<ExtraHost>,
+    /// Its network; Docker's default bridge when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
+    /// What it may do beyond Docker's default.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cap_add: Vec<Capability>,
+    /// What it may not do of Docker's default.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cap_drop: Vec<Capability>,
+    /// Limits of its processes.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ulimits: BTreeMap<String, Ulimit>,
+    /// The size of its `/dev/shm`; 64 MiB when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shm_size: Option<Bytes>,
+    /// Whether Docker's small init is its first process: it reaps children and passes signals on.
+    #[serde(skip_serializing_if = "is_false")]
+    pub init: bool,
+    /// Whether setuid programs in it gain nothing.
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_new_privileges: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Gives the keys their meaning, all but what they have to do with the health check.
+pub(super) fn meant_options(process: &file::Process) -> Result<ContainerOptions, Mistake> {
+    let network = process.network.as_ref().map(one::<Network>).transpose()?;
+    if let (Some(network), Some(port)) = (&network, process.publish.first())
+        && !network.can_publish()
+    {
+        let what =
+            format!("network = \"{network}\" does not go with 'publish': there is no port to be led to");
+        return Err(Mistake::at(port.span(), what).help("remove 'publish', or use a bridge network"));
+    }
+    let capabilities = process.capabilities.as_ref();
+    let options = ContainerOptions {
+        stop_signal: process.stop_signal.as_ref().map(one_or_number).transpose()?,
+        log: process.log.as_ref().map(log::meant_log).transpose()?,
+        cpus: process.cpus.as_ref().map(values::meant_cpus).transpose()?,
+        user: process.user.as_ref().map(one_or_number).transpose()?,
+        read_only: process.read_only,
+        tmpfs: process.tmpfs.iter().map(one).collect::<Result<_, _>>()?,
+        volumes: process.volumes.iter().map(one).collect::<Result<_, _>>()?,
+        extra_hosts: process.extra_hosts.iter().map(one).collect::<Result<_, _>>()?,
+        network,
+        cap_add: values::meant_capabilities(capabilities.map(|c| c.add.as_slice()))?,
+        cap_drop: values::meant_capabilities(capabilities.map(|c| c.drop.as_slice()))?,
+        ulimits: values::meant_ulimits(&process.ulimits)?,
+        shm_size: process.shm_size,
+        init: process.init,
+        no_new_privileges: process.no_new_privileges,
+    };
+    mounts::check_targets(&options, process)?;
+    Ok(options)
+}
+
+/// A value that parses itself; what is wrong with it is shown at its own place, not at the list's.
+fn one<T: TryFrom<String, Error = String>>(written: &Spanned<String>) -> Result<T, Mistake> {
+    T::try_from(written.get_ref().clone()).map_err(|what| Mistake::at(written.span(), what))
+}
+
+/// The same, of a value that people also write as a number.
+fn one_or_number<T: TryFrom<String, Error = String>>(written: &Spanned<file::Field>) -> Result<T, Mistake> {
+    let text = match written.get_ref() {
+        file::Field::Text(text) => text.clone(),
+        file::Field::Number(number) => number.to_string(),
+    };
+    T::try_from(text).map_err(|what| Mistake::at(written.span(), what))
+}
+
+/// What is shown is what was written.
+macro_rules! shown_as_written {
+    ($($name:ident),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+shown_as_written!(StopSignal, User, ExtraHost, Capability);

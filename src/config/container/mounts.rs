@@ -1,0 +1,127 @@
+//! What is mounted into a container: volumes and tmpfs.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::ContainerOptions;
+use crate::config::diagnostic::Mistake;
+use crate::config::file;
+
+/// A folder in memory: `/tmp` or `/tmp:size=64m,mode=1777`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tmpfs {
+    /// Where it is in the container.
+    pub target: String,
+    /// Options of the mount, with commas between; Docker adds `noexec,nosuid,nodev`.
+    pub options: String,
+}
+
+impl TryFrom<String> for Tmpfs {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let (target, options) = text.split_once(':').unwrap_or((&text, ""));
+        if !is_target(target) {
+            return Err(format!("'{text}' does not begin with a folder of the container, such as \"/tmp\""));
+        }
+        let wrong = options.split(',').find(|o| !options.is_empty() && !is_tmpfs_option(o));
+        match wrong {
+            None => Ok(Self { target: target.to_owned(), options: options.to_owned() }),
+            Some(wrong) => Err(format!(
+                "'{wrong}' is not an option of a tmpfs: known are size=64m, mode=1777, uid=NUMBER, gid=NUMBER and exec"
+            )),
+        }
+    }
+}
+
+fn is_tmpfs_option(option: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match option.split_once('=') {
+        Some(("size", size)) => digits(size.strip_suffix(['k', 'm', 'g']).unwrap_or(size)),
+        Some(("mode", mode)) => (3..=4).contains(&mode.len()) && u32::from_str_radix(mode, 8).is_ok(),
+        Some(("uid" | "gid", id)) => digits(id),
+        _ => option == "exec",
+    }
+}
+
+/// A folder or file of the host, or a volume of Docker's: `/srv/media:/media:ro`, `media:/media`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Volume {
+    /// What is mounted.
+    pub source: Source,
+    /// Where it is in the container.
+    pub target: String,
+    /// Whether the container cannot write to it.
+    pub read_only: bool,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// A path of the host. It has to be there: Docker is not to make a folder that belongs to root.
+    Host(String),
+    /// A volume of Docker's, by name. It is made when it is not there.
+    Volume(String),
+}
+
+impl TryFrom<String> for Volume {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "'{text}' is not a volume: write \"/HOST/PATH:/PATH\" or \"NAME:/PATH\", with :ro if it is read-only"
+            )
+        };
+        let mut parts = text.split(':');
+        let (Some(source), Some(target), mode, None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(wrong());
+        };
+        let read_only = match mode {
+            None | Some("rw") => false,
+            Some("ro") => true,
+            Some(_) => return Err(wrong()),
+        };
+        let source = if source.starts_with('/') {
+            Source::Host(source.to_owned())
+        } else if is_volume_name(source) {
+            Source::Volume(source.to_owned())
+        } else {
+            return Err(wrong());
+        };
+        if !is_target(target) {
+            return Err(wrong());
+        }
+        Ok(Self { source, target: target.to_owned(), read_only })
+    }
+}
+
+/// Docker's rule for the names of volumes: two characters at least.
+fn is_volume_name(name: &str) -> bool {
+    name.len() > 1
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+fn is_target(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.trim_matches('/').is_empty()
+        && path.split('/').all(|part| part != ".." && part != ".")
+        && !path.contains(',')
+}
+
+/// Docker refuses two mounts at one place, but only when the container is created.
+pub(super) fn check_targets(options: &ContainerOptions, process: &file::Process) -> Result<(), Mistake> {
+    let volumes = process.volumes.iter().zip(options.volumes.iter().map(|v| &v.target));
+    let tmpfs = process.tmpfs.iter().zip(options.tmpfs.iter().map(|t| &t.target));
+    let mut taken = BTreeSet::new();
+    for (written, target) in volumes.chain(tmpfs) {
+        if !taken.insert(target.trim_end_matches('/')) {
+            let what = format!("two things are mounted at '{target}'");
+            return Err(Mistake::at(written.span(), what).help("keep one of them"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! Mistakes in the options of a container, each shown in its place: most of them Docker would notice only when it starts
+//! the container, after live was stopped.
+
+use insta::assert_snapshot;
+
+use crate::bundle::{Bundle, CONFIG};
+
+/// What is said of one more line in `[process.web]`: headline, line and hint.
+fn said(line: &str) -> String {
+    let bundle = Bundle::new();
+    let publish = "publish = [\"8000:8000\"]\n";
+    assert!(CONFIG.contains(publish));
+    bundle.write("handover.toml", &CONFIG.replacen(publish, &format!("{publish}{line}\n"), 1));
+    let seen = bundle.hook("ApplicationStart").seen();
+    assert_eq!(seen.exit, Some(2), "{line}: {seen}");
+    let is_shown = |l: &&str| l.starts_with("error:") || l.contains('^') || l.starts_with(['6', '7']);
+    let shown: Vec<&str> = seen.stderr.lines().filter(is_shown).collect();
+    assert_eq!(shown.len(), 3, "{line}: {seen}");
+    shown.join("\n")
+}
+
+#[test]
+fn each_value_is_checked_and_shown_where_it_is() {
+    let lines = [
+        "stop-signal = \"SIGTREM\"",
+        "stop-signal = 0",
+        "cpus = 0",
+        "cpus = \"two\"",
+        "user = \"app:app:app\"",
+        "read-only = \"yes\"",
+        "tmpfs = [\"/run\", \"tmp\"]",
+        "tmpfs = [\"/tmp:size=64mb\"]",
+        "tmpfs = [\"/tmp\", \"/tmp/\"]",
+        "volumes = [\"media:/media\", \"./media:/media2\"]",
+        "volumes = [\"/srv/media:/media:readonly\"]",
+        "volumes = [\"/srv/media:/media\", \"media:/media\"]",
+        "extra-hosts = [\"db.internal:10.0.0.5\", \"cache.internal\"]",
+        "network = \"container:other\"",
+        "network = \"host\"",
+        "capabilities = { drop = [\"ALL\"], add = [\"NET_BIND_SERVCE\"] }",
+        "capabilities = { add = [\"EVERYTHING\"] }",
+        "capabilities = { remove = [\"ALL\"] }",
+        "ulimits = { nofiles = 65536 }",
+        "ulimits = { nofile = { soft = 20, hard = 10 } }",
+        "ulimits = { nofile = -1 }",
+        "ulimits = { nofile = \"many\" }",
+        "shm-size = \"64\"",
+        "log = { driver = \"awslogs\", max-size = \"10m\" }",
+        "log = { max-size = \"10 MB\" }",
+        "log = { max-file = 0 }",
+        "log = { driver = \"json-file\", options = { max-size = \"10m\" } }",
+        "log = { driver = \"engine\", options = { mode = \"non-blocking\" } }",
+        "log = { size = \"10m\" }",
+    ];
+    let all: Vec<String> = lines.map(said).into();
+    assert_snapshot!(all.join("\n\n"), @r#"
+    error: 'SIGTREM' is not a signal to stop at: did you mean 'TERM'?
+    7 | stop-signal = "SIGTREM"
+      |               ^^^^^^^^^ here
+
+    error: '0' is not a signal to stop at: known here: HUP, INT, QUIT, ABRT, KILL, USR1, USR2, PIPE, ALRM, TERM, WINCH, PWR
+    7 | stop-signal = 0
+      |               ^ here
+
+    error: a container cannot have 0 processors
+    7 | cpus = 0
+      |        ^ write 0.01 or more
+
+    error: write a number of processors, such as 0.5 or 2
+    7 | cpus = "two"
+      |        ^^^^^ here
+
+    error: 'app:app:app' is not a user: write "USER" or "USER:GROUP", names or numbers
+    7 | user = "app:app:app"
+      |        ^^^^^^^^^^^^^ here
+
+    error: invalid type: string "yes", expected a boolean
+    7 | read-only = "yes"
+      |             ^^^^^ here
+
+    error: 'tmp' does not begin with a folder of the container, such as "/tmp"
+    7 | tmpfs = ["/run", "tmp"]
+      |                  ^^^^^ here
+
+    error: 'size=64mb' is not an option of a tmpfs: known are size=64m, mode=1777, uid=NUMBER, gid=NUMBER and exec
+    7 | tmpfs = ["/tmp:size=64mb"]
+      |          ^^^^^^^^^^^^^^^^ here
+
+    error: two things are mounted at '/tmp/'
+    7 | tmpfs = ["/tmp", "/tmp/"]
+      |                  ^^^^^^^ keep one of them
+
+    error: './media:/media2' is not a volume: write "/HOST/PATH:/PATH" or "NAME:/PATH", with :ro if it is read-only
+    7 | volumes = ["media:/media", "./media:/media2"]
+      |                            ^^^^^^^^^^^^^^^^^ here
+
+    error: '/srv/media:/media:readonly' is not a volume: write "/HOST/PATH:/PATH" or "NAME:/PATH", with :ro if it is read-only
+    7 | volumes = ["/srv/media:/media:readonly"]
+      |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^ here
+
+    error: two things are mounted at '/media'
+    7 | volumes = ["/srv/media:/media", "media:/media"]
+      |                                 ^^^^^^^^^^^^^^ keep one of them
+
+    error: 'cache.internal' is not a host: write "NAME:ADDRESS" or "NAME:host-gateway"
+    7 | extra-hosts = ["db.internal:10.0.0.5", "cache.internal"]
+      |                                        ^^^^^^^^^^^^^^^^ here
+
+    error: 'container:other' is not a network: write the name of a bridge network, "host" or "none"
+    7 | network = "container:other"
+      |           ^^^^^^^^^^^^^^^^^ here
+
+    error: network = "host" does not go with 'publish': there is no port to be led to
+    6 | publish = ["8000:8000"]
+      |            ^^^^^^^^^^^ remove 'publish', or use a bridge network
+
+    error: 'NET_BIND_SERVCE' is not a capability: did you mean 'NET_BIND_SERVICE'?
+    7 | capabilities = { drop = ["ALL"], add = ["NET_BIND_SERVCE"] }
+      |                                         ^^^^^^^^^^^^^^^^^ here
+
+    error: 'EVERYTHING' is not a capability: see capabilities(7)
+    7 | capabilities = { add = ["EVERYTHING"] }
+      |                         ^^^^^^^^^^^^ here
+
+    error: unknown key 'remove'
+    7 | capabilities = { remove = ["ALL"] }
+      |                  ^^^^^^ known here: add, drop
+
+    error: 'nofiles' is not a limit of processes
+    7 | ulimits = { nofiles = 65536 }
+      |             ^^^^^^^ did you mean 'nofile'?
+
+    error: the soft limit is above the hard one
+    7 | ulimits = { nofile = { soft = 20, hard = 10 } }
+      |                      ^^^^^^^^^^^^^^^^^^^^^^^^ here
+
+    error: 'nofile' cannot be without a limit
+    7 | ulimits = { nofile = -1 }
+      |                      ^^ write a number
+
+    error: write a number, or { soft = NUMBER, hard = NUMBER }
+    7 | ulimits = { nofile = "many" }
+      |                      ^^^^^^ here
+
+    error: '64' is not an amount of memory: write a number and b, k, m or g, such as "512m"
+    7 | shm-size = "64"
+      |            ^^^^ here
+
+    error: 'max-size' and 'max-file' do not go with driver 'awslogs'
+    7 | log = { driver = "awslogs", max-size = "10m" }
+      |                                        ^^^^^ remove it; the driver's own options go into options = { ... }
+
+    error: '10 MB' is not an amount of memory: write a number and b, k, m or g, such as "512m"
+    7 | log = { max-size = "10 MB" }
+      |                    ^^^^^^^ here
+
+    error: at least one file is kept
+    7 | log = { max-file = 0 }
+      |                    ^ write 1 or more
+
+    error: 'max-size' has a key of its own
+    7 | log = { driver = "json-file", options = { max-size = "10m" } }
+      |                                           ^^^^^^^^ write it beside 'driver'
+
+    error: driver = "engine" leaves the log to the Engine, options too
+    7 | log = { driver = "engine", options = { mode = "non-blocking" } }
+      |                  ^^^^^^^^ remove 'options', or name the driver
+
+    error: unknown key 'size'
+    7 | log = { size = "10m" }
+      |         ^^^^ known here: driver, max-size, max-file, options
+    "#);
+}
+
+#[test]
+fn a_container_without_a_network_has_no_probe_over_it() {
+    let bundle = Bundle::new();
+    let text = CONFIG.replacen("publish = [\"8000:8000\"]", "network = \"none\"", 1);
+    bundle.write("handover.toml", &format!("{text}\n[process.web.health]\nhttp = \"/\"\nport = 8000\n"));
+    let seen = bundle.hook("ApplicationStart").seen();
+    assert_eq!(seen.exit, Some(2), "{seen}");
+    assert_snapshot!(seen, @r#"
+    exit: 2
+    --- stderr
+    error: with network = "none" the container cannot be reached by a probe
+     --> BUNDLE/handover.toml:9:1
+      |
+    9 | [process.web.health]
+      | ^^^^^^^^^^^^^^^^^^^^ use 'command' or 'docker'
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+}
