@@ -21,7 +21,7 @@ use crate::server::{self, Answers};
 /// - `ignore-term`: answers, and does not end when asked.
 /// - `eat-memory`: answers, and takes more and more memory, to be killed for it.
 /// - `print-secrets`: prints its whole environment, then answers.
-/// - `noise`: writes what is no text and a line without end, then ends with 1.
+/// - `noise`: writes what is no text and a line of a megabyte, then ends with 1.
 /// - `worker`: listens nowhere; works until it is told to end.
 pub(crate) fn run() -> Result<()> {
     let variant = env::var("VARIANT").unwrap_or_else(|_| "good".to_owned());
@@ -110,7 +110,7 @@ fn eat_memory() {
 fn noise() -> Result<()> {
     let mut stderr = std::io::stderr().lock();
     stderr.write_all(b"caf\xe9 \xff\xfe\x00\x1b[31mred\x1b[0m\xe9\n")?;
-    stderr.write_all(&vec![b'x'; 100_000])?;
+    stderr.write_all(&vec![b'x'; 1 << 20])?;
     stderr.write_all(b"\n\xc3")?;
     stderr.flush()?;
     bail!("that was noise")

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -42,6 +43,9 @@ pub struct Fault {
     /// Wait so long before anything else.
     #[serde(default)]
     pub delay_ms: u64,
+    /// Wait until the faults are changed.
+    #[serde(default)]
+    pub hold: bool,
     /// Never answer.
     #[serde(default)]
     pub hang: bool,
@@ -59,6 +63,18 @@ impl Fault {
     /// No answer at all.
     pub fn hang() -> Self {
         Self { hang: true, ..Self::default() }
+    }
+
+    /// A proper answer, but only when the faults are changed.
+    pub fn hold() -> Self {
+        Self { hold: true, ..Self::default() }
+    }
+
+    /// This fault only for calls whose body contains this text.
+    #[must_use]
+    pub fn matching(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.r#match);
+        self
     }
 
     /// This fault for so many calls only.
@@ -98,12 +114,7 @@ impl Aws {
 
     /// The calls in their order.
     pub fn call_log(&self) -> Result<Vec<Call>> {
-        let text = match fs::read_to_string(self.folder.join("calls.jsonl")) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error.into()),
-        };
-        text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+        read_notes(&self.folder.join("calls.jsonl"))
     }
 
     /// Starts counting from nothing.
@@ -113,11 +124,13 @@ impl Aws {
 
     /// Lets these actions go wrong, and no others, from the next call on.
     pub fn set_faults<'a>(&self, faults: impl IntoIterator<Item = (&'a str, Fault)>) -> Result<()> {
-        let faults: BTreeMap<_, _> = faults.into_iter().collect();
-        // By a rename: a call must not find half of it.
-        let staged = self.folder.join("faults.new");
-        fs::write(&staged, serde_json::to_vec(&faults)?)?;
-        Ok(fs::rename(staged, self.folder.join("faults.json"))?)
+        let faults = faults.into_iter().map(|(action, fault)| {
+            let mut fault = serde_json::to_value(fault)?;
+            fault["action"] = json!(action);
+            Ok(fault)
+        });
+        let faults: Vec<Value> = faults.collect::<Result<_>>()?;
+        write_whole(&self.folder.join("faults.json"), &serde_json::to_vec(&faults)?)
     }
 
     /// Lets everything go well again.
@@ -161,6 +174,17 @@ impl Aws {
     pub fn delete_secret(&self, name: &str) -> Result<()> {
         let body = json!({ "SecretId": name, "ForceDeleteWithoutRecovery": true });
         self.secrets_manager("DeleteSecret", &body).map(drop)
+    }
+
+    /// Schedules a secret for deletion: until then it exists, and cannot be read.
+    pub fn schedule_secret_deletion(&self, name: &str) -> Result<()> {
+        let body = json!({ "SecretId": name, "RecoveryWindowInDays": 7 });
+        self.secrets_manager("DeleteSecret", &body).map(drop)
+    }
+
+    /// Takes that back.
+    pub fn restore_secret(&self, name: &str) -> Result<()> {
+        self.secrets_manager("RestoreSecret", &json!({ "SecretId": name })).map(drop)
     }
 
     /// Makes an ECR repository.
@@ -213,4 +237,21 @@ impl Aws {
             if answer.body.is_empty() { Value::Null } else { answer.json().context(action.to_owned())? };
         Ok((answer.status, body))
     }
+}
+
+/// Replaces a file by a rename: nobody finds half of it.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let staged = path.with_extension("new");
+    fs::write(&staged, bytes)?;
+    Ok(fs::rename(staged, path)?)
+}
+
+/// What was noted of calls, in their order: a line of JSON for each.
+pub(crate) fn read_notes<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error.into()),
+    };
+    text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }

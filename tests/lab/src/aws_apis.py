@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 
+from faults import Faults, Notes
 from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -60,47 +61,11 @@ def seed():
         )
 
 
-class Faults:
-    """What the lab wants to go wrong, by action; the file is looked at before each call."""
-
-    def __init__(self, path):
-        self.path, self.stamp, self.faults = path, None, {}
-        self.lock = threading.Lock()
-
-    def take(self, action, body):
-        with self.lock:
-            try:
-                found = os.stat(self.path)
-                stamp = (found.st_mtime_ns, found.st_ino, found.st_size)
-            except FileNotFoundError:
-                return None
-            if stamp != self.stamp:
-                with open(self.path, encoding="utf-8") as file:
-                    self.faults = json.load(file)
-                self.stamp = stamp
-            fault = self.faults.get(action)
-            if fault is None or fault.get("match", "") not in body:
-                return None
-            if fault.get("after", 0) > 0:
-                fault["after"] -= 1
-                return None
-            if "times" in fault:
-                if fault["times"] <= 0:
-                    return None
-                fault["times"] -= 1
-            return fault
-
-
 class Counting:
     def __init__(self, app, folder):
         self.app = app
-        self.calls = os.path.join(folder, "calls.jsonl")
+        self.calls = Notes(os.path.join(folder, "calls.jsonl"))
         self.faults = Faults(os.path.join(folder, "faults.json"))
-        self.lock = threading.Lock()
-
-    def note(self, **call):
-        with self.lock, open(self.calls, "a", encoding="utf-8") as file:
-            file.write(json.dumps(call) + "\n")
 
     def __call__(self, environ, start_response):
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -114,17 +79,18 @@ class Counting:
             secret = json.loads(text).get("SecretId")
         except (ValueError, AttributeError):
             secret = None
-        fault = self.faults.take(action, text)
-        self.note(
+        fault = self.faults.take(lambda f: f["action"] == action and f.get("match", "") in text)
+        self.calls.add(
             action=action,
             secret=secret,
             client=environ.get("REMOTE_ADDR"),
-            time=time.time(),
             signed="HTTP_AUTHORIZATION" in environ,
             fault=fault is not None,
         )
         if fault is not None:
             time.sleep(fault.get("delay_ms", 0) / 1000)
+            if fault.get("hold"):
+                self.faults.outlast(fault)
             if fault.get("hang"):
                 threading.Event().wait()
             if fault.get("reset"):

@@ -42,7 +42,7 @@ pub fn run(plan: &Path) -> Result<()> {
         wait_until("the network card", PATIENCE, || Ok(Path::new("/proc/sys/net/ipv4/conf/eth0").exists()))?;
         ip(&spec.card)?;
     }
-    for service in &spec.services {
+    for service in spec.services.iter().filter(|service| !service.by_hand) {
         supervisor.spawn(&service.name)?;
     }
     supervisor.all_started();
@@ -162,7 +162,7 @@ impl Supervisor {
                     state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
                 drop(state);
-                for service in self.services.values() {
+                for service in self.services.values().filter(|service| !service.by_hand) {
                     self.answers(service)?;
                 }
             }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::control::{Answer, Ask};
 use crate::docker::Docker;
+use crate::hardware::Hardware;
 use crate::imds::Metadata;
 use crate::lab::Inner;
 use crate::names::{METADATA, ROUTER, instance_address};
@@ -20,9 +21,14 @@ use crate::{certs, cgroup, inside, tools};
 /// The name of the service that is the Docker Engine.
 const ENGINE: &str = "docker";
 
+/// The name of the service that answers for metadata.
+const METADATA_SERVICE: &str = "imds";
+/// Where Docker keeps everything.
+const DOCKER_DATA: &str = "/var/lib/docker";
+
 /// What persists through power cuts, and where it is in the instance. Tests see the same at [`Instance::path`].
 const KEPT: [&str; 9] = [
-    "/var/lib/docker",
+    DOCKER_DATA,
     "/var/lib/handover",
     "/var/log/handover",
     "/etc/docker",
@@ -121,12 +127,21 @@ impl Instance {
 
     /// Switches the power on, and waits until the Docker Engine answers.
     pub fn boot(&self) -> Result<()> {
+        self.boot_with(Engine::AtBoot)
+    }
+
+    /// Switches the power on; the Docker Engine comes up when [`Instance::start_docker`] says so.
+    pub fn boot_without_docker(&self) -> Result<()> {
+        self.boot_with(Engine::ByHand)
+    }
+
+    fn boot_with(&self, engine: Engine) -> Result<()> {
         let folder = self.inner.instance_folder(&self.name);
         let mut namespace = self.lock();
         if namespace.is_running() {
             return Ok(());
         }
-        *namespace = Namespace::start(&folder, &self.plan(&folder)?)?;
+        *namespace = Namespace::start(&folder, &self.plan(&folder, engine)?)?;
         let look = namespace.look();
         drop(namespace);
         let pid = look.pid()?.as_raw_nonzero();
@@ -177,6 +192,38 @@ impl Instance {
         Ok(fs::read_to_string(self.inner.instance_folder(&self.name).join(format!("{ENGINE}.log")))?)
     }
 
+    /// Lets the disk of Docker's data have so many megabytes, as an EBS volume that is grown. It has to be a
+    /// [small one](Hardware::docker_disk).
+    pub fn resize_docker_disk(&self, megabytes: u32) -> Result<()> {
+        let size = format!("remount,size={megabytes}m");
+        self.done("mount", &["-o", &size, DOCKER_DATA])
+    }
+
+    /// Ends the metadata service: connections are refused.
+    pub fn stop_metadata(&self) -> Result<()> {
+        self.ask(&Ask::Stop(METADATA_SERVICE.to_owned())).map(drop)
+    }
+
+    /// Starts the metadata service, and waits until it answers.
+    pub fn start_metadata(&self) -> Result<()> {
+        self.ask(&Ask::Start(METADATA_SERVICE.to_owned())).map(drop)
+    }
+
+    /// Drops all packets to the metadata service, as a firewall on the instance does, or takes them up again.
+    pub fn drop_metadata(&self, dropped: bool) -> Result<()> {
+        let change = if dropped { "-I" } else { "-D" };
+        self.done("iptables", &["-w", change, "OUTPUT", "-d", &METADATA.to_string(), "-j", "DROP"])
+    }
+
+    /// Runs a command in the instance, which must succeed.
+    fn done(&self, program: &str, arguments: &[&str]) -> Result<()> {
+        let done = self.command(program).args(arguments).output()?;
+        if !done.status.success() {
+            bail!("{program}: {}", String::from_utf8_lossy(&done.stderr).trim());
+        }
+        Ok(())
+    }
+
     /// What the metadata service says.
     pub fn metadata(&self) -> Result<Metadata> {
         Metadata::read(&self.metadata_file())
@@ -191,7 +238,8 @@ impl Instance {
         self.inner.instance_folder(&self.name).join("metadata.json")
     }
 
-    fn plan(&self, folder: &Path) -> Result<Spec> {
+    fn plan(&self, folder: &Path, engine: Engine) -> Result<Spec> {
+        let hardware = Hardware::read(folder)?;
         let mut binds: Vec<_> = KEPT.map(|kept| Bind::new(outside(folder, kept), kept)).into();
         binds.push(Bind::new(self.inner.vpc_folder().join("bundle.pem"), certs::BUNDLE));
         // An instance has its own /tmp: what is tested may have been built into the machine's.
@@ -206,6 +254,11 @@ impl Instance {
             tied: self.inner.tied,
             overlays: ["/etc", "/var", "/opt"].map(|tree| Bind::new(tree, tree)).into(),
             binds,
+            disks: hardware
+                .docker_disk
+                .map(|megabytes| (DOCKER_DATA.into(), megabytes))
+                .into_iter()
+                .collect(),
             files: vec![
                 ("/etc/hosts".into(), format!("127.0.0.1 localhost\n{ip} {name}\n")),
                 ("/etc/hostname".into(), format!("{name}\n")),
@@ -218,11 +271,11 @@ impl Instance {
                 format!("addr add {ip}/24 dev eth0"),
                 format!("route add default via {ROUTER}"),
             ],
-            services: vec![metadata_service(), self.engine()],
+            services: vec![metadata_service(), self.engine(engine)],
         })
     }
 
-    fn engine(&self) -> Service {
+    fn engine(&self, engine: Engine) -> Service {
         // Of its own: what containers leave there after a cut must be found again.
         let parent = format!("/{}{}", cgroup::prefix(&self.inner.folder), self.name);
         #[rustfmt::skip]
@@ -230,13 +283,21 @@ impl Instance {
             "dockerd", "--storage-driver", "overlay2", "--exec-opt", "native.cgroupdriver=cgroupfs",
             "--cgroup-parent", &parent,
         ];
-        Service::new(ENGINE, &command, Ready::Engine("/run/docker.sock".into()))
+        let ready = Ready::Engine("/run/docker.sock".into());
+        Service { by_hand: engine == Engine::ByHand, ..Service::new(ENGINE, &command, ready) }
     }
+}
+
+/// When the Docker Engine is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    AtBoot,
+    ByHand,
 }
 
 fn metadata_service() -> Service {
     let command = ["/proc/self/exe", "imds", &format!("{INSIDE}/metadata.json")];
-    Service::new("imds", &command, Ready::Tcp((METADATA, 80).into()))
+    Service::new(METADATA_SERVICE, &command, Ready::Tcp((METADATA, 80).into()))
 }
 
 /// Where a folder of the instance is kept.

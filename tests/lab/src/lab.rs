@@ -15,6 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::aws::Aws;
 use crate::certs::BUNDLE;
 use crate::control::Ask;
+use crate::hardware::Hardware;
 use crate::http::Response;
 use crate::instance::Instance;
 use crate::names::{
@@ -116,11 +117,21 @@ impl Lab {
 
     /// The instance of this name. A new one is made and booted; its address depends on how many there are already.
     pub fn instance(&self, name: &str) -> Result<Instance> {
-        let new = !self.inner.instance_folder(name).exists();
-        let instance = Instance::open(&self.inner, name)?;
-        if new {
-            instance.boot()?;
+        if self.inner.instance_folder(name).exists() {
+            return Instance::open(&self.inner, name);
         }
+        self.new_instance(name, &Hardware::default())
+    }
+
+    /// Makes an instance of this hardware and boots it.
+    pub fn new_instance(&self, name: &str, hardware: &Hardware) -> Result<Instance> {
+        let folder = self.inner.instance_folder(name);
+        if folder.exists() {
+            bail!("there is an instance {name} already");
+        }
+        let instance = Instance::open(&self.inner, name)?;
+        hardware.write(&folder)?;
+        instance.boot()?;
         Ok(instance)
     }
 

@@ -22,6 +22,8 @@ mod cgroup;
 mod cluster;
 mod control;
 mod docker;
+mod front;
+mod hardware;
 pub mod http;
 mod image;
 pub mod imds;
@@ -42,6 +44,8 @@ pub mod wait;
 
 pub use crate::aws::{Aws, Call, Fault};
 pub use crate::docker::Docker;
+pub use crate::front::{RegistryFault, RegistryRequest};
+pub use crate::hardware::Hardware;
 pub use crate::image::{Healthcheck, INDEX_TYPE, ImageSpec, MANIFEST_TYPE};
 pub use crate::imds::Metadata;
 pub use crate::instance::Instance;

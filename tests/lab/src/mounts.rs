@@ -38,6 +38,11 @@ pub(crate) fn make(folder: &Path, spec: &Spec) -> Result<()> {
     for (number, bind) in wanted.iter().enumerate().take(overlays) {
         put(&Path::new(SOURCES).join(number.to_string()), &bind.to)?;
     }
+    for (place, megabytes) in &spec.disks {
+        let size = std::ffi::CString::new(format!("size={megabytes}m,mode=0711"))?;
+        mount("tmpfs", place, "tmpfs", MountFlags::empty(), Some(size.as_c_str()))
+            .with_context(|| format!("cannot make the disk at {}", place.display()))?;
+    }
     // Shared memory has names, and what is killed leaves them behind: not on the machine.
     mount("tmpfs", "/dev/shm", "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(c"mode=1777"))?;
     for (path, content) in &spec.files {

@@ -12,7 +12,7 @@ use crate::http::{Request, Response, over_unix};
 use crate::image::{Blob, Image, ImageSpec};
 use crate::lab::Inner;
 use crate::names::{ECR_HOST, REGISTRY_PASSWORD, REGISTRY_USER, REPOSITORY_URL};
-use crate::vpc::{REGISTRY_SERVICE, REGISTRY_SOCKET};
+use crate::vpc::{REGISTRY_BEHIND, REGISTRY_SERVICE, REGISTRY_SOCKET};
 use crate::{base64, image};
 
 /// ECR's registry. Pushes go to its storage by another door, so they also work while it is stopped.
@@ -110,7 +110,7 @@ impl Registry {
 
     /// What the registry wrote, also its requests.
     pub fn log(&self) -> Result<String> {
-        Ok(fs::read_to_string(self.inner.vpc_folder().join(format!("{REGISTRY_SERVICE}.log")))?)
+        Ok(fs::read_to_string(self.inner.vpc_folder().join(format!("{REGISTRY_BEHIND}.log")))?)
     }
 
     fn authority(&self) -> Result<Vec<u8>> {

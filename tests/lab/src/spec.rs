@@ -23,6 +23,8 @@ pub(crate) struct Spec {
     pub(crate) overlays: Vec<Bind>,
     /// Folders of the machine or of the lab, shown elsewhere.
     pub(crate) binds: Vec<Bind>,
+    /// Empty disks of so many megabytes, new at each start.
+    pub(crate) disks: Vec<(PathBuf, u32)>,
     /// Files, made anew at each start.
     pub(crate) files: Vec<(PathBuf, String)>,
     /// Commands for `ip -batch`, at once.
@@ -45,6 +47,8 @@ pub(crate) struct Service {
     pub(crate) name: String,
     pub(crate) command: Vec<String>,
     pub(crate) environment: BTreeMap<String, String>,
+    /// Only started when it is asked for.
+    pub(crate) by_hand: bool,
     /// User and group, if not root.
     pub(crate) user: Option<(u32, u32)>,
     /// The signal that asks it to end.
@@ -71,6 +75,7 @@ impl Service {
             name: name.to_owned(),
             command: command.iter().map(|&word| word.to_owned()).collect(),
             environment: BTreeMap::new(),
+            by_hand: false,
             user: None,
             stop_signal: Signal::TERM.as_raw(),
             ready,

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Programs and the Debian packages that have them.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 10] = [
     ("dockerd", "docker.io"),
     ("containerd", "containerd"),
     ("docker-registry", "docker-registry"),
@@ -18,6 +18,7 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("dnsmasq", "dnsmasq-base"),
     ("ip", "iproute2"),
     ("iptables", "iptables"),
+    ("python3", "python3"),
     ("unshare", "util-linux"),
     ("nsenter", "util-linux"),
 ];

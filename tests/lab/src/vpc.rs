@@ -12,8 +12,12 @@ use crate::names::{
 use crate::spec::{Bind, INSIDE, Ready, Service, Spec};
 use crate::{certs, cluster, tools};
 
-/// The name of the service that is ECR's registry.
+/// The name of the service that is ECR's registry, as everybody in the VPC sees it.
 pub(crate) const REGISTRY_SERVICE: &str = "registry";
+/// The name of the service behind it, which has the images and checks the password.
+pub(crate) const REGISTRY_BEHIND: &str = "registry-behind";
+/// Where the front reaches it.
+const BEHIND_SOCKET: &str = "/run/registry-behind.sock";
 /// Where the lab itself reaches the registry's storage.
 pub(crate) const REGISTRY_SOCKET: &str = "/run/registry.sock";
 /// Where the lab itself reaches the AWS APIs.
@@ -28,9 +32,15 @@ pub(crate) fn plan(folder: &Path, tied: bool) -> Result<Spec> {
     let database_user = tools::user("postgres")?;
     certs::make(folder, database_user)?;
     fs::write(folder.join("htpasswd"), format!("{REGISTRY_USER}:{PASSWORD_HASH}\n"))?;
-    fs::write(folder.join("registry.yml"), registry_outside())?;
+    fs::write(folder.join("registry-behind.yml"), registry_behind())?;
     fs::write(folder.join("registry-inside.yml"), registry_inside())?;
-    fs::write(folder.join("aws_apis.py"), include_str!("aws_apis.py"))?;
+    for (name, program) in [
+        ("aws_apis.py", include_str!("aws_apis.py")),
+        ("registry_front.py", include_str!("registry_front.py")),
+        ("faults.py", include_str!("faults.py")),
+    ] {
+        fs::write(folder.join(name), program)?;
+    }
     let mut network = vec!["link set lo up".to_owned(), "link add br0 type bridge".to_owned()];
     network.extend([ROUTER, REGISTRY, AWS, DATA].map(|address| format!("addr add {address}/24 dev br0")));
     network.push("link set br0 up".to_owned());
@@ -43,6 +53,7 @@ pub(crate) fn plan(folder: &Path, tied: bool) -> Result<Spec> {
             Bind::new(cluster::template()?, "/run/postgresql-data"),
         ],
         binds: vec![Bind::new(folder.join("bundle.pem"), certs::BUNDLE)],
+        disks: Vec::new(),
         files: vec![
             ("/etc/hosts".into(), "127.0.0.1 localhost vpc\n".to_owned()),
             ("/etc/resolv.conf".into(), format!("nameserver {ROUTER}\n")),
@@ -56,8 +67,9 @@ pub(crate) fn plan(folder: &Path, tied: bool) -> Result<Spec> {
 fn services(database_user: (u32, u32)) -> Result<Vec<Service>> {
     Ok(vec![
         moto()?,
+        registry_front(),
         postgresql(database_user)?,
-        registry(REGISTRY_SERVICE, "registry.yml", Ready::Tcp((REGISTRY, 443).into())),
+        registry(REGISTRY_BEHIND, "registry-behind.yml", Ready::Unix(BEHIND_SOCKET.into())),
         registry("registry-inside", "registry-inside.yml", Ready::Unix(REGISTRY_SOCKET.into())),
         redis(),
         resolver(),
@@ -93,11 +105,18 @@ fn registry(name: &str, settings: &str, ready: Ready) -> Service {
     service
 }
 
-/// What instances see.
-fn registry_outside() -> String {
+fn registry_front() -> Service {
+    let script = format!("{INSIDE}/registry_front.py");
+    let command = ["python3", &script, &REGISTRY.to_string(), INSIDE, BEHIND_SOCKET];
+    let mut service = Service::new(REGISTRY_SERVICE, &command, Ready::Tcp((REGISTRY, 443).into()));
+    service.environment.insert("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned());
+    service
+}
+
+/// What instances get to see, through the front.
+fn registry_behind() -> String {
     format!(
-        "{}http: {{addr: \"{REGISTRY}:443\", secret: lab, \
-         tls: {{certificate: {INSIDE}/server.pem, key: {INSIDE}/server.key}}}}\n\
+        "{}http: {{net: unix, addr: {BEHIND_SOCKET}, secret: lab, host: \"https://{ECR_HOST}\"}}\n\
          auth: {{htpasswd: {{realm: \"https://{ECR_HOST}/\", path: {INSIDE}/htpasswd}}}}\n",
         registry_storage()
     )

@@ -4,8 +4,10 @@ use std::io::Write;
 use std::process::Stdio;
 
 use lab::names::{DATABASE_SECRET, RDS_MANAGED_SECRET, REDIS_SECRET};
-use lab::{Fault, Instance, Lab};
+use lab::{Fault, Instance, Lab, wait_until};
 use serde_json::{Value, json};
+
+use crate::support::SOON;
 
 /// Asks Secrets Manager from inside the instance, with the machine's bundle of authorities; the answer is status line
 /// and body, or nothing if there was none.
@@ -74,6 +76,11 @@ fn the_secrets_are_there_and_calls_are_counted() {
     assert_eq!(value(&ask(&instance, "brand/new"))["SecretString"], "1");
     aws.put_secret_binary("brand/binary", "AAEC").unwrap();
     assert_eq!(value(&ask(&instance, "brand/binary"))["SecretBinary"], "AAEC");
+    aws.schedule_secret_deletion("brand/new").unwrap();
+    let said = ask(&instance, "brand/new");
+    assert!(said.contains("InvalidRequestException") && said.contains("marked deleted"), "{said}");
+    aws.restore_secret("brand/new").unwrap();
+    assert_eq!(value(&ask(&instance, "brand/new"))["SecretString"], "1");
     aws.delete_secret("brand/new").unwrap();
     assert!(ask(&instance, "brand/new").contains("ResourceNotFoundException"));
     aws.create_repository("another").unwrap();
@@ -103,4 +110,19 @@ fn faults_on_demand() {
     assert_eq!(ask(&instance, REDIS_SECRET), "");
     aws.clear_faults().unwrap();
     assert!(ask(&instance, REDIS_SECRET).contains(" 200 "));
+
+    // Two at once, of one action; and an answer that waits for us.
+    let denied = Fault::error(400, "AccessDeniedException").matching("rds!");
+    let throttled = Fault::error(400, "ThrottlingException").matching("redis");
+    aws.set_faults([("GetSecretValue", denied), ("GetSecretValue", throttled)]).unwrap();
+    assert!(ask(&instance, RDS_MANAGED_SECRET).contains("AccessDeniedException"));
+    assert!(ask(&instance, REDIS_SECRET).contains("ThrottlingException"));
+    aws.set_faults([("GetSecretValue", Fault::hold())]).unwrap();
+    aws.reset_calls().unwrap();
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| ask(&instance, REDIS_SECRET));
+        wait_until("the call is there", SOON, || Ok(!aws.calls()?.is_empty())).unwrap();
+        aws.clear_faults().unwrap();
+        assert!(asking.join().unwrap().contains(" 200 "));
+    });
 }

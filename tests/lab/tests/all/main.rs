@@ -2,6 +2,8 @@
 
 mod application;
 mod aws;
+mod front;
+mod hardware;
 mod instance;
 mod lifecycle;
 mod metadata;

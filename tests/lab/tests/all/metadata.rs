@@ -50,6 +50,25 @@ fn only_with_a_token_and_only_from_the_instance() {
     metadata.silent = true;
     instance.set_metadata(&metadata).unwrap();
     assert_eq!(get("meta-data/instance-id", &token), "");
+    metadata.silent = false;
+    instance.set_metadata(&metadata).unwrap();
+    assert!(get("meta-data/instance-id", &token).starts_with("HTTP/1.1 200"));
+
+    // Not there at all: refused at once, or never answered.
+    let knock = |within: &str| {
+        let script = "exec 3<>/dev/tcp/169.254.169.254/80";
+        instance.command("timeout").args([within, "bash", "-c", script]).output().unwrap()
+    };
+    assert!(knock("5").status.success());
+    instance.stop_metadata().unwrap();
+    let refused = knock("5");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("Connection refused"), "{refused:?}");
+    instance.start_metadata().unwrap();
+    assert!(knock("5").status.success());
+    instance.drop_metadata(true).unwrap();
+    assert_eq!(knock("0.3").status.code(), Some(124), "nobody says anything");
+    instance.drop_metadata(false).unwrap();
+    assert!(knock("5").status.success());
 
     let mut outside: Command = lab.command("bash").unwrap();
     let reach = "exec 3<>/dev/tcp/169.254.169.254/80";
