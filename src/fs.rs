@@ -38,11 +38,36 @@ pub fn private_dir(path: &Path) -> Result<(), FsError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).on("create", path)
 }
 
+/// Makes a folder below `root` that only root can enter, and those between, so that they outlive a power cut.
+pub fn durable_private_dir(root: &Path, path: &Path) -> Result<(), FsError> {
+    private_dir(path)?;
+    path.ancestors().take_while(|dir| dir.starts_with(root)).try_for_each(sync_dir)
+}
+
+/// Removes a folder with all that is in it, so that a power cut does not bring it back. One that is not there is fine.
+pub fn remove_dir(path: &Path) -> Result<(), FsError> {
+    match std::fs::remove_dir_all(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        answer => {
+            answer.on("remove", path)?;
+            path.parent().map_or(Ok(()), sync_dir)
+        }
+    }
+}
+
 /// Replaces `path` by a file with these bytes and permissions: after a power cut it is the old or the new one, whole.
 pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FsError> {
+    write_for(None, path, bytes, mode)
+}
+
+/// The same, for a user and a group.
+pub fn write_for(owner: Option<(u32, u32)>, path: &Path, bytes: &[u8], mode: u32) -> Result<(), FsError> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     let mut file = tempfile::NamedTempFile::new_in(dir).on("create a file in", dir)?;
     file.write_all(bytes).on("write", path)?;
+    if let Some((user, group)) = owner {
+        std::os::unix::fs::fchown(file.as_file(), Some(user), Some(group)).on("change the owner of", path)?;
+    }
     file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).on("set permissions of", path)?;
     file.as_file().sync_all().on("sync", path)?;
     file.persist(path).map_err(|e| e.error).on("replace", path)?;

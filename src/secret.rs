@@ -1,10 +1,11 @@
 //! Values that must not be seen: how they are held, and how they are kept out of everything that is printed.
 
 use base64::Engine as _;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 pub use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::settings::{Settings, Value};
+use crate::environment::filters;
 
 /// Values shorter than this are not masked: masking every `1` or `db` would make reports unreadable, and a secret that
 /// short is none.
@@ -43,12 +44,22 @@ impl Redactor {
             return;
         }
         let json = serde_json::to_string(value).unwrap_or_default();
+        let (python, shell) = (filters::python_escaped(value), filters::shell_escaped(value));
+        let ascii_json = ascii_json(&json);
         let base64 = base64::engine::general_purpose::STANDARD.encode(value);
         let url_safe = base64::engine::general_purpose::URL_SAFE.encode(value);
         let percent = [NON_ALPHANUMERIC, UNRESERVED, UNRESERVED_AND_SLASH]
             .map(|reserved| utf8_percent_encode(value, reserved).to_string());
-        let forms =
-            [value, base64.trim_end_matches('='), url_safe.trim_end_matches('='), json.trim_matches('"')];
+        let forms = [
+            value,
+            base64.trim_end_matches('='),
+            url_safe.trim_end_matches('='),
+            inside_quotes(&json),
+            inside_quotes(&ascii_json),
+            &python,
+            &shell,
+            &value.replace('\'', "'\"'\"'"),
+        ];
         let lines = value.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE);
         for form in forms.into_iter().chain(percent.iter().map(String::as_str)).chain(lines) {
             self.needles.push(SecretString::from(form));
@@ -68,14 +79,28 @@ impl Redactor {
                 Some(Value::Secret { .. }) => self.learn(value.expose_secret()),
                 Some(Value::Template(template)) => {
                     self.learn(value.expose_secret());
-                    for (expression, part) in filled_in(template, value.expose_secret()) {
-                        let field = expression.split('|').next().and_then(|name| name.rsplit('.').next());
-                        if !field.is_some_and(|field| is_open(field.trim())) {
-                            self.learn(part);
-                            self.learn(&percent_decode_str(part).decode_utf8_lossy());
-                        }
-                    }
+                    self.learn_rendered(template, value.expose_secret());
                 }
+            }
+        }
+    }
+
+    /// Masks what stands in a rendered text for the expressions of its template: as it is, and as it was before the
+    /// filters.
+    pub fn learn_rendered(&mut self, template: &str, rendered: &str) {
+        for (expression, part) in filled_in(template, rendered) {
+            let mut pipeline = expression.split('|').map(str::trim);
+            let field = pipeline.next().and_then(|name| name.rsplit('.').next()).unwrap_or_default();
+            if is_open(field) {
+                continue;
+            }
+            self.learn(part);
+            let filters: Vec<&str> = pipeline.collect();
+            let mut before = part.to_owned();
+            for filter in filters.into_iter().rev() {
+                let Some(earlier) = filters::before(filter, &before) else { break };
+                self.learn(&earlier);
+                before = earlier;
             }
         }
     }
@@ -89,11 +114,35 @@ impl Redactor {
     }
 }
 
-/// What stands in a rendered text where its template has `{{ … }}`, as far as the text between tells.
+/// JSON in ASCII, as Python writes it.
+fn ascii_json(json: &str) -> String {
+    let mut units = [0; 2];
+    let escaped = |c: char| match c {
+        ' '..='~' => c.to_string(),
+        _ => c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+    };
+    json.chars().map(escaped).collect()
+}
+
+fn inside_quotes(json: &str) -> &str {
+    json.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(json)
+}
+
+/// What stands in a rendered text where its template has `{{ … }}`, as far as the text between tells. With a part that
+/// is there or not, such as an `{% if %}`, the lines are compared one by one.
 fn filled_in<'a>(template: &'a str, rendered: &'a str) -> Vec<(&'a str, &'a str)> {
+    let whole = filled_in_at_once(template, rendered);
+    if whole.len() == template.matches("{{").count() {
+        return whole;
+    }
+    let lines = template.lines().filter(|line| line.contains("{{"));
+    lines.flat_map(|line| rendered.lines().flat_map(move |found| filled_in_at_once(line, found))).collect()
+}
+
+fn filled_in_at_once<'a>(template: &'a str, rendered: &'a str) -> Vec<(&'a str, &'a str)> {
     let mut parts = Vec::new();
     let mut pieces = template.split("{{");
-    let mut rest = rendered.strip_prefix(pieces.next().unwrap_or_default()).unwrap_or(rendered);
+    let Some(mut rest) = rendered.strip_prefix(pieces.next().unwrap_or_default()) else { return parts };
     for piece in pieces {
         let (expression, literal) = piece.split_once("}}").unwrap_or_default();
         let end = if literal.is_empty() { Some(rest.len()) } else { rest.find(literal) };

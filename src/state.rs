@@ -5,6 +5,8 @@
 //!   journal.jsonl           the run in progress, or the last one
 //!   releases/12/record.json what the release is and how it went
 //!   releases/12/handover.toml
+//!   releases/12/templates/  the templates of the bundle that it names
+//!   releases/12/files/      the files of its containers, rendered, by their paths there
 //!   releases/12/web.log     the last lines of its container, when it was refused; without secrets
 //! ```
 //! The truth about containers is in Docker; this can be lost and only costs the memory of what was.
@@ -13,8 +15,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::config::settings::FileSource;
 use crate::config::{self, Config, Settings};
 use crate::fs::{self, Context, FsError};
 use crate::release::{DeploymentId, ImageRef, ProcessName, ReleaseNumber};
@@ -74,7 +78,8 @@ pub fn fingerprint(
     secret_versions: &BTreeMap<String, String>,
 ) -> String {
     use sha2::{Digest as _, Sha256};
-    let made_of = (image, &settings.secrets, &settings.environment, &settings.processes, secret_versions);
+    let Settings { secrets, environment, files, processes, .. } = settings;
+    let made_of = (image, secrets, environment, files, processes, secret_versions);
     let text = serde_json::to_vec(&made_of).expect("settings are plain data");
     let digits: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{digits}")
@@ -165,18 +170,52 @@ impl Releases {
         Ok(fs::write_atomically(&folder.join("record.json"), &text, 0o600)?)
     }
 
-    /// Keeps the configuration of a release.
+    /// Keeps the configuration of a release, as a folder that can be read like a bundle.
     pub fn keep_config(&self, release: ReleaseNumber, config: &Config) -> Result<(), StateError> {
         let folder = self.folder(release);
         fs::private_dir(&folder)?;
+        for file in config.settings.files.values() {
+            let path = folder.join(&file.template);
+            fs::durable_private_dir(&folder, path.parent().unwrap_or(&folder))?;
+            fs::write_atomically(&path, file.text.as_bytes(), 0o600)?;
+        }
         Ok(fs::write_atomically(&folder.join(config::FILE_NAME), config.text.as_bytes(), 0o600)?)
+    }
+
+    /// Writes the rendered files of a release anew. No container has them yet: whatever an earlier process left is
+    /// removed first, half-written ones too.
+    pub fn write_files<'a>(
+        &self,
+        release: ReleaseNumber,
+        files: impl IntoIterator<Item = (&'a str, &'a FileSource, SecretString)>,
+    ) -> Result<(), StateError> {
+        self.remove_files(release)?;
+        let folder = self.folder(release);
+        for (path, source, text) in files {
+            let place = self.file(release, path);
+            fs::durable_private_dir(&folder, place.parent().unwrap_or(&folder))?;
+            let owner = source.owner.map(|owner| (owner.user, owner.group));
+            fs::write_for(owner, &place, text.expose_secret().as_bytes(), source.mode)?;
+        }
+        Ok(())
+    }
+
+    /// Where the file of a release is that its containers have at `path`.
+    pub fn file(&self, release: ReleaseNumber, path: &str) -> PathBuf {
+        self.folder(release).join("files").join(path.trim_start_matches('/'))
+    }
+
+    /// Removes the rendered files of a release.
+    pub fn remove_files(&self, release: ReleaseNumber) -> Result<(), StateError> {
+        Ok(fs::remove_dir(&self.folder(release).join("files"))?)
     }
 
     /// The configuration of a release, as it was deployed.
     pub fn config(&self, release: ReleaseNumber) -> Result<Option<Config>, StateError> {
-        let path = self.folder(release).join(config::FILE_NAME);
+        let folder = self.folder(release);
+        let path = folder.join(config::FILE_NAME);
         let Some(text) = fs::read_if_there(&path)? else { return Ok(None) };
-        match config::parse(&text, &path.display().to_string()) {
+        match config::parse_in(&folder, &text, &path.display().to_string()) {
             Ok(settings) => Ok(Some(Config { settings, text })),
             Err(why) => Err(StateError::Foreign { path, why: Box::new(why) }),
         }
@@ -184,11 +223,7 @@ impl Releases {
 
     /// Forgets a release.
     pub fn remove(&self, release: ReleaseNumber) -> Result<(), StateError> {
-        let folder = self.folder(release);
-        match std::fs::remove_dir_all(&folder) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            answer => Ok(answer.on("remove", &folder)?),
-        }
+        Ok(fs::remove_dir(&self.folder(release))?)
     }
 }
 

@@ -10,7 +10,6 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 const NOT_YET: &[&str] = &[
     "groups",
     "group",
-    "file",
     "task",
     "check",
     "bake",
@@ -20,7 +19,6 @@ const NOT_YET: &[&str] = &[
     "singleton",
     "stall",
     "auth",
-    "literal",
     "disposable",
 ];
 

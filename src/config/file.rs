@@ -17,9 +17,11 @@ pub(super) struct ConfigFile {
     pub(super) app: AppName,
     pub(super) image: Image,
     #[serde(default)]
-    pub(super) secret: BTreeMap<String, Secret>,
+    pub(super) secret: BTreeMap<Spanned<String>, Spanned<Secret>>,
     #[serde(default)]
     pub(super) environment: BTreeMap<Spanned<String>, Spanned<Value>>,
+    #[serde(default)]
+    pub(super) file: BTreeMap<Spanned<String>, Rendered>,
     pub(super) process: Spanned<BTreeMap<Spanned<ProcessName>, Process>>,
 }
 
@@ -35,14 +37,17 @@ pub(super) struct Image {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Secret {
-    pub(super) id: Spanned<String>,
     #[serde(default)]
-    pub(super) format: super::settings::SecretFormat,
+    pub(super) id: Option<Spanned<String>>,
     #[serde(default)]
-    pub(super) fields: BTreeMap<String, Field>,
+    pub(super) literal: Option<Spanned<BTreeMap<String, Field>>>,
+    #[serde(default)]
+    pub(super) format: Option<Spanned<super::secret::SecretFormat>>,
+    #[serde(default)]
+    pub(super) fields: Option<Spanned<BTreeMap<String, Field>>>,
 }
 
-/// A value of `fields`: a number is as good as a string, a port is written either way.
+/// A value of `fields` and `literal`: a number is as good as a string, a port is written either way.
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "write a string or a whole number")]
 pub(super) enum Field {
@@ -71,6 +76,25 @@ pub(super) struct FromSecret {
 #[serde(deny_unknown_fields)]
 pub(super) struct FromTemplate {
     pub(super) template: String,
+}
+
+/// `[file."/path"]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Rendered {
+    pub(super) template: Spanned<String>,
+    #[serde(default)]
+    pub(super) owner: Option<Spanned<Owner>>,
+    #[serde(default)]
+    pub(super) mode: Option<Spanned<String>>,
+}
+
+/// A user's number, or `USER:GROUP`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "write the number of a user, or \"USER:GROUP\" in numbers")]
+pub(super) enum Owner {
+    User(u32),
+    Both(String),
 }
 
 /// `[process.NAME]`.

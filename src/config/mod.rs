@@ -3,15 +3,20 @@
 
 pub mod container;
 mod diagnostic;
+mod environment;
 mod file;
 mod health;
 pub mod repository;
+mod secret;
 pub mod settings;
+mod templates;
 pub mod units;
 
 use std::path::{Path, PathBuf};
 
 use crate::fs::{Context, FsError};
+
+use templates::Templates;
 
 pub use diagnostic::Diagnostic;
 pub use settings::Settings;
@@ -53,13 +58,22 @@ pub fn load(bundle: &Path) -> Result<Config, ConfigError> {
     }
     let path = bundle.join(FILE_NAME);
     let text = std::fs::read_to_string(&path).on("read", &path)?;
-    let settings = parse(&text, &path.display().to_string()).map_err(ConfigError::Wrong)?;
+    let settings = parse_in(bundle, &text, &path.display().to_string()).map_err(ConfigError::Wrong)?;
     Ok(Config { settings, text })
 }
 
-/// Parses a configuration. `origin` is the name that errors give as its place.
+/// Parses a configuration that has no templates. `origin` is the name that errors give as its place.
 pub fn parse(text: &str, origin: &str) -> Result<Settings, Diagnostic> {
+    parse_with(&Templates::none(), text, origin)
+}
+
+/// Parses a configuration whose templates are in a folder: a bundle's, or that of a release.
+pub fn parse_in(folder: &Path, text: &str, origin: &str) -> Result<Settings, Diagnostic> {
+    parse_with(&Templates::of(folder), text, origin)
+}
+
+fn parse_with(templates: &Templates, text: &str, origin: &str) -> Result<Settings, Diagnostic> {
     toml::from_str::<file::ConfigFile>(text)
         .map_err(|e| Diagnostic::of_toml(&e, text, origin))
-        .and_then(|written| Settings::from_file(written).map_err(|e| e.located(text, origin)))
+        .and_then(|written| Settings::from_file(written, templates).map_err(|e| e.located(text, origin)))
 }

@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use toml::Spanned;
 
 use super::container::{ContainerOptions, Network, meant_options};
 use super::diagnostic::{Mistake, nearest};
+pub use super::environment::{FileSource, Owner, Value};
+use super::environment::{files, variable, variable_name};
 use super::file;
 pub use super::health::{Health, Probe};
 use super::health::{at_least, default_probe, health_with, meant_health};
 use super::repository::Repository;
+use super::secret::meant_secret;
+pub use super::secret::{SecretFormat, SecretId, SecretSource, StoredSecret};
+use super::templates::Templates;
 use super::units::{Bytes, Publish};
-use crate::environment;
 use crate::release::{AppName, ProcessName};
 
 /// What a bundle asks for.
@@ -28,6 +32,9 @@ pub struct Settings {
     pub secrets: BTreeMap<String, SecretSource>,
     /// The environment of every process.
     pub environment: BTreeMap<String, Value>,
+    /// The files that are rendered into every container, by their paths in it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, FileSource>,
     /// The long-running commands.
     pub processes: BTreeMap<ProcessName, Process>,
 }
@@ -39,47 +46,6 @@ pub struct ImageSource {
     pub repository: Repository,
     /// A tag, resolved to a digest once per deployment.
     pub tag: String,
-}
-
-/// How the text of a secret is read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SecretFormat {
-    /// A JSON object; its members are the fields.
-    #[default]
-    Json,
-    /// Plain text; one field, `value`.
-    Text,
-}
-
-/// One secret of Secrets Manager.
-#[derive(Debug, Clone, Serialize)]
-pub struct SecretSource {
-    /// Name or ARN.
-    pub id: String,
-    /// How it is read.
-    pub format: SecretFormat,
-    /// What it lacks, such as the host in the secrets that RDS manages.
-    pub fields: BTreeMap<String, String>,
-}
-
-/// The value of an environment variable.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Value {
-    /// As it is.
-    Literal(String),
-    /// A field of a secret.
-    Secret {
-        /// The secret's name in this file.
-        secret: String,
-        /// Its field.
-        field: String,
-        /// What stands in when the secret has no such field.
-        default: Option<String>,
-    },
-    /// Rendered with every secret as a variable.
-    Template(String),
 }
 
 /// One long-running command.
@@ -127,7 +93,7 @@ pub const UNPROVEN_STOP: Duration = Duration::from_secs(10);
 
 impl Settings {
     /// Gives a parsed file its meaning.
-    pub(super) fn from_file(file: file::ConfigFile) -> Result<Self, Mistake> {
+    pub(super) fn from_file(file: file::ConfigFile, templates: &Templates) -> Result<Self, Mistake> {
         let tag = file.image.tag;
         let is_tag = |t: &str| {
             !t.is_empty()
@@ -140,13 +106,17 @@ impl Settings {
         let secrets = file
             .secret
             .into_iter()
-            .map(|(name, secret)| Ok((name, secret_source(secret)?)))
+            .map(|(name, secret)| {
+                let source = meant_secret(&name, secret.span(), secret.into_inner())?;
+                Ok((name.into_inner(), source))
+            })
             .collect::<Result<BTreeMap<_, _>, Mistake>>()?;
         let environment = file
             .environment
             .into_iter()
             .map(|(name, value)| Ok((variable_name(name)?, variable(value, &secrets)?)))
             .collect::<Result<_, Mistake>>()?;
+        let files = files(file.file, &secrets, templates)?;
         let span = file.process.span();
         let written = file.process.into_inner();
         if written.is_empty() {
@@ -169,72 +139,7 @@ impl Settings {
             .map(|(name, process)| Ok((name.get_ref().clone(), meant_process(process, &name)?)))
             .collect::<Result<_, Mistake>>()?;
         let image = ImageSource { repository: file.image.repository, tag: tag.into_inner() };
-        Ok(Self { app: file.app, image, secrets, environment, processes })
-    }
-}
-
-fn secret_source(secret: file::Secret) -> Result<SecretSource, Mistake> {
-    let (span, id) = (secret.id.span(), secret.id.into_inner());
-    if id.is_empty() {
-        return Err(Mistake::at(span, "the id of a secret is empty").help("write its name or ARN"));
-    }
-    // arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME has seven parts; ECS's long form has more.
-    if id.starts_with("arn:") && id.split(':').count() != 7 {
-        return Err(Mistake::at(span, "this is not the ARN of a secret").help(
-            "write arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME, without key, stage and version",
-        ));
-    }
-    let fields = secret
-        .fields
-        .into_iter()
-        .map(|(name, field)| match field {
-            file::Field::Text(text) => (name, text),
-            file::Field::Number(number) => (name, number.to_string()),
-        })
-        .collect();
-    Ok(SecretSource { id, format: secret.format, fields })
-}
-
-fn variable_name(name: Spanned<String>) -> Result<String, Mistake> {
-    let text = name.get_ref();
-    if text.is_empty() || text.contains(['=', '\0']) {
-        return Err(Mistake::at(
-            name.span(),
-            format!("'{text}' cannot be the name of an environment variable"),
-        ));
-    }
-    Ok(name.into_inner())
-}
-
-fn variable(value: Spanned<file::Value>, secrets: &BTreeMap<String, SecretSource>) -> Result<Value, Mistake> {
-    let span = value.span();
-    let known = |name: &str, span: &Range<usize>| {
-        if secrets.contains_key(name) {
-            return Ok(());
-        }
-        let names: Vec<&str> = secrets.keys().map(String::as_str).collect();
-        let help =
-            if names.is_empty() { format!("add a table [secret.{name}]") } else { nearest(name, &names) };
-        Err(Mistake::at(span.clone(), format!("no secret is called '{name}'")).help(help))
-    };
-    match value.into_inner() {
-        file::Value::Literal(text) => Ok(Value::Literal(text)),
-        file::Value::Secret(file::FromSecret { secret, default }) => {
-            let Some((name, field)) = secret.split_once('.') else {
-                return Err(Mistake::at(span, format!("'{secret}' does not say which field"))
-                    .help(format!("write \"{secret}.FIELD\", such as \"{secret}.password\"")));
-            };
-            known(name, &span)?;
-            Ok(Value::Secret { secret: name.to_owned(), field: field.to_owned(), default })
-        }
-        file::Value::Template(file::FromTemplate { template }) => {
-            for name in environment::template_names(&template)
-                .map_err(|e| Mistake::at(span.clone(), format!("this is no template: {e}")))?
-            {
-                known(&name, &span)?;
-            }
-            Ok(Value::Template(template))
-        }
+        Ok(Self { app: file.app, image, secrets, environment, files, processes })
     }
 }
 

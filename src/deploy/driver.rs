@@ -240,9 +240,7 @@ impl Run<'_> {
         if live.running && !touched {
             return Ok(true);
         }
-        let old = live.labels.as_ref().and_then(|l| self.releases.config(l.release).ok().flatten());
-        let settings = old.as_ref().map_or(&self.config.settings, |config| &config.settings);
-        self.redactor.learn_environment(&live.environment, settings);
+        self.learn_what_it_knows(&live);
         let mut health = self.health_of_old(process, &live);
         if let Some(left) = self.clock.left(Duration::ZERO) {
             health.deadline = health.deadline.min(left);
@@ -281,6 +279,11 @@ impl Run<'_> {
 
     fn end(&mut self, ended: Ended) -> Result<(), JournalError> {
         if let Ended::Reverted { cause, .. } = &ended {
+            // Its containers are gone: nothing reads its files any more. They go before the end is written down, so that
+            // whoever is cut off here does it again.
+            if let Err(error) = self.releases.remove_files(self.release()) {
+                self.left_over.push(chain(&error));
+            }
             self.refuse_release(cause);
         }
         self.journal.note(Entry::Ended { ended })

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod preview;
 pub mod retention;
 pub mod run;
+pub mod secrets;
 pub mod step;
 pub mod steps;
 

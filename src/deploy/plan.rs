@@ -8,6 +8,7 @@ pub fn plan(settings: &Settings) -> Vec<Step> {
     let each = |step: fn(crate::release::ProcessName) -> Step| settings.processes.keys().cloned().map(step);
     let mut steps = vec![Step::ResolveImage, Step::ReadSecrets, Step::Compare, Step::PullImage];
     // Everything that can fail without touching live comes before anything that touches it.
+    steps.extend((!settings.files.is_empty()).then_some(Step::WriteFiles));
     steps.extend(each(Step::Create));
     // The ledger of restart policies: whenever the power fails, a reboot brings back one release that works. Live comes
     // back although it is stopped ("always"), until the new container, gated, comes back by itself.

@@ -8,6 +8,7 @@ use super::step::Step;
 use crate::config::Config;
 use crate::host::Host;
 use crate::release::{ImageRef, container_name};
+use crate::secret::Redactor;
 use crate::state::{Releases, fingerprint};
 
 /// What would change.
@@ -34,18 +35,22 @@ pub async fn preview(config: &Config, host: &Host) -> anyhow::Result<Preview> {
     let image = ImageRef { repository: repository.to_string(), digest };
 
     let last = releases.last_good();
-    let mut versions = BTreeMap::new();
     let mut secrets = Vec::new();
+    let mut redactor = Redactor::default();
+    let reading = super::secrets::read(settings, &BTreeMap::new(), host, &mut redactor).await;
+    let versions = reading.map_err(|failures| anyhow::anyhow!(failures.join("; ")))?.versions;
     for (name, source) in &settings.secrets {
-        let value = aws.secret(&repository.region, &source.id, None).await?;
+        let Some(version) = versions.get(name) else {
+            secrets.push(format!("{name}: a literal"));
+            continue;
+        };
         let before = last.as_ref().and_then(|record| record.secret_versions.get(name));
         let news = match before {
             None => "read for the first time",
-            Some(version) if *version == value.version => "unchanged",
+            Some(before) if before == version => "unchanged",
             Some(_) => "changed since the live release",
         };
-        secrets.push(format!("{name} ({}): {news}", source.id));
-        versions.insert(name.clone(), value.version);
+        secrets.push(format!("{name} ({source}): {news}"));
     }
     let fingerprint = fingerprint(settings, &image, &versions);
     let mut unchanged = last.as_ref().is_some_and(|record| record.fingerprint.as_ref() == Some(&fingerprint));

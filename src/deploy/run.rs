@@ -177,6 +177,19 @@ impl<'a> Run<'a> {
             .unwrap_or_else(|| process_now.health.clone())
     }
 
+    /// Masks what a container was given, which it may print: in its environment and in its files.
+    pub fn learn_what_it_knows(&mut self, container: &Container) {
+        let release = container.labels.as_ref().map_or(self.release(), |labels| labels.release);
+        let kept = self.releases.config(release).ok().flatten();
+        let settings = kept.as_ref().map_or(&self.config.settings, |config| &config.settings);
+        self.redactor.learn_environment(&container.environment, settings);
+        for (path, source) in &settings.files {
+            if let Ok(Some(rendered)) = crate::fs::read_if_there(&self.releases.file(release, path)) {
+                self.redactor.learn_rendered(&source.text, &rendered);
+            }
+        }
+    }
+
     /// The record of this run's release, with what is known by now.
     pub fn record(&self, verdict: Verdict) -> Record {
         let header = self.header();

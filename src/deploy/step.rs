@@ -31,6 +31,8 @@ pub enum Step {
     Compare,
     /// Pull the image by its digest.
     PullImage,
+    /// Render the files of the release.
+    WriteFiles,
     /// Create the new container, not started.
     Create(ProcessName),
     /// Make sure that a reboot brings live back, although it is about to be stopped.
@@ -75,6 +77,7 @@ impl Step {
             Self::ResolveImage => "resolve-image",
             Self::Compare => "compare",
             Self::PullImage => "pull-image",
+            Self::WriteFiles => "write-files",
             Self::Create(_) => "create",
             Self::ProtectLive(_) => "protect-live",
             Self::StopLive(_) => "stop-live",
@@ -96,6 +99,7 @@ impl Step {
             Self::ResolveImage => "resolve the tag to a digest",
             Self::Compare => "compare with the live release",
             Self::PullImage => "pull the image",
+            Self::WriteFiles => "render the files",
             Self::Create(_) => "create the container",
             Self::ProtectLive(_) => "keep the live container safe from a reboot",
             Self::StopLive(_) => "stop the live container",
@@ -114,7 +118,12 @@ impl Step {
     /// The process it is about.
     pub fn process(&self) -> Option<&ProcessName> {
         match self {
-            Self::ReadSecrets | Self::ResolveImage | Self::Compare | Self::PullImage | Self::Record => None,
+            Self::ReadSecrets
+            | Self::ResolveImage
+            | Self::Compare
+            | Self::PullImage
+            | Self::WriteFiles
+            | Self::Record => None,
             Self::Create(p)
             | Self::ProtectLive(p)
             | Self::StopLive(p)
@@ -131,9 +140,12 @@ impl Step {
     /// The phase it belongs to.
     pub fn phase(&self) -> Phase {
         match self {
-            Self::ReadSecrets | Self::ResolveImage | Self::Compare | Self::PullImage | Self::Create(_) => {
-                Phase::Prepare
-            }
+            Self::ReadSecrets
+            | Self::ResolveImage
+            | Self::Compare
+            | Self::PullImage
+            | Self::WriteFiles
+            | Self::Create(_) => Phase::Prepare,
             Self::ProtectLive(_) | Self::StopLive(_) | Self::StartNew(_) | Self::Gate(_) => Phase::Switch,
             Self::KeepNew(_) | Self::ReleaseOld(_) | Self::ParkOld(_) | Self::Promote(_) => Phase::Settle,
             Self::Verify(_) | Self::Record => Phase::Finish,
@@ -183,6 +195,7 @@ impl FromStr for Step {
                 "resolve-image" => Ok(Self::ResolveImage),
                 "compare" => Ok(Self::Compare),
                 "pull-image" => Ok(Self::PullImage),
+                "write-files" => Ok(Self::WriteFiles),
                 "record" => Ok(Self::Record),
                 _ => Err(unknown()),
             };

@@ -267,7 +267,7 @@ fn secrets_that_are_not_there() {
     assert_snapshot!(environment("A = { template = \"redis://{{ redis.value\" }"), @r#"
     exit: 2
     --- stderr
-    error: this is no template: syntax error: unexpected end of input, expected end of variable block
+    error: this template, line 1: syntax error: unexpected end of input, expected end of variable block
      --> BUNDLE/handover.toml:8:5
       |
     8 | A = { template = "redis://{{ redis.value" }

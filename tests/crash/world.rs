@@ -72,7 +72,7 @@ impl World {
         let dir =
             tempfile::tempdir_in(if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() })
                 .unwrap();
-        for folder in ["state", "lock", "log"] {
+        for folder in ["state", "lock", "log", "bundle", "bundle/templates"] {
             std::fs::create_dir(dir.path().join(folder)).unwrap();
         }
         let engine = FakeDocker::start(dir.path()).await.unwrap();
@@ -118,7 +118,13 @@ impl World {
 
     pub fn config(&self, tag: &str) -> Config {
         let text = self.config_text(tag);
-        Config { settings: config::parse(&text, "handover.toml").unwrap_or_else(|e| panic!("{e}")), text }
+        let settings = config::parse_in(&self.bundle(), &text, "handover.toml");
+        Config { settings: settings.unwrap_or_else(|e| panic!("{e}")), text }
+    }
+
+    /// The folder of the bundle: only its templates are read.
+    pub fn bundle(&self) -> std::path::PathBuf {
+        self.dir.path().join("bundle")
     }
 
     fn config_text(&self, tag: &str) -> String {

@@ -11,7 +11,6 @@ mod verify;
 use super::gate::GateError;
 use super::run::Run;
 use super::step::Step;
-use crate::environment::EnvironmentError;
 use crate::host::aws::AwsError;
 use crate::host::docker::DockerError;
 use crate::journal::{Fact, Inverse};
@@ -51,7 +50,7 @@ macro_rules! failed_by {
         }
     )*};
 }
-failed_by!(DockerError, AwsError, EnvironmentError, StateError);
+failed_by!(DockerError, AwsError, StateError);
 
 impl From<GateError> for StepError {
     fn from(error: GateError) -> Self {
@@ -69,6 +68,7 @@ pub async fn inverse(step: &Step, run: &Run<'_>) -> Result<Vec<Inverse>, StepErr
         | Step::ResolveImage
         | Step::Compare
         | Step::PullImage
+        | Step::WriteFiles
         | Step::Gate(_)
         | Step::Verify(_)
         | Step::Record => Ok(vec![]),
@@ -98,6 +98,7 @@ async fn perform_here(step: &Step, run: &mut Run<'_>) -> Result<Vec<Fact>, StepE
         Step::ReadSecrets => secrets::read(run).await,
         Step::Compare => verify::compare(run).await,
         Step::PullImage => image::pull(run).await,
+        Step::WriteFiles => secrets::write_files(run).await,
         Step::Create(process) => switch::create(run, process).await,
         Step::ProtectLive(process) => switch::protect(run, process).await,
         Step::StopLive(process) => switch::stop(run, process).await,

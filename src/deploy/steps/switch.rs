@@ -15,6 +15,8 @@ use crate::release::{ProcessName, ReleaseNumber};
 pub(super) async fn create(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
     let secrets = secrets::of(run).await?;
     let environment = environment::render(&run.config.settings, &secrets)?;
+    let files = run.config.settings.files.keys();
+    let files = files.map(|path| (run.releases.file(run.release(), path), path.clone())).collect();
     let image = run
         .journal
         .history()
@@ -34,6 +36,7 @@ pub(super) async fn create(run: &mut Run<'_>, process: &ProcessName) -> Result<V
         image,
         command: settings.command.clone(),
         environment,
+        files,
         publish: settings.publish.clone(),
         stop_timeout: settings.stop_timeout,
         memory: settings.memory,

@@ -90,7 +90,7 @@ async fn pass(
             let mut name = run.new_name(process);
             if let Ok(Some(container)) = docker.inspect(id).await {
                 // What it printed may be its own environment, which another process of ours filled in.
-                run.redactor.learn_environment(&container.environment, &run.config.settings);
+                run.learn_what_it_knows(&container);
                 name = container.name;
             }
             run.keep_log(process, &log);

@@ -4,17 +4,17 @@ use base64::Engine as _;
 use secrecy::SecretString;
 
 use super::Aws;
-use super::error::{AwsError, error};
+use super::error::{Asked, AwsError};
 use crate::config::repository::EcrRepository;
 use crate::host::docker::RegistryLogin;
 
 impl Aws {
     /// The password of a registry, valid for twelve hours, so asked for once in the process that pulls.
     pub async fn registry_login(&self, repository: &EcrRepository) -> Result<RegistryLogin, AwsError> {
-        let act = format!("get a password for registry '{}' (ecr:GetAuthorizationToken)", repository.host);
+        let asked = Asked::registry_password(repository);
         let client = aws_sdk_ecr::Client::new(&self.config(&repository.region).await);
-        let answer = client.get_authorization_token().send().await.map_err(|e| error(&act, e))?;
-        let unusable = |what| AwsError::Unusable { act: act.clone(), what };
+        let answer = client.get_authorization_token().send().await.map_err(|e| asked.failed(e))?;
+        let unusable = |what| asked.unusable(what);
         let token = answer
             .authorization_data()
             .first()

@@ -1,15 +1,19 @@
-//! What goes wrong at AWS, for people.
+//! What goes wrong at AWS, for people: what was asked for, what was said, and the way out.
 
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use super::secrets_manager::SecretVersion;
+use super::{clock, credentials};
+use crate::config::repository::EcrRepository;
 use crate::host::roots::RootsError;
 
 /// An answer of AWS that is not what was needed.
 #[derive(Debug, thiserror::Error)]
 pub enum AwsError {
     /// The service refused.
-    #[error("AWS refuses to {act}: {code}: {message}")]
+    #[error("AWS refuses to {act}: {code}: {message}{}", way_out(help))]
     Refused {
         /// What was asked for.
         act: String,
@@ -17,15 +21,25 @@ pub enum AwsError {
         code: String,
         /// Its words.
         message: String,
+        /// The way out, where one is known.
+        help: String,
     },
     /// The service was not reached, or did not answer.
-    #[error("failed to {act}: {why}")]
+    #[error("failed to {act}: {why}{}", way_out(help))]
     Failed {
         /// What was asked for.
         act: String,
         /// The chain of causes.
         why: String,
+        /// The way out, where one is known.
+        help: String,
     },
+    /// There are no credentials to ask with. It is the same for whatever is asked.
+    #[error("no credentials for AWS: {0}")]
+    Credentials(String),
+    /// Every request will be refused for the instance's clock.
+    #[error("{0}")]
+    Clock(String),
     /// The answer cannot be used.
     #[error("AWS's answer to '{act}' {what}")]
     Unusable {
@@ -52,20 +66,132 @@ pub enum AwsError {
     Tls(String),
 }
 
-/// What became of a call, by what was asked for.
-pub(super) fn error<E, R>(act: &str, error: SdkError<E, R>) -> AwsError
-where
-    E: std::error::Error + ProvideErrorMetadata + 'static,
-    R: std::fmt::Debug,
-{
-    match error.as_service_error().map(|service| (service.code(), service.message())) {
-        Some((Some(code), message)) => AwsError::Refused {
-            act: act.to_owned(),
-            code: code.to_owned(),
-            message: one_line(message.unwrap_or("no message")),
-        },
-        _ => AwsError::Failed { act: act.to_owned(), why: chain(&error) },
+fn way_out(help: &str) -> String {
+    if help.is_empty() { String::new() } else { format!("; {help}") }
+}
+
+/// One request, as errors tell of it.
+pub(super) struct Asked<'a> {
+    act: String,
+    /// The service's part of the name of its VPC endpoint.
+    endpoint: &'static str,
+    region: &'a str,
+    secret: Option<&'a SecretVersion>,
+}
+
+impl<'a> Asked<'a> {
+    /// For a secret.
+    pub(super) fn secret(wanted: &'a SecretVersion) -> Self {
+        let act = format!("read secret '{}' (secretsmanager:GetSecretValue)", wanted.secret);
+        Self { act, endpoint: "secretsmanager", region: &wanted.region, secret: Some(wanted) }
     }
+
+    /// For the password of a registry.
+    pub(super) fn registry_password(repository: &'a EcrRepository) -> Self {
+        let act = format!("get a password for registry '{}' (ecr:GetAuthorizationToken)", repository.host);
+        Self { act, endpoint: "ecr.api", region: &repository.region, secret: None }
+    }
+
+    /// The answer is there and cannot be used.
+    pub(super) fn unusable(&self, what: &'static str) -> AwsError {
+        AwsError::Unusable { act: self.act.clone(), what }
+    }
+
+    /// There is no answer that could be used.
+    pub(super) fn failed<E>(&self, error: SdkError<E, HttpResponse>) -> AwsError
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+    {
+        let act = self.act.clone();
+        if let Some((Some(code), message)) = error.as_service_error().map(|e| (e.code(), e.message())) {
+            let message = one_line(message.unwrap_or("no message"));
+            let date = error.raw_response().and_then(|response| response.headers().get("date"));
+            if let Some(told) = clock::is_wrong(code, &message, date) {
+                return AwsError::Clock(told);
+            }
+            let help = self.help(code, &message);
+            return AwsError::Refused { act, code: code.to_owned(), message, help };
+        }
+        if let Some(why) = credentials::problem(&error) {
+            return AwsError::Credentials(why);
+        }
+        let unreached = matches!(error, SdkError::DispatchFailure(_) | SdkError::TimeoutError(_));
+        let help = if unreached { self.way_there() } else { String::new() };
+        AwsError::Failed { act, why: chain(&error), help }
+    }
+
+    fn way_there(&self) -> String {
+        format!(
+            "is there a way there? In a subnet without NAT it takes the VPC endpoint com.amazonaws.{}.{} with private DNS, whose security group admits this instance on port 443",
+            self.region, self.endpoint
+        )
+    }
+
+    fn help(&self, code: &str, message: &str) -> String {
+        let role = "in the policy of the instance profile's role";
+        match (code, self.secret) {
+            (
+                "ExpiredToken" | "ExpiredTokenException" | "UnrecognizedClientException"
+                | "InvalidClientTokenId" | "InvalidSignatureException" | "IncompleteSignature",
+                _,
+            ) => "the credentials are out of date or not valid: look for AWS_* variables and ~/.aws that stand before the instance profile".to_owned(),
+            (throttled, _) if is_throttling(throttled) => {
+                format!("tried {} times: deploy to fewer instances at a time, or later", super::ATTEMPTS)
+            }
+            ("AccessDeniedException", Some(secret)) if is_about_kms(message) => format!(
+                "allow kms:Decrypt on the key that encrypts '{}', {role} and in the key's own policy",
+                secret.secret
+            ),
+            ("AccessDeniedException", Some(secret)) => {
+                format!("allow secretsmanager:GetSecretValue on {}, {role}", resource(secret))
+            }
+            ("AccessDeniedException", None) => format!("allow ecr:GetAuthorizationToken on *, {role}"),
+            ("DecryptionFailure", Some(secret)) => format!(
+                "its KMS key cannot be used: see that the key is enabled and that kms:Decrypt is allowed {role} ('aws secretsmanager describe-secret --secret-id {} --region {}' names the key)",
+                secret.secret, secret.region
+            ),
+            ("ResourceNotFoundException", Some(secret)) => not_found(secret, message),
+            ("InvalidRequestException", Some(secret)) if message.contains("marked for deletion") => format!(
+                "bring it back: aws secretsmanager restore-secret --secret-id {} --region {}",
+                secret.secret, secret.region
+            ),
+            _ => String::new(),
+        }
+    }
+}
+
+fn is_throttling(code: &str) -> bool {
+    aws_runtime::retries::classifiers::THROTTLING_ERRORS.contains(&code)
+}
+
+fn is_about_kms(message: &str) -> bool {
+    message.contains("kms:") || message.contains("KMS")
+}
+
+/// As a policy names it: Secrets Manager adds six characters to a name.
+fn resource(secret: &SecretVersion) -> String {
+    if secret.secret.starts_with("arn:") {
+        secret.secret.clone()
+    } else {
+        format!("arn:aws:secretsmanager:{}:ACCOUNT:secret:{}-??????", secret.region, secret.secret)
+    }
+}
+
+fn not_found(secret: &SecretVersion, message: &str) -> String {
+    if message.contains("staging label") || message.contains("VersionId") {
+        return "the secret is there and this version of it is not: check stage and version of its id"
+            .to_owned();
+    }
+    let account = match secret.secret.starts_with("arn:") {
+        true => "",
+        false => {
+            ", and write the whole ARN if it is in another account or region than the image's repository"
+        }
+    };
+    format!(
+        "asked in {}: check its name with 'aws secretsmanager list-secrets --region {}'{account}",
+        secret.region, secret.region
+    )
 }
 
 /// Layers of the SDK that say nothing once there is a cause below them.

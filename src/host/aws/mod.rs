@@ -1,5 +1,7 @@
 //! AWS: who and where we are, the registry's password, the secrets. One HTTP client for all of it.
 
+mod clock;
+mod credentials;
 mod ecr;
 mod error;
 mod identity;
@@ -16,7 +18,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::sync::OnceCell;
 
 pub use error::AwsError;
-pub use secrets_manager::SecretValue;
+pub use secrets_manager::{SecretValue, SecretVersion};
 
 use super::names::Names;
 use super::roots;

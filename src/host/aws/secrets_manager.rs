@@ -1,9 +1,35 @@
-//! Secrets Manager: one secret at a time.
+//! Secrets Manager: one version of one secret at a time.
 
+use aws_runtime::retries::classifiers::AwsErrorCodeClassifier;
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use secrecy::SecretString;
 
 use super::Aws;
-use super::error::{AwsError, error};
+use super::error::{Asked, AwsError};
+
+/// What is worth another try, whatever the status: the service's documentation gives `InternalServiceError` both 400 and
+/// 500.
+const TRANSIENT: &[&str] = &[
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "InternalFailure",
+    "InternalServiceError",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+];
+
+/// One version of a secret, as it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretVersion {
+    /// The secret's name or ARN.
+    pub secret: String,
+    /// Where it is.
+    pub region: String,
+    /// A staging label.
+    pub stage: Option<String>,
+    /// A version's id. With neither, the current one is meant.
+    pub version: Option<String>,
+}
 
 /// A secret as it was read.
 #[derive(Debug, Clone)]
@@ -15,24 +41,28 @@ pub struct SecretValue {
 }
 
 impl Aws {
-    /// A secret, or a version of it that was read before in the same deployment.
-    pub async fn secret(
-        &self,
-        region: &str,
-        id: &str,
-        version: Option<&str>,
-    ) -> Result<SecretValue, AwsError> {
-        // The region in an ARN is the secret's own.
-        let region = id.split(':').nth(3).filter(|region| !region.is_empty()).unwrap_or(region);
-        let act = format!("read secret '{id}' (secretsmanager:GetSecretValue)");
-        let client = aws_sdk_secretsmanager::Client::new(&self.config(region).await);
-        let asked = client.get_secret_value().secret_id(id).set_version_id(version.map(str::to_owned));
-        let answer = asked.send().await.map_err(|e| error(&act, e))?;
-        let unusable = |what| AwsError::Unusable { act: act.clone(), what };
+    /// Reads one version of a secret.
+    pub async fn secret(&self, wanted: &SecretVersion) -> Result<SecretValue, AwsError> {
+        let asked = Asked::secret(wanted);
+        let by_code =
+            AwsErrorCodeClassifier::<GetSecretValueError>::builder().transient_errors(TRANSIENT).build();
+        let config = aws_sdk_secretsmanager::config::Builder::from(&self.config(&wanted.region).await)
+            .retry_classifier(by_code)
+            .build();
+        let answer = aws_sdk_secretsmanager::Client::from_conf(config)
+            .get_secret_value()
+            .secret_id(&wanted.secret)
+            .set_version_stage(wanted.stage.clone())
+            .set_version_id(wanted.version.clone())
+            .send()
+            .await
+            .map_err(|e| asked.failed(e))?;
         match (answer.secret_string, answer.version_id) {
             (Some(text), Some(version)) => Ok(SecretValue { text: SecretString::from(text), version }),
-            (None, _) => Err(unusable("holds binary data, and only text can be injected")),
-            (_, None) => Err(unusable("has no version")),
+            (None, _) => Err(asked.unusable(
+                "holds binary data (SecretBinary), and only text can be injected: store it as a SecretString",
+            )),
+            (_, None) => Err(asked.unusable("has no version")),
         }
     }
 }

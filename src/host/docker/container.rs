@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HealthStatusEnum, HostConfig,
-    PortBinding,
+    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HealthStatusEnum, HostConfig, Mount,
+    MountType, PortBinding,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -142,6 +143,8 @@ pub struct Spec {
     pub command: Option<Vec<String>>,
     /// `NAME=value`.
     pub environment: Vec<SecretString>,
+    /// Files of the host, and where it has them, read-only.
+    pub files: Vec<(PathBuf, String)>,
     /// Its ports on the host.
     pub publish: Vec<Publish>,
     /// How long it may take to stop; written into it, so that a shutdown of the host honours it too.
@@ -170,6 +173,7 @@ impl Spec {
             exposed_ports: Some(self.publish.iter().map(Publish::container_key).collect()),
             stop_timeout: i64::try_from(self.stop_timeout.as_secs()).ok(),
             host_config: Some(HostConfig {
+                mounts: Some(self.files.iter().map(|(source, target)| bind(source, target)).collect()),
                 port_bindings: Some(bindings),
                 // By the ledger: nothing that has not passed its gate comes back by itself.
                 restart_policy: Some(RestartPolicy::No.to_docker()),
@@ -180,5 +184,16 @@ impl Spec {
         };
         options::apply(&self.options, log, &mut body);
         body
+    }
+}
+
+/// The long form: with the short one the Engine makes a folder of a source that is missing.
+fn bind(source: &Path, target: &str) -> Mount {
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(source.display().to_string()),
+        target: Some(target.to_owned()),
+        read_only: Some(true),
+        ..Mount::default()
     }
 }

@@ -1,0 +1,268 @@
+//! `[secret.NAME]` as meant: where a secret comes from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+
+use super::diagnostic::Mistake;
+use super::file;
+
+/// How the text of a secret is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretFormat {
+    /// A JSON object; its members are the fields.
+    #[default]
+    Json,
+    /// Plain text; one field, `value`.
+    Text,
+}
+
+/// Where the fields of a secret come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum SecretSource {
+    /// They stand in the file.
+    Literal {
+        /// The fields.
+        literal: BTreeMap<String, String>,
+    },
+    /// They are in Secrets Manager.
+    Stored(StoredSecret),
+}
+
+impl SecretSource {
+    /// Whether its values stand in the file.
+    pub fn is_literal(&self) -> bool {
+        matches!(self, Self::Literal { .. })
+    }
+
+    /// The secret of Secrets Manager, if it is one.
+    pub fn stored(&self) -> Option<&StoredSecret> {
+        match self {
+            Self::Literal { .. } => None,
+            Self::Stored(stored) => Some(stored),
+        }
+    }
+}
+
+/// What errors call it: its id, or that it is a literal.
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Literal { .. } => f.write_str("a literal"),
+            Self::Stored(stored) => write!(f, "'{}'", stored.id),
+        }
+    }
+}
+
+/// One secret of Secrets Manager.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoredSecret {
+    /// Which.
+    pub id: SecretId,
+    /// How it is read.
+    pub format: SecretFormat,
+    /// What it lacks, such as the host in the secrets that RDS manages.
+    pub fields: BTreeMap<String, String>,
+}
+
+/// A secret's name or ARN, or the long form of the ECS agent
+/// (amazon-ecs-agent, `agent/taskresource/asmsecret/asmsecret.go`):
+/// `arn:PARTITION:secretsmanager:REGION:ACCOUNT:secret:NAME:KEY:STAGE:VERSION`, where the last three may be empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub struct SecretId {
+    written: String,
+    /// Its name or ARN, as Secrets Manager takes it.
+    pub secret: String,
+    /// The region in its ARN.
+    pub region: Option<String>,
+    /// The one key of its JSON object that is meant.
+    pub key: Option<String>,
+    /// The staging label; Secrets Manager takes `AWSCURRENT` when there is none.
+    pub stage: Option<String>,
+    /// The version's id.
+    pub version: Option<String>,
+}
+
+impl fmt::Display for SecretId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
+impl From<SecretId> for String {
+    fn from(id: SecretId) -> String {
+        id.written
+    }
+}
+
+const FORMS: &str = "write its name, arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME, or the same with :KEY:STAGE:VERSION, of which each may be empty";
+
+impl std::str::FromStr for SecretId {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |secret: &str, region: Option<&str>| Self {
+            written: text.to_owned(),
+            secret: secret.to_owned(),
+            region: region.map(str::to_owned),
+            key: None,
+            stage: None,
+            version: None,
+        };
+        if !text.starts_with("arn:") {
+            return is_name(text).map(|()| plain(text, None));
+        }
+        let parts: Vec<&str> = text.split(':').collect();
+        let (["arn", partition, "secretsmanager", region, account, "secret", name], rest) =
+            parts.split_at(parts.len().min(7))
+        else {
+            return Err("this is not the ARN of a secret".to_owned());
+        };
+        let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
+        if !partition.starts_with("aws") || region.is_empty() || !is_account {
+            return Err("partition, region or account of this ARN are not what they should be".to_owned());
+        }
+        is_name(name)?;
+        let own = |part: &str| Some(part.to_owned()).filter(|part| !part.is_empty());
+        let secret = parts[..7].join(":");
+        match rest {
+            [] => Ok(plain(&secret, Some(region))),
+            [key, stage, version] => Ok(Self {
+                key: own(key),
+                stage: own(stage),
+                version: own(version),
+                ..plain(&secret, Some(region))
+            }),
+            _ => Err(format!(
+                "the ARN of a secret has 6 colons, or 9 with key, stage and version; here are {}",
+                parts.len() - 1
+            )),
+        }
+    }
+}
+
+/// What Secrets Manager allows in a name (`CreateSecret`), and the `!` in those that services make.
+fn is_name(name: &str) -> Result<(), String> {
+    match name.chars().find(|c| !c.is_ascii_alphanumeric() && !"/_+=.@-!".contains(*c)) {
+        Some(other) => Err(format!("the name of a secret cannot contain '{other}'")),
+        None if name.is_empty() || name.len() > 512 => {
+            Err("the name of a secret has 1 to 512 characters".to_owned())
+        }
+        None => Ok(()),
+    }
+}
+
+pub(super) fn meant_secret(
+    name: &Spanned<String>,
+    table: Range<usize>,
+    secret: file::Secret,
+) -> Result<SecretSource, Mistake> {
+    if name.get_ref().is_empty() || name.get_ref().contains(|c: char| c == '.' || c.is_whitespace()) {
+        return Err(Mistake::at(name.span(), format!("'{}' cannot be the name of a secret", name.get_ref()))
+            .help("a variable names it as NAME.FIELD: leave out dots and spaces"));
+    }
+    match (secret.id, secret.literal) {
+        (Some(id), None) => {
+            let parsed: SecretId = id.get_ref().parse().map_err(|why: String| {
+                Mistake::at(id.span(), format!("'{}' is no secret: {why}", id.get_ref())).help(FORMS)
+            })?;
+            if let (Some(format), Some(_)) = (&secret.format, &parsed.key)
+                && *format.get_ref() == SecretFormat::Text
+            {
+                return Err(Mistake::at(format.span(), "the id names a key, and plain text has none")
+                    .help("remove it: a key gives one field, 'value'"));
+            }
+            Ok(SecretSource::Stored(StoredSecret {
+                id: parsed,
+                format: secret.format.map(Spanned::into_inner).unwrap_or_default(),
+                fields: texts(secret.fields.map(Spanned::into_inner).unwrap_or_default()),
+            }))
+        }
+        (None, Some(literal)) => {
+            if let Some(format) = secret.format {
+                return Err(
+                    Mistake::at(format.span(), "'format' does not go with 'literal'").help("remove it")
+                );
+            }
+            if let Some(fields) = secret.fields {
+                return Err(Mistake::at(fields.span(), "'fields' do not go with 'literal'")
+                    .help("write them into 'literal'"));
+            }
+            Ok(SecretSource::Literal { literal: texts(literal.into_inner()) })
+        }
+        (Some(_), Some(literal)) => {
+            Err(Mistake::at(literal.span(), "'id' and 'literal' cannot both say what the secret is")
+                .help("keep one of them"))
+        }
+        (None, None) => Err(Mistake::at(table, format!("nothing says what secret '{}' is", name.get_ref()))
+            .help("add id = \"NAME\", the secret's name or ARN")),
+    }
+}
+
+fn texts(fields: BTreeMap<String, file::Field>) -> BTreeMap<String, String> {
+    let text = |field| match field {
+        file::Field::Text(text) => text,
+        file::Field::Number(number) => number.to_string(),
+    };
+    fields.into_iter().map(|(name, field)| (name, text(field))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARN: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db-AbCdEf";
+
+    fn parts(text: &str) -> [Option<String>; 5] {
+        let id: SecretId = text.parse().unwrap();
+        assert_eq!(id.to_string(), text);
+        [Some(id.secret), id.region, id.key, id.stage, id.version]
+    }
+
+    fn some<const N: usize>(parts: [&str; N]) -> [Option<String>; N] {
+        parts.map(|part| Some(part.to_owned()).filter(|part| !part.is_empty()))
+    }
+
+    #[test]
+    fn names_and_arns_of_every_form() {
+        assert_eq!(parts("rds!db-0123"), some(["rds!db-0123", "", "", "", ""]));
+        assert_eq!(parts(ARN), some([ARN, "eu-west-1", "", "", ""]));
+        for (tail, [key, stage, version]) in [
+            (":::", ["", "", ""]),
+            (":password::", ["password", "", ""]),
+            ("::AWSPREVIOUS:", ["", "AWSPREVIOUS", ""]),
+            (":::9d4cb84b", ["", "", "9d4cb84b"]),
+            (":password:AWSPREVIOUS:9d4cb84b", ["password", "AWSPREVIOUS", "9d4cb84b"]),
+        ] {
+            assert_eq!(parts(&format!("{ARN}{tail}")), some([ARN, "eu-west-1", key, stage, version]));
+        }
+        for partition in ["aws-cn", "aws-us-gov", "aws-eusc"] {
+            let arn = ARN.replacen("aws", partition, 1);
+            assert_eq!(parts(&format!("{arn}:k::")), some([arn.as_str(), "eu-west-1", "k", "", ""]));
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_refused() {
+        for (text, why) in [
+            (String::new(), "1 to 512"),
+            ("prod:db".to_owned(), "':'"),
+            ("prod db".to_owned(), "' '"),
+            (format!("{ARN}:password"), "here are 7"),
+            (format!("{ARN}:a:b"), "here are 8"),
+            (format!("{ARN}:a:b:c:d"), "here are 10"),
+            (ARN.replace("secretsmanager", "ssm"), "not the ARN of a secret"),
+            (ARN.replace("123456789012", "1234"), "account"),
+            (ARN.replace("eu-west-1", ""), "region"),
+            ("arn:aws:secretsmanager:eu-west-1".to_owned(), "not the ARN of a secret"),
+        ] {
+            let error = text.parse::<SecretId>().unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! From the text of a secret to its fields.
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::EnvironmentError;
+use crate::config::settings::{SecretFormat, SecretSource, StoredSecret};
+
+/// What is in a field of a secret.
+#[derive(Debug, Clone)]
+pub enum Field {
+    /// A text.
+    Text(SecretString),
+    /// Something that cannot be given to a container, such as null. It does no harm as long as nothing asks for it.
+    Unusable(&'static str),
+}
+
+/// The fields of one secret.
+pub type Fields = BTreeMap<String, Field>;
+
+/// The field of a plain text, and of an id that names a key.
+const VALUE: &str = "value";
+
+/// The fields of a literal.
+pub fn of_literal(literal: &BTreeMap<String, String>) -> Fields {
+    literal
+        .iter()
+        .map(|(field, text)| (field.clone(), Field::Text(SecretString::from(text.as_str()))))
+        .collect()
+}
+
+/// Reads the text of a secret into its fields, completed by those of the configuration.
+pub fn of_stored(name: &str, source: &StoredSecret, text: &SecretString) -> Result<Fields, EnvironmentError> {
+    let mut fields = match (source.format, &source.id.key) {
+        // As it is, with a newline at its end: what cannot be told from a value is not cut off.
+        (SecretFormat::Text, _) => Fields::from([(VALUE.to_owned(), Field::Text(text.clone()))]),
+        (SecretFormat::Json, None) => members(name, source, text)?,
+        (SecretFormat::Json, Some(key)) => {
+            let mut members = members(name, source, text)?;
+            let value = members.remove(key);
+            let value = usable(name, &SecretSource::Stored(source.clone()), key, value.as_ref(), &members)?;
+            Fields::from([(VALUE.to_owned(), Field::Text(value.clone()))])
+        }
+    };
+    for (field, value) in &source.fields {
+        match fields.get(field) {
+            None => {
+                fields.insert(field.clone(), Field::Text(SecretString::from(value.as_str())));
+            }
+            Some(Field::Text(own)) if own.expose_secret() == value => {}
+            Some(_) => {
+                return Err(EnvironmentError::Clash {
+                    name: name.to_owned(),
+                    id: source.id.to_string(),
+                    field: field.clone(),
+                });
+            }
+        }
+    }
+    Ok(fields)
+}
+
+/// The text of a field, or what is wrong with it.
+pub(super) fn usable<'a>(
+    name: &str,
+    source: &SecretSource,
+    field: &str,
+    found: Option<&'a Field>,
+    present: &Fields,
+) -> Result<&'a SecretString, EnvironmentError> {
+    let (name, id, field) = (name.to_owned(), source.to_string(), field.to_owned());
+    match found {
+        Some(Field::Text(text)) => Ok(text),
+        Some(Field::Unusable(what)) => Err(EnvironmentError::NotScalar { id, field, what }),
+        None => {
+            let present: Vec<String> = present.keys().map(|field| format!("'{field}'")).collect();
+            let present = if present.is_empty() { "no fields".to_owned() } else { present.join(", ") };
+            Err(EnvironmentError::MissingField { name, id, field, present })
+        }
+    }
+}
+
+fn members(name: &str, source: &StoredSecret, text: &SecretString) -> Result<Fields, EnvironmentError> {
+    let not_json =
+        |place| EnvironmentError::NotJson { name: name.to_owned(), id: source.id.to_string(), place };
+    // serde_json's messages can quote what they found: only the place is told.
+    let value: serde_json::Value = serde_json::from_str(text.expose_secret())
+        .map_err(|e| not_json(format!("it stops at line {}, column {}", e.line(), e.column())))?;
+    let serde_json::Value::Object(members) = value else {
+        return Err(not_json("it is JSON, but no object".to_owned()));
+    };
+    Ok(members.into_iter().map(|(field, value)| (field, of_member(value))).collect())
+}
+
+/// Numbers keep the digits they were written with: a port may come as 5432 or as "5432".
+fn of_member(value: serde_json::Value) -> Field {
+    match value {
+        serde_json::Value::String(text) => Field::Text(SecretString::from(text)),
+        serde_json::Value::Number(number) => Field::Text(SecretString::from(number.to_string())),
+        serde_json::Value::Bool(flag) => Field::Text(SecretString::from(flag.to_string())),
+        serde_json::Value::Null => Field::Unusable("null"),
+        serde_json::Value::Array(_) => Field::Unusable("an array"),
+        serde_json::Value::Object(_) => Field::Unusable("an object"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(id: &str, format: SecretFormat, extra: &[(&str, &str)]) -> StoredSecret {
+        let fields = extra.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        StoredSecret { id: id.parse().unwrap(), format, fields }
+    }
+
+    fn json(extra: &[(&str, &str)]) -> StoredSecret {
+        source("prod/db", SecretFormat::Json, extra)
+    }
+
+    /// The fields that are text; others as what they are.
+    fn read(source: &StoredSecret, text: &str) -> Result<BTreeMap<String, String>, EnvironmentError> {
+        let fields = of_stored("database", source, &SecretString::from(text))?;
+        let shown = |field| match field {
+            Field::Text(text) => text.expose_secret().to_owned(),
+            Field::Unusable(what) => format!("<{what}>"),
+        };
+        Ok(fields.into_iter().map(|(name, field)| (name, shown(field))).collect())
+    }
+
+    #[test]
+    fn a_port_may_be_a_number_or_a_string() {
+        for text in [r#"{"port": 5432}"#, r#"{"port": "5432"}"#] {
+            assert_eq!(read(&json(&[]), text).unwrap()["port"], "5432");
+        }
+        let long = read(&json(&[]), r#"{"n": 90071992547409931234}"#).unwrap();
+        assert_eq!(long["n"], "90071992547409931234");
+    }
+
+    /// The shapes that services write.
+    #[test]
+    fn every_shape_that_services_write() {
+        let managed = json(&[("host", "db.internal"), ("port", "5432")]);
+        let fields = read(&managed, r#"{"username": "sp", "password": "x"}"#).unwrap();
+        assert_eq!(fields.keys().collect::<Vec<_>>(), ["host", "password", "port", "username"]);
+        let console = r#"{"engine":"postgres","host":"h","username":"u","password":"","dbname":null,"port":5432,
+            "masterarn":"arn:aws:secretsmanager:eu-west-1:123456789012:secret:m-abcdef","dbInstanceIdentifier":"db-1","extra":[1]}"#;
+        let fields = read(&json(&[]), console).unwrap();
+        assert_eq!((fields["password"].as_str(), fields["port"].as_str()), ("", "5432"));
+        assert_eq!((fields["dbname"].as_str(), fields["extra"].as_str()), ("<null>", "<an array>"));
+        let cache = r#"{"username":"sp","password":"p","user_arn":"arn:aws:elasticache:eu-west-1:123456789012:user:sp"}"#;
+        assert_eq!(read(&json(&[]), cache).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn only_what_the_secret_lacks_is_completed() {
+        let completed = json(&[("host", "db.internal")]);
+        assert!(read(&completed, r#"{"host": "db.internal"}"#).is_ok());
+        for text in [r#"{"host": "other"}"#, r#"{"host": null}"#] {
+            assert!(matches!(read(&completed, text), Err(EnvironmentError::Clash { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn plain_text_stays_as_it_is() {
+        let text = source("prod/redis", SecretFormat::Text, &[("host", "cache")]);
+        for value in ["", "token", "token\n", r#"{"a": 1}"#, "null"] {
+            let fields = read(&text, value).unwrap();
+            assert_eq!((fields["value"].as_str(), fields["host"].as_str()), (value, "cache"));
+        }
+    }
+
+    #[test]
+    fn a_key_of_the_id_gives_one_field() {
+        let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db-AbCdEf:password::";
+        let keyed = source(arn, SecretFormat::Json, &[("host", "db")]);
+        let fields = read(&keyed, r#"{"password": "hunter2", "host": "elsewhere"}"#).unwrap();
+        assert_eq!(
+            fields,
+            BTreeMap::from([("value", "hunter2"), ("host", "db")].map(|(k, v)| (k.into(), v.into())))
+        );
+        for (text, why) in [
+            (r#"{"pass": "hunter2"}"#, "'password'"),
+            (r#"{"password": {"x": "hunter2"}}"#, "an object"),
+            (r#"{"password": null}"#, "null"),
+        ] {
+            let error = read(&keyed, text).unwrap_err().to_string();
+            assert!(
+                error.contains(why) && error.contains("prod/db") && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_an_error_without_the_value() {
+        for text in ["hunter2", r#""hunter2""#, r#"["hunter2"]"#, r#"{"a": "hunter2""#, "", "null"] {
+            let error = read(&json(&[]), text).unwrap_err().to_string();
+            assert!(error.contains("prod/db") && !error.contains("hunter2"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Templates: Jinja without anything that guesses. What is undefined is an error, and no error holds a value.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use minijinja::value::{Object, ObjectRepr, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, filters as builtin};
+use secrecy::ExposeSecret as _;
+
+use super::fields::{Field, usable};
+use super::{EnvironmentError, Secrets, filters};
+use crate::config::settings::Settings;
+
+/// The filters that there are. minijinja's others are left out: they format or escape in ways of their own, or show
+/// values for debugging.
+const FILTERS: &[&str] = &[
+    "default",
+    "first",
+    "indent",
+    "join",
+    "last",
+    "length",
+    "lower",
+    "python",
+    "replace",
+    "shell",
+    "split",
+    "tojson",
+    "trim",
+    "upper",
+    "urlencode",
+];
+
+/// The tests (`is …`) that there are.
+const TESTS: &[&str] = &["defined", "endingwith", "startingwith", "undefined"];
+
+/// What is wrong with a template, before any value is known.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    /// Its own line.
+    pub(crate) line: Option<usize>,
+    /// What.
+    pub(crate) what: String,
+    /// The word that is not known, and those that are.
+    pub(crate) unknown: Option<(String, &'static [&'static str])>,
+}
+
+/// Checks a template and tells which secrets it names. Filters are looked for by a trial with made-up values, so one
+/// behind an `{% if %}` may show only when it is rendered, which is still before anything is touched.
+pub(crate) fn check(text: &str) -> Result<BTreeSet<String>, Wrong> {
+    let engine = engine();
+    let template = engine.template_from_str(text).map_err(|e| wrong(&e))?;
+    let names: BTreeSet<String> = template.undeclared_variables(false).into_iter().collect();
+    let anything = Value::from_object(Anything);
+    let trial = template.render(Value::from_pairs(names.iter().map(|name| (name.clone(), anything.clone()))));
+    match trial {
+        Err(e) if is_in_the_text(e.kind()) => Err(wrong(&e)),
+        _ => Ok(names),
+    }
+}
+
+/// Whether an error is one of the template itself, whatever the values are.
+fn is_in_the_text(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::SyntaxError
+            | ErrorKind::UnknownFilter
+            | ErrorKind::UnknownTest
+            | ErrorKind::UnknownFunction
+            | ErrorKind::TemplateNotFound
+    )
+}
+
+fn wrong(error: &Error) -> Wrong {
+    let detail = error.detail().unwrap_or_default();
+    let word = detail.split_whitespace().nth(1).unwrap_or_default().trim_matches(['\'', '"', '`']).to_owned();
+    let unknown = match error.kind() {
+        ErrorKind::UnknownFilter => Some(FILTERS),
+        ErrorKind::UnknownTest => Some(TESTS),
+        _ => None,
+    };
+    let what = match unknown {
+        Some(_) => format!("{} '{word}'", error.kind()),
+        None if detail.is_empty() => error.kind().to_string(),
+        None => format!("{}: {detail}", error.kind()),
+    };
+    Wrong { line: error.line(), what, unknown: unknown.map(|known| (word, known)) }
+}
+
+/// Renders a template. `place` is what errors call the thing that it is for.
+pub(super) fn render(
+    place: &str,
+    text: &str,
+    settings: &Settings,
+    secrets: &Secrets,
+) -> Result<String, EnvironmentError> {
+    let engine = engine();
+    let secret = |name: &String| Value::from_object(Secret::of(name, settings, secrets));
+    let context = Value::from_pairs(secrets.keys().map(|name| (name.clone(), secret(name))));
+    let failed = |line: Option<usize>, why: String| EnvironmentError::Template {
+        place: place.to_owned(),
+        line: line.unwrap_or(1),
+        why,
+    };
+    let template = engine.template_from_str(text).map_err(|e| failed(e.line(), wrong(&e).what))?;
+    template.render(context).map_err(|e| {
+        let why = match (field_problem(&e), missing(&template, settings, secrets)) {
+            (Some(problem), _) => problem.to_string(),
+            (None, Some(problem)) if e.kind() == ErrorKind::UndefinedError => problem.to_string(),
+            // minijinja quotes values in the details of other errors; the line is the configuration's own.
+            _ if is_in_the_text(e.kind()) => wrong(&e).what,
+            _ => match e.line().and_then(|line| text.lines().nth(line - 1)) {
+                Some(line) => format!("{} in '{}'", e.kind(), line.trim()),
+                None => e.kind().to_string(),
+            },
+        };
+        failed(e.line(), why)
+    })
+}
+
+/// The first field that a template names and its secret lacks.
+fn missing(
+    template: &minijinja::Template<'_, '_>,
+    settings: &Settings,
+    secrets: &Secrets,
+) -> Option<EnvironmentError> {
+    let paths: BTreeSet<String> = template.undeclared_variables(true).into_iter().collect();
+    paths.iter().filter_map(|path| path.split_once('.')).find_map(|(name, field)| {
+        let (fields, source) = (secrets.get(name)?, settings.secrets.get(name)?);
+        usable(name, source, field, fields.get(field), fields).err()
+    })
+}
+
+fn field_problem(error: &Error) -> Option<&EnvironmentError> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if let Some(problem) = cause.downcast_ref() {
+            return Some(problem);
+        }
+        next = cause.source();
+    }
+    None
+}
+
+/// A secret in a template: only its fields have values.
+struct Secret {
+    fields: Vec<(String, Value)>,
+}
+
+impl Secret {
+    fn of(name: &str, settings: &Settings, secrets: &Secrets) -> Self {
+        let (present, source) = (&secrets[name], &settings.secrets[name]);
+        let value = |field: &str, held: &Field| match usable(name, source, field, Some(held), present) {
+            Ok(text) => Value::from(text.expose_secret()),
+            Err(problem) => {
+                Value::from(Error::new(ErrorKind::InvalidOperation, "unusable").with_source(problem))
+            }
+        };
+        Self { fields: present.iter().map(|(field, held)| (field.clone(), value(field, held))).collect() }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Object for Secret {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let key = key.as_str()?;
+        self.fields.iter().find(|(field, _)| field == key).map(|(_, value)| value.clone())
+    }
+
+    /// All of its values in one text are never what was meant.
+    fn render(self: &Arc<Self>, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Err(fmt::Error)
+    }
+}
+
+/// Has every field.
+#[derive(Debug)]
+struct Anything;
+
+impl Object for Anything {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn get_value(self: &Arc<Self>, _: &Value) -> Option<Value> {
+        Some(Value::from("x"))
+    }
+}
+
+fn engine() -> Environment<'static> {
+    let mut engine = Environment::empty();
+    engine.set_undefined_behavior(UndefinedBehavior::Strict);
+    engine.set_auto_escape_callback(|_| AutoEscape::None);
+    engine.add_filter("default", builtin::default);
+    engine.add_filter("first", builtin::first);
+    engine.add_filter("indent", builtin::indent);
+    engine.add_filter("join", builtin::join);
+    engine.add_filter("last", builtin::last);
+    engine.add_filter("length", builtin::length);
+    engine.add_filter("lower", builtin::lower);
+    engine.add_filter("python", filters::python);
+    engine.add_filter("replace", builtin::replace);
+    engine.add_filter("shell", filters::shell);
+    engine.add_filter("split", builtin::split);
+    engine.add_filter("tojson", filters::tojson);
+    engine.add_filter("trim", builtin::trim);
+    engine.add_filter("upper", builtin::upper);
+    engine.add_filter("urlencode", filters::urlencode);
+    engine.add_test("defined", minijinja::tests::is_defined);
+    engine.add_test("undefined", minijinja::tests::is_undefined);
+    engine.add_test("startingwith", minijinja::tests::is_startingwith);
+    engine.add_test("endingwith", minijinja::tests::is_endingwith);
+    engine
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn what(text: &str) -> String {
+        let wrong = check(text).unwrap_err();
+        format!("{}: {}", wrong.line.unwrap_or_default(), wrong.what)
+    }
+
+    #[test]
+    fn what_cannot_be_right_is_found_before_any_value_is_known() {
+        assert_eq!(what("a\n{{ database.host | urlencod }}"), "2: unknown filter 'urlencod'");
+        assert_eq!(what("{% if database.host is nice %}x{% endif %}"), "1: unknown test 'nice'");
+        assert!(
+            what("a\nb\n{{ database.host").starts_with("3: syntax error"),
+            "{}",
+            what("{{ database.host")
+        );
+        assert!(what("{% include 'other' %}").starts_with("1: "));
+    }
+
+    #[test]
+    fn every_filter_and_test_that_is_offered_is_there() {
+        for filter in FILTERS {
+            assert!(check(&format!("{{{{ database.host | {filter} }}}}")).is_ok(), "{filter}");
+        }
+        for test in TESTS {
+            assert!(check(&format!("{{{{ database.host is {test} }}}}")).is_ok(), "{test}");
+        }
+        assert!(check("{{ database.host | pprint }}").is_err() && check("{{ database.host | e }}").is_err());
+    }
+
+    #[test]
+    fn the_secrets_that_are_named() {
+        let names =
+            check("{% set x = a.b %}{{ x }}{{ c['d-e'] }}{% for f in g.h %}{{ f }}{% endfor %}").unwrap();
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["a", "c", "g"]);
+    }
+}
