@@ -72,9 +72,9 @@ pub(super) fn variable_name(name: Spanned<String>) -> Result<String, Mistake> {
 
 pub(super) fn variable(value: Spanned<file::Value>, secrets: &Secrets) -> Result<Value, Mistake> {
     let span = value.span();
-    let without_nul = |text: &str| match text.contains('\0') {
-        true => Err(Mistake::at(span.clone(), "an environment variable cannot contain a NUL character")),
-        false => Ok(()),
+    let without_nul = |text: &str| {
+        let nul = || Mistake::at(span.clone(), "an environment variable cannot contain a NUL character");
+        if text.contains('\0') { Err(nul()) } else { Ok(()) }
     };
     match value.into_inner() {
         file::Value::Literal(text) => without_nul(&text).map(|()| Value::Literal(text)),

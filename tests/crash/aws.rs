@@ -15,8 +15,10 @@ pub struct FakeAws(Arc<Mutex<Account>>);
 struct Account {
     calls: Vec<String>,
     refusals: BTreeMap<String, (u16, String)>,
-    secret: String,
-    version: String,
+    /// The secret's versions, the current one last.
+    versions: Vec<(String, String)>,
+    /// What was asked of Secrets Manager.
+    asked: Vec<serde_json::Value>,
 }
 
 impl FakeAws {
@@ -24,7 +26,12 @@ impl FakeAws {
     pub fn new(password: &str) -> Self {
         let secret = serde_json::json!({ "username": "sp", "password": password, "port": 5432 }).to_string();
         let version = "11111111-2222-3333-4444-555555555555".to_owned();
-        Self(Arc::new(Mutex::new(Account { calls: vec![], refusals: BTreeMap::new(), secret, version })))
+        Self(Arc::new(Mutex::new(Account {
+            calls: vec![],
+            refusals: BTreeMap::new(),
+            versions: vec![(version, secret)],
+            asked: vec![],
+        })))
     }
 
     /// The calls since they were taken last.
@@ -41,8 +48,13 @@ impl FakeAws {
     /// The secret has another text from now on, and so another version.
     pub fn set_secret(&self, text: &str) {
         let mut account = self.0.lock().unwrap();
-        text.clone_into(&mut account.secret);
-        "99999999-2222-3333-4444-555555555555".clone_into(&mut account.version);
+        let version = format!("{:08}-2222-3333-4444-555555555555", account.versions.len());
+        account.versions.push((version, text.to_owned()));
+    }
+
+    /// What was asked of Secrets Manager since this was asked last.
+    pub fn take_asked(&self) -> Vec<serde_json::Value> {
+        std::mem::take(&mut self.0.lock().unwrap().asked)
     }
 
     /// A connection to it, with credentials of its own.
@@ -52,7 +64,8 @@ impl FakeAws {
             let header = |name| request.headers().get(name).and_then(|h| h.to_str().ok()).unwrap_or_default();
             let action = header("x-amz-target").rsplit('.').next().unwrap_or_default().to_owned();
             assert!(!header("authorization").is_empty(), "{action} is not signed");
-            let (status, body) = fake.answer(&action);
+            let body = request.body().bytes().and_then(|body| serde_json::from_slice(body).ok());
+            let (status, body) = fake.answer(&action, &body.unwrap_or_default());
             http::Response::builder()
                 .status(status)
                 .header("content-type", "application/x-amz-json-1.1")
@@ -62,7 +75,7 @@ impl FakeAws {
         Aws::with_client(client, SharedCredentialsProvider::new(Credentials::for_tests()))
     }
 
-    fn answer(&self, action: &str) -> (u16, String) {
+    fn answer(&self, action: &str, asked: &serde_json::Value) -> (u16, String) {
         let mut account = self.0.lock().unwrap();
         account.calls.push(action.to_owned());
         if let Some(refusal) = account.refusals.get(action) {
@@ -73,9 +86,16 @@ impl FakeAws {
             "GetAuthorizationToken" => serde_json::json!({ "authorizationData": [
                 { "authorizationToken": "QVdTOmNhbmFyeS10b2tlbg==", "expiresAt": 4_102_444_800_u32 }
             ] }),
-            "GetSecretValue" => serde_json::json!({
-                "Name": "prod/database", "VersionId": account.version, "SecretString": account.secret,
-            }),
+            "GetSecretValue" => {
+                account.asked.push(asked.clone());
+                let back = usize::from(asked["VersionStage"] == "AWSPREVIOUS");
+                let found = match asked["VersionId"].as_str() {
+                    Some(version) => account.versions.iter().find(|(v, _)| v == version),
+                    None => account.versions.iter().rev().nth(back),
+                };
+                let (version, secret) = found.expect("the version that is asked for is there");
+                serde_json::json!({ "Name": "prod/database", "VersionId": version, "SecretString": secret })
+            }
             other => panic!("AWS was asked to {other}"),
         };
         (200, body.to_string())

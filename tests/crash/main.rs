@@ -7,6 +7,7 @@ mod aws;
 mod container;
 mod durability;
 mod failures;
+mod files;
 mod handed_back;
 mod heard;
 mod hiccups;

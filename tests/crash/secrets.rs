@@ -2,7 +2,9 @@
 
 use fake_docker::{Behaviour, Image, LogLine, Stream};
 
-use crate::world::{REPOSITORY, SECRET, World};
+use handover::deploy::step::Phase;
+
+use crate::world::{REPOSITORY, SECRET, Site, World};
 
 /// An image that crashes, and logs this first.
 fn add_leaky(world: &World, lines: &[String]) {
@@ -79,7 +81,6 @@ async fn secrets_of_several_lines_are_masked_line_by_line() {
 /// The process that sees the failure is not the one that read the secrets.
 #[tokio::test(flavor = "current_thread")]
 async fn a_later_process_masks_them_too() {
-    use handover::deploy::step::Phase;
     let world = World::with_v1().await;
     world.edit(
         "DATABASE_PASSWORD = { secret = \"database.password\" }",
@@ -102,4 +103,95 @@ async fn a_later_process_masks_them_too() {
     let report = result.unwrap();
     assert_eq!(report.exit().code(), 1, "{report:?}");
     assert!(report.evidence.contains(&"tried the password ***".to_owned()), "{report:?}");
+}
+
+const ARN: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/database-AbCdEf";
+
+/// One secret under several names and with several keys is one call; another version of it is another.
+#[tokio::test(flavor = "current_thread")]
+async fn each_version_of_a_secret_is_fetched_once() {
+    let world = World::with_v1().await;
+    world.aws.set_secret(r#"{"username": "sp", "password": "second-password"}"#);
+    world.edit(
+        "[secret.database]\nid = \"prod/database\"",
+        &format!(
+            "[secret.user]\nid = \"{ARN}:username::\"\n[secret.pass]\nid = \"{ARN}:password::\"\n[secret.before]\nid = \"{ARN}:password:AWSPREVIOUS:\"\n[secret.here]\nliteral = {{ host = \"cache\", port = 6379 }}\n[secret.database]\nid = \"{ARN}\""
+        ),
+    );
+    world.edit(
+        "[environment]",
+        "[environment]\nUSER = { secret = \"user.value\" }\nPASS = { secret = \"pass.value\" }\nBEFORE = { secret = \"before.value\" }\nCACHE = { template = \"{{ here.host }}:{{ here.port }}\" }",
+    );
+    world.aws.take_asked();
+    assert_eq!(world.hook("d-2", "v2", Phase::Tasks).await.unwrap().exit().code(), 0);
+    let asked = world.aws.take_asked();
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    assert!(asked.iter().all(|asked| asked["SecretId"] == ARN), "{asked:?}");
+    let env = world.engine.container("status-page-web.r2").unwrap().env;
+    for wanted in ["USER=sp", "PASS=second-password", "CACHE=cache:6379", &format!("BEFORE={SECRET}")] {
+        assert!(env.contains(&wanted.to_owned()), "{wanted}: {env:?}");
+    }
+}
+
+/// A rotation in the middle of a deployment: its later processes see what its first one saw, by the ids of the versions.
+#[tokio::test(flavor = "current_thread")]
+async fn a_rotation_between_two_processes_changes_nothing_for_this_deployment() {
+    let world = World::with_v1().await;
+    world.aws.set_secret(r#"{"password": "second-password"}"#);
+    world.edit(
+        "[secret.database]\nid = \"prod/database\"",
+        &format!("[secret.before]\nid = \"{ARN}:password:AWSPREVIOUS:\"\n[secret.database]\nid = \"{ARN}\""),
+    );
+    world.edit("[environment]", "[environment]\nBEFORE = { secret = \"before.value\" }");
+    // Killed with the secrets read and the container not yet made.
+    let mut n = 0;
+    loop {
+        world.deploy_killed(Site::AfterEntry(n), "d-2", "v2").await;
+        let journal = std::fs::read_to_string(world.state().join("journal.jsonl")).unwrap();
+        if journal.contains("\"done\",\"step\":\"read-secrets\"") {
+            break;
+        }
+        n += 1;
+    }
+    assert!(world.engine.container("status-page-web.r2").is_none());
+    world.aws.set_secret(r#"{"password": "third-password"}"#);
+    world.aws.take_asked();
+    assert_eq!(world.deploy("d-2", "v2").await.unwrap().exit().code(), 0);
+    let asked = world.aws.take_asked();
+    assert!(
+        asked.len() == 2 && asked.iter().all(|a| a["VersionId"].is_string() && a["VersionStage"].is_null()),
+        "{asked:?}"
+    );
+    let env = world.engine.container("status-page-web").unwrap().env;
+    assert!(env.contains(&"DATABASE_PASSWORD=second-password".to_owned()), "{env:?}");
+    assert!(env.contains(&format!("BEFORE={SECRET}")), "{env:?}");
+}
+
+/// A value that stands in the file is a secret as any other.
+#[tokio::test(flavor = "current_thread")]
+async fn a_literal_is_masked_too_and_needs_no_secrets_manager() {
+    let world = World::with_v1().await;
+    world.aws.take_calls();
+    world.edit(
+        "id = \"prod/database\"\nfields = { host = \"db.internal\" }",
+        "literal = { host = \"db.internal\", password = \"literal-password\" }",
+    );
+    add_leaky(&world, &["literal-password at db.internal".to_owned()]);
+    let report = world.deploy("d-2", "leaky").await.unwrap();
+    assert_eq!(report.evidence, ["*** at db.internal"]);
+    assert_eq!(world.aws.take_calls(), ["GetAuthorizationToken"]);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn all_that_is_wrong_is_told_at_once() {
+    let world = World::with_v1().await;
+    world.edit("database.host", "database.hosst");
+    world.edit("database.password", "database.pasword");
+    world.add_file("{{ database.nothing }}");
+    let cause = world.deploy("d-2", "v2").await.unwrap().cause.unwrap();
+    for word in
+        ["'DATABASE_HOST'", "'hosst'", "'DATABASE_PASSWORD'", "'pasword'", "configuration.py", "'nothing'"]
+    {
+        assert!(cause.contains(word), "'{word}' is missing: {cause}");
+    }
 }

@@ -22,6 +22,7 @@ use crate::heard::Heard;
 
 pub const REPOSITORY: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page";
 pub const SECRET: &str = "S3cr3t-canary/with#specials";
+const FILE: &str = "/opt/app/configuration.py";
 /// As it is, percent-encoded in three usual ways, and in Base64. The beginning alone is too much already.
 const FORMS_OF_SECRET: [&str; 5] = [
     "S3cr3t-canary",
@@ -277,6 +278,20 @@ deadline = "30s"
         (*found.unwrap_or_else(|| panic!("{container:?} is of no known image"))).to_owned()
     }
 
+    /// Adds a file that is rendered from the secret, and returns where it is in the container.
+    pub fn add_file(&self, template: &str) -> &'static str {
+        std::fs::write(self.bundle().join("templates/configuration.py"), template).unwrap();
+        let table =
+            format!("[file.\"{FILE}\"]\ntemplate = \"templates/configuration.py\"\nmode = \"0440\"\n");
+        self.edit("[environment]", &format!("{table}[environment]"));
+        FILE
+    }
+
+    /// The rendered file of a release.
+    pub fn file_of(&self, release: u64) -> std::path::PathBuf {
+        self.state().join(format!("releases/{release}/files{FILE}"))
+    }
+
     /// The hash of live's whole inspect.
     pub fn live_hash(&self) -> String {
         self.engine.inspect_hash("status-page-web").expect("something is live")
@@ -292,6 +307,11 @@ deadline = "30s"
         let mut folders = vec![self.dir.path().to_owned()];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                // The rendered files are one of the three places where a secret may be (P6).
+                let is_rendered = entry.file_name() == "files" && entry.path().starts_with(self.state());
+                if is_rendered {
+                    continue;
+                }
                 if entry.file_type().unwrap().is_dir() {
                     folders.push(entry.path());
                 } else if entry.file_type().unwrap().is_file() {

@@ -30,8 +30,10 @@ pub(super) fn problem(error: &(dyn Error + 'static)) -> Option<String> {
                 let status = answer.response().status().as_u16();
                 return Some(of_status(status));
             }
-            Some(ImdsError::FailedToLoadToken(token)) if !token.is_dispatch_failure() => {
-                return Some(DISABLED.to_owned());
+            // What failed below is private to the SDK: its words tell a time-out from an answer.
+            Some(ImdsError::FailedToLoadToken(token)) => {
+                let silent = token.is_dispatch_failure() || chain(cause).contains("timed out");
+                return Some(if silent { SILENT } else { DISABLED }.to_owned());
             }
             Some(_) => return Some(SILENT.to_owned()),
             None => {}

@@ -182,12 +182,9 @@ fn not_found(secret: &SecretVersion, message: &str) -> String {
         return "the secret is there and this version of it is not: check stage and version of its id"
             .to_owned();
     }
-    let account = match secret.secret.starts_with("arn:") {
-        true => "",
-        false => {
-            ", and write the whole ARN if it is in another account or region than the image's repository"
-        }
-    };
+    let elsewhere =
+        ", and write the whole ARN if it is in another account or region than the image's repository";
+    let account = if secret.secret.starts_with("arn:") { "" } else { elsewhere };
     format!(
         "asked in {}: check its name with 'aws secretsmanager list-secrets --region {}'{account}",
         secret.region, secret.region

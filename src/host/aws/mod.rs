@@ -77,3 +77,6 @@ impl Aws {
         shared.await.to_builder().region(region).build()
     }
 }
+
+#[cfg(test)]
+mod tests;
