@@ -167,6 +167,34 @@ mod tests {
         }
     }
 
+    /// As the filters write it, and as others do.
+    #[test]
+    fn every_quoted_form_is_masked() {
+        let mut redactor = Redactor::default();
+        redactor.learn("it's a 🦀");
+        for shown in [
+            r"it\'s a \U0001f980",
+            r"it'\''s a 🦀",
+            r#"it'"'"'s a 🦀"#,
+            r"it's a \ud83e\udd80",
+            "it%27s%20a%20%F0%9F%A6%80",
+            "it%27s+a+%F0%9F%A6%80",
+            "aXQncyBhIPCfpoA",
+        ] {
+            assert_eq!(redactor.redact(&format!("a {shown} b")), "a *** b", "{shown}");
+        }
+    }
+
+    /// What a process learns that never read the secret, from the file that a container has.
+    #[test]
+    fn values_are_found_in_a_rendered_file_and_before_its_filters() {
+        let template = "HOST = {{ db.host | python }}\n{% if db.password %}\nPASSWORD = {{ db.password | python }}\n{% endif %}\nexport TOKEN={{ redis.value | shell }}\n";
+        let rendered = "HOST = 'db.internal'\n\nPASSWORD = 'it\\'s secret'\n\nexport TOKEN='t'\\''oken'\n";
+        let mut redactor = Redactor::default();
+        redactor.learn_rendered(template, rendered);
+        assert_eq!(redactor.redact("it's secret, t'oken, db.internal"), "***, ***, db.internal");
+    }
+
     #[test]
     fn a_value_inside_another_leaves_no_rest() {
         let mut redactor = Redactor::default();

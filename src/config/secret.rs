@@ -101,7 +101,7 @@ impl From<SecretId> for String {
     }
 }
 
-const FORMS: &str = "write its name, arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME, or the same with :KEY:STAGE:VERSION, of which each may be empty";
+const FORMS: &str = "write a name, an ARN, or an ARN with :KEY:STAGE:VERSION, where each may be empty";
 
 impl std::str::FromStr for SecretId {
     type Err = String;
@@ -139,7 +139,7 @@ impl std::str::FromStr for SecretId {
                 ..plain(&secret, Some(region))
             }),
             _ => Err(format!(
-                "the ARN of a secret has 6 colons, or 9 with key, stage and version; here are {}",
+                "this ARN has {} colons, and that of a secret has 6, or 9 with key, stage and version",
                 parts.len() - 1
             )),
         }
@@ -168,9 +168,8 @@ pub(super) fn meant_secret(
     }
     match (secret.id, secret.literal) {
         (Some(id), None) => {
-            let parsed: SecretId = id.get_ref().parse().map_err(|why: String| {
-                Mistake::at(id.span(), format!("'{}' is no secret: {why}", id.get_ref())).help(FORMS)
-            })?;
+            let parsed: SecretId =
+                id.get_ref().parse().map_err(|why: String| Mistake::at(id.span(), why).help(FORMS))?;
             if let (Some(format), Some(_)) = (&secret.format, &parsed.key)
                 && *format.get_ref() == SecretFormat::Text
             {
@@ -253,9 +252,9 @@ mod tests {
             (String::new(), "1 to 512"),
             ("prod:db".to_owned(), "':'"),
             ("prod db".to_owned(), "' '"),
-            (format!("{ARN}:password"), "here are 7"),
-            (format!("{ARN}:a:b"), "here are 8"),
-            (format!("{ARN}:a:b:c:d"), "here are 10"),
+            (format!("{ARN}:password"), "has 7 colons"),
+            (format!("{ARN}:a:b"), "has 8 colons"),
+            (format!("{ARN}:a:b:c:d"), "has 10 colons"),
             (ARN.replace("secretsmanager", "ssm"), "not the ARN of a secret"),
             (ARN.replace("123456789012", "1234"), "account"),
             (ARN.replace("eu-west-1", ""), "region"),

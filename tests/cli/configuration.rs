@@ -310,3 +310,154 @@ fn one_that_may_not_be_read() {
     handover: FAILED (exit 2): nothing was changed
     ");
 }
+
+#[test]
+fn secrets_that_say_too_much_or_too_little() {
+    let secret = |table: &str| of(&format!("{CONFIG}[secret.database]\n{table}\n"));
+    assert_snapshot!(secret("id = \"arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf:password\""), @r#"
+    exit: 2
+    --- stderr
+    error: 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf:password' is no secret: the ARN of a secret has 6 colons, or 9 with key, stage and version; here...
+     --> BUNDLE/handover.toml:9:6
+      |
+    9 | id = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf:password"
+      |      ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ write its name, arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME, or the same with ...
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+    assert_snapshot!(secret("id = \"prod:database\""), @r#"
+    exit: 2
+    --- stderr
+    error: 'prod:database' is no secret: the name of a secret cannot contain ':'
+     --> BUNDLE/handover.toml:9:6
+      |
+    9 | id = "prod:database"
+      |      ^^^^^^^^^^^^^^^ write its name, arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME, or the same with :KEY:STAGE:VERSION, of which each may be empty
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+    assert_snapshot!(secret("literal = { host = \"db\" }\nid = \"prod/database\""), @r#"
+    exit: 2
+    --- stderr
+    error: 'id' and 'literal' cannot both say what the secret is
+     --> BUNDLE/handover.toml:9:11
+      |
+    9 | literal = { host = "db" }
+      |           ^^^^^^^^^^^^^^^ keep one of them
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+    assert_snapshot!(secret("literal = { host = \"db\" }\nformat = \"text\""), @r#"
+    exit: 2
+    --- stderr
+    error: 'format' does not go with 'literal'
+      --> BUNDLE/handover.toml:10:10
+       |
+    10 | format = "text"
+       |          ^^^^^^ remove it
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+    assert_snapshot!(secret("fields = { host = \"db\" }"), @r#"
+    exit: 2
+    --- stderr
+    error: nothing says what secret 'database' is
+     --> BUNDLE/handover.toml:8:1
+      |
+    8 | [secret.database]
+      | ^^^^^^^^^^^^^^^^^ add id = "NAME", the secret's name or ARN
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+}
+
+#[test]
+fn templates_that_cannot_be_right() {
+    let bundle = |template: &str, table: &str| {
+        let bundle = Bundle::new();
+        std::fs::create_dir(bundle.path("templates")).unwrap();
+        bundle.write("templates/app.py", template);
+        std::os::unix::fs::symlink("/etc/passwd", bundle.path("templates/passwd")).unwrap();
+        let file = format!("{CONFIG}[secret.database]\nid = \"db\"\n[file.\"/opt/app.py\"]\n{table}\n");
+        bundle.write("handover.toml", &file);
+        let seen = bundle.hook("ApplicationStart").seen();
+        assert_eq!(seen.exit, Some(2), "{seen}");
+        seen
+    };
+    let template = |text: &str| bundle(text, "template = \"templates/app.py\"");
+    assert_snapshot!(template("A = 1\nB = {{ database.host | pyton }}\n"), @r#"
+    exit: 2
+    --- stderr
+    error: templates/app.py, line 2: unknown filter 'pyton'
+      --> BUNDLE/handover.toml:11:12
+       |
+    11 | template = "templates/app.py"
+       |            ^^^^^^^^^^^^^^^^^^ did you mean 'python'?
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+    assert_snapshot!(template("A = {{ databse.host }}\n"), @r#"
+    exit: 2
+    --- stderr
+    error: no secret is called 'databse'
+      --> BUNDLE/handover.toml:11:12
+       |
+    11 | template = "templates/app.py"
+       |            ^^^^^^^^^^^^^^^^^^ did you mean 'database'?
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+    assert_snapshot!(template("\n\n{% if %}\n"), @r#"
+    exit: 2
+    --- stderr
+    error: templates/app.py, line 3: syntax error: unexpected end of block
+      --> BUNDLE/handover.toml:11:12
+       |
+    11 | template = "templates/app.py"
+       |            ^^^^^^^^^^^^^^^^^^ here
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+    assert_snapshot!(bundle("", "template = \"templates/other.py\""), @r#"
+    exit: 2
+    --- stderr
+    error: cannot read 'templates/other.py' in the bundle: No such file or directory (os error 2)
+      --> BUNDLE/handover.toml:11:12
+       |
+    11 | template = "templates/other.py"
+       |            ^^^^^^^^^^^^^^^^^^^^ here
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+    assert_snapshot!(bundle("", "template = \"templates/../handover.toml\""), @r#"
+    exit: 2
+    --- stderr
+    error: 'templates/../handover.toml' is not the path of a template
+      --> BUNDLE/handover.toml:11:12
+       |
+    11 | template = "templates/../handover.toml"
+       |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^ templates are files in the bundle's folder templates/: write "templates/NAME"
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+    assert_snapshot!(bundle("", "template = \"templates/passwd\""), @r#"
+    exit: 2
+    --- stderr
+    error: 'templates/passwd' is a link that leads out of the bundle's templates/
+      --> BUNDLE/handover.toml:11:12
+       |
+    11 | template = "templates/passwd"
+       |            ^^^^^^^^^^^^^^^^^^ here
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+    assert_snapshot!(bundle("", "template = \"templates/app.py\"\nmode = \"0999\""), @r#"
+    exit: 2
+    --- stderr
+    error: '0999' is not a mode
+      --> BUNDLE/handover.toml:12:8
+       |
+    12 | mode = "0999"
+       |        ^^^^^^ write it in octal, such as "0400"
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+    assert_snapshot!(bundle("", "template = \"templates/app.py\"\nowner = \"www-data\""), @r#"
+    exit: 2
+    --- stderr
+    error: 'www-data' is not an owner
+      --> BUNDLE/handover.toml:12:9
+       |
+    12 | owner = "www-data"
+       |         ^^^^^^^^^^ write numbers, because names differ between host and image: 999 or "999:999"
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+}
