@@ -104,8 +104,7 @@ fn check(text: &str, secrets: &Secrets, span: &Range<usize>, called: &str) -> Re
             None => mistake,
         }
     })?;
-    let known = |name: &String| known(name, secrets, span);
-    names.iter().try_for_each(known).map_err(|m| Mistake { what: format!("{called}: {}", m.what), ..m })
+    names.iter().try_for_each(|name| known(name, secrets, span))
 }
 
 fn known(name: &str, secrets: &Secrets, span: &Range<usize>) -> Result<(), Mistake> {

@@ -317,21 +317,21 @@ fn secrets_that_say_too_much_or_too_little() {
     assert_snapshot!(secret("id = \"arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf:password\""), @r#"
     exit: 2
     --- stderr
-    error: 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf:password' is no secret: the ARN of a secret has 6 colons, or 9 with key, stage and version; here...
+    error: this ARN has 7 colons, and that of a secret has 6, or 9 with key, stage and version
      --> BUNDLE/handover.toml:9:6
       |
     9 | id = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf:password"
-      |      ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ write its name, arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME, or the same with ...
+      |      ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ write a name, an ARN, or an ARN with :KEY:STAGE:VERSION, where each may be empty
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(secret("id = \"prod:database\""), @r#"
     exit: 2
     --- stderr
-    error: 'prod:database' is no secret: the name of a secret cannot contain ':'
+    error: the name of a secret cannot contain ':'
      --> BUNDLE/handover.toml:9:6
       |
     9 | id = "prod:database"
-      |      ^^^^^^^^^^^^^^^ write its name, arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME, or the same with :KEY:STAGE:VERSION, of which each may be empty
+      |      ^^^^^^^^^^^^^^^ write a name, an ARN, or an ARN with :KEY:STAGE:VERSION, where each may be empty
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(secret("literal = { host = \"db\" }\nid = \"prod/database\""), @r#"

@@ -109,7 +109,8 @@ fn a_secret_is_in_the_container_and_nowhere_else() -> Result<()> {
     Ok(())
 }
 
-/// What the last lines of a hook say when a secret cannot be had, each from a real call.
+/// What the last lines of a hook say when a secret cannot be had, each from a real call. The words are chosen with care: a
+/// password of the lab is the word "secret", which is masked.
 #[test]
 fn what_is_told_when_a_secret_cannot_be_had() -> Result<()> {
     let world = World::with_v1()?;
@@ -127,13 +128,13 @@ fn what_is_told_when_a_secret_cannot_be_had() -> Result<()> {
     };
     let before = world.web.docker()?.inspect("status-page-web")?;
     for (n, (id, fault, words)) in [
-        ("prod/missing", None, ["ResourceNotFoundException", "list-secrets"]),
-        ("prod/binary", None, ["SecretBinary", "SecretString"]),
-        ("prod/deleted", None, ["InvalidRequestException", "restore-secret --secret-id prod/deleted"]),
+        ("prod/missing", None, ["ResourceNotFoundException", "asked in eu-west-1"]),
+        ("prod/binary", None, ["binary data", "SecretString"]),
+        ("prod/deleted", None, ["InvalidRequestException", "bring it back"]),
         (
             "prod/denied",
             Some("AccessDeniedException"),
-            ["allow secretsmanager:GetSecretValue", "prod/denied-??????"],
+            ["in the policy of the instance profile's role", "prod/denied-??????"],
         ),
         ("prod/throttled", Some("ThrottlingException"), ["ThrottlingException", "tried 4 times"]),
     ]
