@@ -151,7 +151,7 @@ impl<'a> Asked<'a> {
                 secret.secret, secret.region
             ),
             ("ResourceNotFoundException", Some(secret)) => not_found(secret, message),
-            ("InvalidRequestException", Some(secret)) if message.contains("marked for deletion") => format!(
+            ("InvalidRequestException", Some(secret)) if is_about_deletion(message) => format!(
                 "bring it back: aws secretsmanager restore-secret --secret-id {} --region {}",
                 secret.secret, secret.region
             ),
@@ -162,6 +162,11 @@ impl<'a> Asked<'a> {
 
 fn is_throttling(code: &str) -> bool {
     aws_runtime::retries::classifiers::THROTTLING_ERRORS.contains(&code)
+}
+
+/// Secrets Manager has two ways to say so: "was marked for deletion", "currently marked deleted".
+fn is_about_deletion(message: &str) -> bool {
+    message.contains("marked for deletion") || message.contains("marked deleted")
 }
 
 fn is_about_kms(message: &str) -> bool {

@@ -99,6 +99,13 @@ async fn every_refusal_says_what_to_do_and_only_what_may_pass_is_tried_again() {
             ONCE,
             vec!["restore-secret --secret-id prod/db --region eu-west-1"],
         ),
+        (
+            400,
+            "InvalidRequestException",
+            "You tried to perform the operation on a secret that's currently marked deleted.",
+            ONCE,
+            vec!["restore-secret --secret-id prod/db --region eu-west-1"],
+        ),
         (400, "InvalidParameterException", "Invalid name.", ONCE, vec!["Invalid name"]),
         (400, "ThrottlingException", "Rate exceeded", again, vec!["tried 4 times", "fewer instances"]),
         (400, "RequestLimitExceeded", "Slow down", again, vec!["tried 4 times"]),
