@@ -1,9 +1,13 @@
 //! `handover plan`.
 
 use super::apps::Which;
+use crate::deploy::DeployError;
+use crate::deploy::preview::{Preview, preview};
 use crate::exit::ExitStatus;
 use crate::host::Host;
 use crate::printer::Printer;
+use crate::report::tail;
+use crate::report::text::{causes, sanitize};
 
 /// `handover plan`.
 #[derive(Debug, clap::Args)]
@@ -22,17 +26,33 @@ pub(super) async fn run(args: Args) -> ExitStatus {
         }
     };
     let preview = match Host::of_the_system() {
-        Ok(host) => crate::deploy::preview::preview(&config, &host).await,
-        Err(error) => Err(error.into()),
+        Ok(host) => preview(&config, &host).await,
+        Err(error) => Err(DeployError::from(error)),
     };
     match preview {
-        Ok(preview) => {
-            printer.data(&preview.to_string());
-            ExitStatus::Done
-        }
+        Ok(preview) => tell(&printer, &preview),
         Err(error) => {
-            printer.line(&format!("handover: {error:#}"));
+            printer.line(&format!("handover: {}", causes(&error)));
             ExitStatus::Failed
         }
     }
+}
+
+fn tell(printer: &Printer, preview: &Preview) -> ExitStatus {
+    for note in &preview.notes {
+        printer.line(&format!("note:  {}", sanitize(note)));
+    }
+    if let Some(changes) = &preview.changes {
+        printer.data(&changes.to_string());
+        return ExitStatus::Done;
+    }
+    for line in tail::of_findings(&preview.findings) {
+        printer.data(&line);
+    }
+    let count = preview.findings.len();
+    printer.line(&format!(
+        "handover: a deployment would fail before it changes anything: {count} finding{}",
+        if count == 1 { "" } else { "s" }
+    ));
+    ExitStatus::Failed
 }

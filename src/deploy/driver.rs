@@ -12,7 +12,7 @@ use super::run::Run;
 use super::step::{Phase, Step};
 use super::steps::{self, StepError, undo};
 use crate::host::docker::DockerError;
-use crate::journal::{Direction, Doing, Ended, Entry, Inverse, JournalError};
+use crate::journal::{Direction, Doing, Ended, Entry, Finding, Inverse, JournalError};
 use crate::release::ProcessName;
 use crate::report::text::{LONGEST_LINE, chain, clean, shorten_middle};
 use crate::signal::Termination;
@@ -127,6 +127,11 @@ impl Run<'_> {
                 let cause = format!("handover was asked to stop while it had to {}", step.label());
                 self.journal.note(Entry::Abandoned { cause })?;
             }
+            Err(StepError::Found(findings)) => {
+                let (cause, findings) = self.told(&step, findings);
+                self.talk.failed(&step.label(), &cause);
+                self.journal.fail(begun, cause, vec![], findings, false)?;
+            }
             Err(StepError::Failed { cause, evidence, verdict }) => {
                 // A cause stands in one line of the report; the whole of it is in the log.
                 tracing::error!(step = step.name(), "{}", self.redactor.redact(&cause));
@@ -134,7 +139,7 @@ impl Run<'_> {
                 let evidence: Vec<String> =
                     evidence.iter().map(|line| self.fit_for_a_report(line, LONGEST_LINE)).collect();
                 self.talk.failed(&step.label(), &cause);
-                self.journal.fail(begun, cause, evidence, verdict)?;
+                self.journal.fail(begun, cause, evidence, vec![], verdict)?;
             }
         }
         Ok(Acted::Written)
@@ -270,6 +275,22 @@ impl Run<'_> {
             }
             Err(error) => Err(format!("{}: {}", live.name, chain(&error))),
         }
+    }
+
+    /// Findings as they may stand in a report, and the cause that they come to: the only one itself, or how many.
+    fn told(&self, step: &Step, findings: Vec<Finding>) -> (String, Vec<Finding>) {
+        for found in &findings {
+            let line = self.redactor.redact(&format!("{}; {}", found.what, found.fix));
+            tracing::error!(step = step.name(), "{line}");
+        }
+        let fit = |text: &str| self.fit_for_a_report(text, LONGEST_CAUSE);
+        let findings: Vec<Finding> =
+            findings.iter().map(|found| Finding::new(fit(&found.what), fit(&found.fix))).collect();
+        let cause = match findings.as_slice() {
+            [only] => only.what.clone(),
+            several => format!("{} findings", several.len()),
+        };
+        (cause, findings)
     }
 
     /// One line without secrets. They are masked first: what is cut or made ASCII is no secret that could be found.

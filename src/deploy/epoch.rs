@@ -145,7 +145,7 @@ async fn open<'a>(
 }
 
 /// One more than anything that was ever numbered here: folders, the journal and, should they be lost, containers.
-async fn next_number(
+pub(super) async fn next_number(
     host: &Host,
     releases: &Releases,
     settings: &crate::config::Settings,

@@ -1,7 +1,7 @@
 //! The story of a deployment.
 //!
 //! ```text
-//! prepare   resolve the tag to a digest, read the secrets, compare with live, pull, create the container
+//! prepare   preflight (the host, the registry, the secrets), compare with live, pull, create the container
 //! switch    protect live (a reboot brings it back), stop it, start the new container, gate it
 //! ---------- commit: until here everything is undone on failure, from here an interrupted run is finished ----------
 //! settle    the new container comes back at a reboot, the old one rests, is parked, the new one gets the live name
@@ -17,6 +17,7 @@ pub mod gate;
 pub mod live;
 pub mod next;
 pub mod plan;
+mod preflight;
 pub mod preview;
 pub mod retention;
 pub mod run;

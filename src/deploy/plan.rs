@@ -6,7 +6,7 @@ use crate::config::Settings;
 /// The steps of a stop-first handover.
 pub fn plan(settings: &Settings) -> Vec<Step> {
     let each = |step: fn(crate::release::ProcessName) -> Step| settings.processes.keys().cloned().map(step);
-    let mut steps = vec![Step::ResolveImage, Step::ReadSecrets, Step::Compare, Step::PullImage];
+    let mut steps = vec![Step::Preflight, Step::Compare, Step::PullImage];
     // Everything that can fail without touching live comes before anything that touches it.
     steps.extend((!settings.files.is_empty()).then_some(Step::WriteFiles));
     steps.extend(each(Step::Create));

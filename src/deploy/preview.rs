@@ -1,68 +1,107 @@
-//! What a deployment would change: everything is looked up, nothing is touched, no lock is taken.
+//! What a deployment would find and change: everything is looked up, nothing is touched, no lock is taken.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
+use super::DeployError;
+use super::epoch::next_number;
+use super::live::live;
 use super::plan;
+use super::preflight::{self, Target};
+use super::secrets::Reading;
 use super::step::Step;
+use super::steps::image::{Resolved, ToPull};
 use crate::config::Config;
 use crate::host::Host;
-use crate::release::{ImageRef, container_name};
-use crate::secret::Redactor;
-use crate::state::{Releases, fingerprint};
+use crate::journal::{Finding, Journal};
+use crate::release::ReleaseNumber;
+use crate::report::text::amount;
+use crate::secret::{ExposeSecret as _, Redactor};
+use crate::state::{Record, Releases, fingerprint};
+
+/// What would become of a deployment.
+#[derive(Debug)]
+pub struct Preview {
+    /// What would make it fail. Nothing would be changed then.
+    pub findings: Vec<Finding>,
+    /// What is worth knowing.
+    pub notes: Vec<String>,
+    /// What it would change, unless something would make it fail.
+    pub changes: Option<Changes>,
+}
 
 /// What would change.
 #[derive(Debug)]
-pub struct Preview {
+pub struct Changes {
     app: String,
     live: Vec<String>,
     old_image: Option<String>,
-    image: ImageRef,
-    here: bool,
+    image: String,
     secrets: Vec<String>,
     unchanged: bool,
     steps: Vec<Step>,
 }
 
-/// Looks everything up.
-pub async fn preview(config: &Config, host: &Host) -> anyhow::Result<Preview> {
+/// Looks everything up, by the very checks that a deployment makes.
+pub async fn preview(config: &Config, host: &Host) -> Result<Preview, DeployError> {
     let settings = &config.settings;
-    let releases = Releases::of(&host.paths.app(&settings.app));
-    let aws = host.aws.get().await?;
-    let repository = aws.whole_name(&settings.image.repository).await?;
-    let login = aws.registry_login(&repository).await?;
-    let digest = host.docker.resolve(&repository.to_string(), &settings.image.tag, &login).await?;
-    let image = ImageRef { repository: repository.to_string(), digest };
-
-    let last = releases.last_good();
-    let mut secrets = Vec::new();
+    let state = host.paths.app(&settings.app);
+    let releases = Releases::of(&state);
+    let history = Journal::read(&state)?;
+    let last_run = history.as_ref().and_then(|history| history.header());
+    let release = match next_number(host, &releases, settings, last_run).await {
+        // An Engine that does not answer is a finding among others.
+        Err(DeployError::Docker(_)) => ReleaseNumber(1),
+        release => release?,
+    };
+    let target = Target { settings, release, deployment: None, versions: std::collections::BTreeMap::new() };
     let mut redactor = Redactor::default();
-    let reading = super::secrets::read(settings, &BTreeMap::new(), host, &mut redactor).await;
-    let versions = reading.map_err(|failures| anyhow::anyhow!(failures.join("; ")))?.versions;
-    for (name, source) in &settings.secrets {
-        let Some(version) = versions.get(name) else {
-            secrets.push(format!("{name}: a literal"));
-            continue;
-        };
+    let looked = preflight::look(host, &target, &mut redactor).await;
+    if let Some(resolved) = &looked.image {
+        redactor.learn(resolved.login.password.expose_secret());
+    }
+    let redact = |text: &String| redactor.redact(text);
+    let findings: Vec<Finding> =
+        looked.found.findings.iter().map(|f| Finding::new(redact(&f.what), redact(&f.fix))).collect();
+    let notes = looked.found.notes.iter().map(redact).collect();
+    let changes = match (&looked.image, &looked.secrets) {
+        (Some(resolved), Some(reading)) if findings.is_empty() => {
+            Some(changes(config, host, releases.last_good(), resolved, reading).await?)
+        }
+        _ => None,
+    };
+    Ok(Preview { findings, notes, changes })
+}
+
+async fn changes(
+    config: &Config,
+    host: &Host,
+    last: Option<Record>,
+    resolved: &Resolved,
+    reading: &Reading,
+) -> Result<Changes, DeployError> {
+    let settings = &config.settings;
+    let versions = &reading.versions;
+    let secrets = settings.secrets.iter().map(|(name, source)| {
+        let Some(version) = versions.get(name) else { return format!("{name}: a literal") };
         let before = last.as_ref().and_then(|record| record.secret_versions.get(name));
         let news = match before {
             None => "read for the first time",
             Some(before) if before == version => "unchanged",
             Some(_) => "changed since the live release",
         };
-        secrets.push(format!("{name} ({source}): {news}"));
-    }
-    let fingerprint = fingerprint(settings, &image, &versions);
+        format!("{name} ({source}): {news}")
+    });
+    let fingerprint = fingerprint(settings, &resolved.image, versions);
     let mut unchanged = last.as_ref().is_some_and(|record| record.fingerprint.as_ref() == Some(&fingerprint));
-    let mut live = Vec::new();
+    let mut serving = Vec::new();
     let mut old_image = None;
     for process in settings.processes.keys() {
-        let name = container_name::live(&settings.app, process);
-        match host.docker.inspect(&name).await? {
+        match live(&host.docker, settings, process).await? {
             Some(container) => {
                 unchanged &= container.running;
-                live.push(format!(
-                    "{name}{}{}",
+                serving.push(format!(
+                    "{}{}{}",
+                    container.name,
                     container.labels.map(|l| format!(" ({})", l.release)).unwrap_or_default(),
                     if container.running { "" } else { ", NOT running" },
                 ));
@@ -71,13 +110,26 @@ pub async fn preview(config: &Config, host: &Host) -> anyhow::Result<Preview> {
             None => unchanged = false,
         }
     }
-    let steps =
-        plan::plan(settings).into_iter().filter(|step| !(unchanged && step.is_for_a_change())).collect();
-    let here = host.docker.has_image(&image).await?;
-    Ok(Preview { app: settings.app.to_string(), live, old_image, image, here, secrets, unchanged, steps })
+    let pull = match resolved.to_pull {
+        ToPull::Nothing => "here already".to_owned(),
+        ToPull::Bytes(bytes) => format!("{} to be pulled", amount(bytes)),
+        ToPull::Unknown => "to be pulled".to_owned(),
+    };
+    Ok(Changes {
+        app: settings.app.to_string(),
+        live: serving,
+        old_image,
+        image: format!("{} ({pull})", resolved.image),
+        secrets: secrets.collect(),
+        unchanged,
+        steps: plan::plan(settings)
+            .into_iter()
+            .filter(|step| !(unchanged && step.is_for_a_change()))
+            .collect(),
+    })
 }
 
-impl fmt::Display for Preview {
+impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "app      {}", self.app)?;
         writeln!(
@@ -92,12 +144,7 @@ impl fmt::Display for Preview {
         if let Some(old) = &self.old_image {
             writeln!(f, "from     {old}")?;
         }
-        writeln!(
-            f,
-            "to       {}{}",
-            self.image,
-            if self.here { " (here already)" } else { " (to be pulled)" }
-        )?;
+        writeln!(f, "to       {}", self.image)?;
         for secret in &self.secrets {
             writeln!(f, "secret   {secret}")?;
         }

@@ -75,6 +75,8 @@ pub struct Run<'a> {
     pub timings: Vec<(String, Duration)>,
     /// What could not be undone.
     pub left_over: Vec<String>,
+    /// What was noticed that keeps nothing from going on.
+    pub notes: Vec<String>,
 }
 
 impl<'a> Run<'a> {
@@ -104,6 +106,7 @@ impl<'a> Run<'a> {
             gap: None,
             timings: Vec::new(),
             left_over: Vec::new(),
+            notes: Vec::new(),
         }
     }
 

@@ -23,10 +23,8 @@ pub enum Phase {
 /// One step. Each observes before it acts, may run twice and can be taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Fetch every secret.
-    ReadSecrets,
-    /// Ask the registry which image the tag means.
-    ResolveImage,
+    /// Look whether anything would make the deployment fail: the host, the registry, every secret.
+    Preflight,
     /// See whether the live release is what is asked for.
     Compare,
     /// Pull the image by its digest.
@@ -73,8 +71,7 @@ impl Step {
 
     fn verb(&self) -> &'static str {
         match self {
-            Self::ReadSecrets => "read-secrets",
-            Self::ResolveImage => "resolve-image",
+            Self::Preflight => "preflight",
             Self::Compare => "compare",
             Self::PullImage => "pull-image",
             Self::WriteFiles => "write-files",
@@ -95,8 +92,7 @@ impl Step {
     /// What it does, for people.
     pub fn label(&self) -> String {
         let words = match self {
-            Self::ReadSecrets => "read the secrets",
-            Self::ResolveImage => "resolve the tag to a digest",
+            Self::Preflight => "check the host, the registry and the secrets",
             Self::Compare => "compare with the live release",
             Self::PullImage => "pull the image",
             Self::WriteFiles => "render the files",
@@ -118,12 +114,7 @@ impl Step {
     /// The process it is about.
     pub fn process(&self) -> Option<&ProcessName> {
         match self {
-            Self::ReadSecrets
-            | Self::ResolveImage
-            | Self::Compare
-            | Self::PullImage
-            | Self::WriteFiles
-            | Self::Record => None,
+            Self::Preflight | Self::Compare | Self::PullImage | Self::WriteFiles | Self::Record => None,
             Self::Create(p)
             | Self::ProtectLive(p)
             | Self::StopLive(p)
@@ -140,12 +131,9 @@ impl Step {
     /// The phase it belongs to.
     pub fn phase(&self) -> Phase {
         match self {
-            Self::ReadSecrets
-            | Self::ResolveImage
-            | Self::Compare
-            | Self::PullImage
-            | Self::WriteFiles
-            | Self::Create(_) => Phase::Prepare,
+            Self::Preflight | Self::Compare | Self::PullImage | Self::WriteFiles | Self::Create(_) => {
+                Phase::Prepare
+            }
             Self::ProtectLive(_) | Self::StopLive(_) | Self::StartNew(_) | Self::Gate(_) => Phase::Switch,
             Self::KeepNew(_) | Self::ReleaseOld(_) | Self::ParkOld(_) | Self::Promote(_) => Phase::Settle,
             Self::Verify(_) | Self::Record => Phase::Finish,
@@ -159,12 +147,12 @@ impl Step {
 
     /// Whether there is nothing for it to do when the live release is what is asked for.
     pub fn is_for_a_change(&self) -> bool {
-        !matches!(self, Self::ReadSecrets | Self::ResolveImage | Self::Compare | Self::Verify(_))
+        !matches!(self, Self::Preflight | Self::Compare | Self::Verify(_))
     }
 
     /// Whether it changes nothing, or only what does no harm half done: then it is dropped when this process has to stop.
     pub fn only_looks(&self) -> bool {
-        matches!(self, Self::ReadSecrets | Self::ResolveImage | Self::Compare | Self::PullImage)
+        matches!(self, Self::Preflight | Self::Compare | Self::PullImage)
     }
 
     /// Whether a boot can take its effect back: it starts and stops containers by their restart policies. What was
@@ -191,8 +179,7 @@ impl FromStr for Step {
         let unknown = || UnknownStep(name.to_owned());
         let Some((verb, process)) = name.split_once(' ') else {
             return match name {
-                "read-secrets" => Ok(Self::ReadSecrets),
-                "resolve-image" => Ok(Self::ResolveImage),
+                "preflight" => Ok(Self::Preflight),
                 "compare" => Ok(Self::Compare),
                 "pull-image" => Ok(Self::PullImage),
                 "write-files" => Ok(Self::WriteFiles),

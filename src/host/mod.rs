@@ -1,7 +1,9 @@
 //! The outside world, behind adapters that speak our nouns.
 
 pub mod aws;
+pub mod clock;
 pub mod docker;
+pub mod machine;
 pub mod names;
 pub mod probe;
 pub mod roots;
@@ -10,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use aws::{Aws, AwsError};
 use docker::{Docker, DockerError};
+pub use machine::Machine;
 
 use crate::release::AppName;
 
@@ -72,6 +75,8 @@ pub struct Host {
     pub docker: Docker,
     /// AWS. Built when it is first needed, because certificates take time to read.
     pub aws: LazyAws,
+    /// The kernel.
+    pub machine: Machine,
     /// The places.
     pub paths: Paths,
 }
@@ -80,7 +85,12 @@ impl Host {
     /// The instance that this process runs on.
     pub fn of_the_system() -> Result<Self, DockerError> {
         let paths = Paths::of_the_system();
-        Ok(Self { docker: Docker::at(&paths.docker)?, aws: LazyAws::default(), paths })
+        Ok(Self {
+            docker: Docker::at(&paths.docker)?,
+            aws: LazyAws::default(),
+            machine: Machine::of_the_system(),
+            paths,
+        })
     }
 }
 

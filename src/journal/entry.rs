@@ -58,6 +58,9 @@ pub enum Entry {
         /// What was seen, such as the container's last lines; without secrets.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         evidence: Vec<String>,
+        /// What has to be mended, all of it, where the step looked for more than one thing; without secrets.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        findings: Vec<Finding>,
         /// Whether its failure turns the run back even after the commit.
         verdict: bool,
     },
@@ -156,6 +159,23 @@ pub enum Fact {
         /// The container's id.
         id: String,
     },
+}
+
+/// Something that would make a deployment fail, and the way out of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What is wrong: it names the place.
+    pub what: String,
+    /// What to do about it; empty where what is wrong says it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub fix: String,
+}
+
+impl Finding {
+    /// What is wrong, and what to do about it.
+    pub fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { what: what.into(), fix: fix.into() }
+    }
 }
 
 /// What takes a step back. Closed on purpose: a new kind needs a new [`FORMAT`].

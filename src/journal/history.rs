@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Ended, Entry, Fact, Header, Inverse};
+use super::{Ended, Entry, Fact, Finding, Header, Inverse};
 use crate::deploy::step::Step;
 use crate::release::ImageRef;
 
@@ -54,6 +54,8 @@ pub enum Direction {
         cause: String,
         /// What was seen.
         evidence: Vec<String>,
+        /// What has to be mended.
+        findings: Vec<Finding>,
     },
 }
 
@@ -120,14 +122,14 @@ impl History {
                 taken.in_doubt_since = None;
                 self.facts.extend(facts.iter().cloned());
             }
-            Entry::Failed { step, cause, evidence, verdict } => {
+            Entry::Failed { step, cause, evidence, findings, verdict } => {
                 let Some(taken) = self.taken_mut(step, &[Doing::Begun, Doing::Failed]).filter(|_| forward)
                 else {
                     return illegal("failed", "names a step that is not under way");
                 };
                 taken.doing = Doing::Failed;
                 if !self.committed || *verdict {
-                    self.turn_back(cause, evidence);
+                    self.turn_back(cause, evidence, findings);
                 } else {
                     self.stuck = Some(cause.clone());
                 }
@@ -136,7 +138,7 @@ impl History {
                 if self.committed || !forward {
                     return illegal("abandoned", "stands in a run that cannot be given up any more");
                 }
-                self.turn_back(cause, &[]);
+                self.turn_back(cause, &[], &[]);
             }
             Entry::Committed => {
                 if self.committed || !forward {
@@ -191,8 +193,12 @@ impl History {
         }
     }
 
-    fn turn_back(&mut self, cause: &str, evidence: &[String]) {
-        self.direction = Some(Direction::Backward { cause: cause.to_owned(), evidence: evidence.to_vec() });
+    fn turn_back(&mut self, cause: &str, evidence: &[String], findings: &[Finding]) {
+        self.direction = Some(Direction::Backward {
+            cause: cause.to_owned(),
+            evidence: evidence.to_vec(),
+            findings: findings.to_vec(),
+        });
     }
 
     fn taken_mut(&mut self, step: &str, states: &[Doing]) -> Option<&mut Taken> {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-pub use entry::{Ended, Entry, FORMAT, Fact, Header, Inverse, Line};
+pub use entry::{Ended, Entry, FORMAT, Fact, Finding, Header, Inverse, Line};
 pub use history::{Direction, Doing, History, Illegal, Taken};
 pub use lock::{Holder, Lock, LockError, Who};
 
@@ -141,9 +141,10 @@ impl Journal {
         begun: Begun,
         cause: String,
         evidence: Vec<String>,
+        findings: Vec<Finding>,
         verdict: bool,
     ) -> Result<(), JournalError> {
-        self.append(Entry::Failed { step: begun.0.name(), cause, evidence, verdict })
+        self.append(Entry::Failed { step: begun.0.name(), cause, evidence, findings, verdict })
     }
 
     /// Writes down anything that is not a step.

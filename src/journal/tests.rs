@@ -29,7 +29,7 @@ impl Fixture {
             deployment: "d-1".parse::<DeploymentId>().unwrap(),
             release: ReleaseNumber(12),
             group: None,
-            plan: vec!["resolve-image".to_owned(), "create web".to_owned()],
+            plan: vec!["preflight".to_owned(), "create web".to_owned()],
             retired: vec![],
             began: jiff::Timestamp::UNIX_EPOCH,
         };
@@ -63,14 +63,14 @@ async fn a_step_that_was_begun_keeps_its_first_inverse() {
 async fn a_torn_last_line_never_happened_and_is_cut_off() {
     let fixture = Fixture::new().await;
     let mut journal = fixture.create();
-    let begun = journal.begin(&Step::ResolveImage, Vec::new).unwrap();
+    let begun = journal.begin(&Step::Preflight, Vec::new).unwrap();
     journal.finish(begun, vec![]).unwrap();
     let whole = fixture.text();
     for cut in 1..whole.lines().last().unwrap().len() {
         std::fs::write(Journal::path(fixture.dir.path()), &whole[..whole.len() - cut]).unwrap();
         let mut journal = fixture.open().unwrap().unwrap();
-        assert!(!journal.history().is_done("resolve-image"), "{cut}");
-        let begun = journal.begin(&Step::ResolveImage, Vec::new).unwrap();
+        assert!(!journal.history().is_done("preflight"), "{cut}");
+        let begun = journal.begin(&Step::Preflight, Vec::new).unwrap();
         journal.finish(begun, vec![]).unwrap();
         assert_eq!(fixture.open().unwrap().unwrap().history().taken().len(), 1, "{cut}");
     }
@@ -80,7 +80,7 @@ async fn a_torn_last_line_never_happened_and_is_cut_off() {
 async fn any_other_damage_stops_the_tool_and_names_the_line() {
     let fixture = Fixture::new().await;
     let mut journal = fixture.create();
-    let begun = journal.begin(&Step::ResolveImage, Vec::new).unwrap();
+    let begun = journal.begin(&Step::Preflight, Vec::new).unwrap();
     journal.finish(begun, vec![]).unwrap();
     let whole = fixture.text();
     let lines: Vec<&str> = whole.lines().collect();

@@ -16,7 +16,7 @@ use crate::deploy::live::live;
 use crate::deploy::run::Run;
 use crate::exit::ExitStatus;
 use crate::host::Host;
-use crate::journal::{Direction, Ended, Fact};
+use crate::journal::{Direction, Ended, Fact, Finding};
 use crate::release::{AppName, DeploymentId, ProcessName, ReleaseNumber};
 
 /// How one process of ours left a run.
@@ -40,6 +40,8 @@ pub struct Report {
     pub evidence: Vec<String>,
     /// Where more of them is kept.
     pub log: Option<PathBuf>,
+    /// What has to be mended, each with the way out.
+    pub findings: Vec<Finding>,
     /// What serves now.
     pub serving: Vec<Serving>,
     /// How long nothing answered, in milliseconds, when this process stopped what served.
@@ -69,9 +71,11 @@ impl Report {
     /// What there is to tell about a run.
     pub async fn of(run: &Run<'_>, outcome: Outcome, warnings: Vec<String>) -> Self {
         let history = run.journal.history();
-        let (cause, evidence) = match history.direction() {
-            Direction::Backward { cause, evidence } => (Some(cause.clone()), evidence.clone()),
-            Direction::Forward => (history.stuck().map(str::to_owned), vec![]),
+        let (cause, evidence, findings) = match history.direction() {
+            Direction::Backward { cause, evidence, findings } => {
+                (Some(cause.clone()), evidence.clone(), findings.clone())
+            }
+            Direction::Forward => (history.stuck().map(str::to_owned), vec![], vec![]),
         };
         let unchanged = history.facts().iter().find_map(|fact| match fact {
             Fact::Unchanged { release } => Some(*release),
@@ -86,11 +90,12 @@ impl Report {
             recovered: false,
             cause,
             evidence,
+            findings,
             log: next::kept_log(run.processes().iter().map(|p| run.releases.log(run.release(), p))),
             serving: serving(run.host, &run.config.settings).await,
             gap_ms: run.gap.map(milliseconds),
             left_over: run.left_over.clone(),
-            warnings,
+            warnings: run.notes.iter().cloned().chain(warnings).collect(),
             steps: run.timings.iter().map(|(step, took)| (step.clone(), milliseconds(*took))).collect(),
         }
     }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::{Report, Serving};
 use crate::exit::ExitStatus;
 use crate::fs::{self, Context as _, FsError};
+use crate::journal::Finding;
 
 /// The format of a line.
 pub const RUN_FORMAT: u32 = 1;
@@ -47,6 +48,9 @@ pub struct RunLine<'a> {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<&'a str>,
+    /// What has to be mended, each with the way out.
+    #[serde(skip_serializing_if = "<[Finding]>::is_empty")]
+    pub findings: &'a [Finding],
     /// What serves now.
     pub serving: &'a [Serving],
     /// How long nothing answered, in milliseconds, when this process stopped what served.
@@ -75,6 +79,7 @@ impl<'a> RunLine<'a> {
             outcome: report.outcome_word(),
             exit: report.exit().code(),
             cause: report.cause.as_deref(),
+            findings: &report.findings,
             serving: &report.serving,
             gap_ms: report.gap_ms,
             duration_ms,
@@ -96,6 +101,7 @@ impl<'a> RunLine<'a> {
             outcome: "error",
             exit: status.code(),
             cause: Some(error),
+            findings: &[],
             serving: &[],
             gap_ms: None,
             duration_ms,

@@ -1,11 +1,11 @@
 //! The closing lines of a run. `CodeDeploy` shows the last 2 KB of a hook's output and drops what does not fit, so these
 //! are short ASCII lines, at most [`LONGEST`] bytes of them, and the verdict is the last.
 
-use super::text::{clean, sanitize, shorten, wrap};
+use super::text::{clean, sanitize, shorten, shorten_middle, wrap};
 use super::{Report, Serving, next};
 use crate::deploy::driver::Outcome;
 use crate::exit::ExitStatus;
-use crate::journal::Ended;
+use crate::journal::{Ended, Finding};
 
 /// The most that the closing lines come to, in bytes, with their newlines and the agents' prefixes.
 pub const LONGEST: usize = 1_800;
@@ -16,7 +16,8 @@ const WIDTH: usize = 110;
 /// The closing lines of a run that came to its steps.
 pub fn of(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(cause) = &report.cause {
+    // The cause of one finding is that finding.
+    if let Some(cause) = report.cause.as_ref().filter(|_| report.findings.len() != 1) {
         lines.extend(labelled("why:", &wrap(&sanitized(cause), WIDTH)));
     }
     let fixed_after = {
@@ -36,10 +37,9 @@ pub fn of(report: &Report) -> Vec<String> {
         after.push(verdict(report));
         after
     };
-    lines.extend(fitting_evidence(
-        &report.evidence,
-        LONGEST.saturating_sub(size(&lines) + size(&fixed_after)),
-    ));
+    let room = |lines: &[String]| LONGEST.saturating_sub(size(lines) + size(&fixed_after));
+    lines.extend(fitting_findings(&report.findings, room(&lines)));
+    lines.extend(fitting_evidence(&report.evidence, room(&lines)));
     lines.extend(fixed_after);
     fit(lines)
 }
@@ -85,6 +85,42 @@ fn labelled(label: &str, lines: &[String]) -> Vec<String> {
         .enumerate()
         .map(|(i, line)| format!("{:<6} {line}", if i == 0 { label } else { "" }))
         .collect()
+}
+
+/// Every finding with its way out, whole.
+pub fn of_findings(findings: &[Finding]) -> Vec<String> {
+    told(findings, usize::MAX, usize::MAX)
+}
+
+/// Each of several findings has a number.
+fn told(findings: &[Finding], what: usize, fix: usize) -> Vec<String> {
+    let only = findings.len() == 1;
+    let label = |i: usize| if only { "why:".to_owned() } else { format!("  {}.", i + 1) };
+    let cut = |text: &str, longest| wrap(&shorten_middle(&sanitized(text), longest), WIDTH);
+    let one = |(i, finding): (usize, &Finding)| {
+        let mut lines = labelled(&label(i), &cut(&finding.what, what));
+        if !finding.fix.is_empty() && fix > 0 {
+            lines.extend(labelled(if only { "fix:" } else { "  fix:" }, &cut(&finding.fix, fix)));
+        }
+        lines
+    };
+    findings.iter().enumerate().flat_map(one).collect()
+}
+
+/// Rather all of them in short than some at length; where even that is too much, the ways out go, which stand in the log.
+fn fitting_findings(findings: &[Finding], room: usize) -> Vec<String> {
+    let shorter = [(600, 300), (220, 110), (110, 110), (100, 60), (70, 40), (110, 0), (50, 0), (25, 0)];
+    let fits =
+        shorter.iter().map(|(what, fix)| told(findings, *what, *fix)).find(|lines| size(lines) <= room);
+    fits.unwrap_or_else(|| {
+        let mut lines = told(findings, 25, 0);
+        while size(&lines) + 80 > room && !lines.is_empty() {
+            lines.pop();
+        }
+        let left = findings.len() - lines.len();
+        lines.push(format!("  and {left} more: see /var/log/handover/handover.log"));
+        lines
+    })
 }
 
 /// The container's last lines: as many as there is room for, the last ones first to stay.
@@ -179,6 +215,7 @@ mod tests {
             cause: Some(cause.to_owned()),
             evidence,
             log: None,
+            findings: vec![],
             serving: vec![Serving {
                 process,
                 container: "status-page-web".to_owned(),
@@ -211,7 +248,43 @@ mod tests {
         ");
     }
 
+    fn found(n: usize, what: &str, fix: &str) -> Report {
+        let cause = if n == 1 { what.to_owned() } else { format!("{n} findings") };
+        Report { findings: vec![Finding::new(what, fix); n], gap_ms: None, ..refused(&cause, vec![]) }
+    }
+
+    #[test]
+    fn one_finding_is_the_cause_and_its_way_out_follows() {
+        let lines = of(&found(1, "port 8000 is held by 'python3' (pid 4711)", "stop it"));
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        why:   port 8000 is held by 'python3' (pid 4711)
+        fix:   stop it
+        now:   status-page-web (r2) is running
+        next:  mend the cause and deploy again; 'handover status' shows what serves
+        handover: FAILED (exit 1): status-page r3 was refused, the old release is serving
+        ");
+    }
+
+    #[test]
+    fn findings_are_shortened_rather_than_dropped() {
+        for (n, fixes) in [(2, 2), (5, 5), (7, 7), (14, 0), (20, 0)] {
+            let lines = of(&found(n, &"what is wrong here ".repeat(20), &"what to do about it ".repeat(20)));
+            assert!(size(&lines) <= LONGEST);
+            let starting =
+                |start: &str| lines.iter().filter(|line| line.trim_start().starts_with(start)).count();
+            let numbered = (1..=n).filter(|i| starting(&format!("{i}. ")) == 1).count();
+            assert_eq!((numbered, starting("fix: ")), (n, fixes), "{lines:#?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn findings_always_fit(n in 1..80_usize, what in any::<String>(), fix in any::<String>()) {
+            let lines = of(&found(n, &what, &fix));
+            prop_assert!(size(&lines) <= LONGEST);
+            prop_assert!(lines[0].starts_with("why:"), "nothing was dropped from the front");
+        }
+
         #[test]
         fn it_always_fits_and_always_ends_with_the_verdict(
             cause in any::<String>(), evidence in proptest::collection::vec("[ -~]{0,400}", 0..30),

@@ -110,6 +110,16 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// An amount of memory or disk: `512 MiB`, `1.5 GiB`.
+pub fn amount(bytes: u64) -> String {
+    let tenths_of_gib = (u128::from(bytes) * 10) >> 30;
+    match tenths_of_gib {
+        0..10 if bytes < 1 << 20 => format!("{} KiB", bytes >> 10),
+        0..10 => format!("{} MiB", bytes >> 20),
+        tenths => format!("{}.{} GiB", tenths / 10, tenths % 10),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +145,19 @@ mod tests {
             cut.len() <= 100 && cut.starts_with("failed to start") && cut.ends_with("port is taken"),
             "{cut}"
         );
+    }
+
+    #[test]
+    fn amounts_have_the_unit_that_people_expect() {
+        for (bytes, shown) in [
+            (0, "0 KiB"),
+            (300 << 20, "300 MiB"),
+            ((1 << 30) - 1, "1023 MiB"),
+            (3 << 29, "1.5 GiB"),
+            (u64::MAX, "17179869183.9 GiB"),
+        ] {
+            assert_eq!(amount(bytes), shown);
+        }
     }
 
     proptest! {

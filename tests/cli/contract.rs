@@ -84,7 +84,7 @@ fn journals_of_version_1() {
     SecretVersion { secret: "database", version: "11111111-2222-3333-4444-555555555555" }
     New { process: ProcessName("web"), id: "new" }
     Live { process: ProcessName("web"), release: ReleaseNumber(1), id: "old", running: true }
-    Backward { cause: "container 'status-page-web.r2' is not healthy: it exited with code 1", evidence: ["cannot open the database"] }
+    Backward { cause: "container 'status-page-web.r2' is not healthy: it exited with code 1", evidence: ["cannot open the database"], findings: [] }
     committed: false, regated: Some(true)
     Some(Reverted { cause: "container 'status-page-web.r2' is not healthy: it exited with code 1", serving: true })
     "#);
@@ -98,9 +98,16 @@ fn journals_of_version_1() {
     Image(ImageRef { repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page", digest: ImageDigest("sha256:09dbe2c5eacb52c6dbca5a73ff4062a99b9ecf31b5442c308c7d14d6ba107d90") })
     SecretVersion { secret: "database", version: "11111111-2222-3333-4444-555555555555" }
     New { process: ProcessName("web"), id: "new" }
-    Backward { cause: "it was given up for deployment d-3", evidence: [] }
+    Backward { cause: "it was given up for deployment d-3", evidence: [], findings: [] }
     committed: false, regated: None
     None
+    "#);
+    assert_snapshot!(journal("journal-v1-findings.jsonl"), @r#"
+    status-page r2 of d-2 by 0.1.0
+    preflight: Undone []
+    Backward { cause: "2 findings", evidence: [], findings: [Finding { what: "port 8000 is held by 'python3' (pid 4711)", fix: "stop it" }, Finding { what: "secret 'x' is not a JSON object", fix: "" }] }
+    committed: false, regated: Some(true)
+    Some(Reverted { cause: "2 findings", serving: true })
     "#);
 }
 

@@ -8,6 +8,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::test_util::infallible_client_fn;
 use aws_smithy_types::body::SdkBody;
 use handover::host::aws::Aws;
+use jiff::SignedDuration;
 
 #[derive(Clone)]
 pub struct FakeAws(Arc<Mutex<Account>>);
@@ -19,6 +20,8 @@ struct Account {
     versions: Vec<(String, String)>,
     /// What was asked of Secrets Manager.
     asked: Vec<serde_json::Value>,
+    /// How far its clock is behind ours.
+    behind: SignedDuration,
 }
 
 impl FakeAws {
@@ -31,6 +34,7 @@ impl FakeAws {
             refusals: BTreeMap::new(),
             versions: vec![(version, secret)],
             asked: vec![],
+            behind: SignedDuration::ZERO,
         })))
     }
 
@@ -45,6 +49,11 @@ impl FakeAws {
         self.0.lock().unwrap().refusals.insert(action.to_owned(), (status, body));
     }
 
+    /// From now on an action is not refused any more.
+    pub fn allow(&self, action: &str) {
+        self.0.lock().unwrap().refusals.remove(action);
+    }
+
     /// The secret has another text from now on, and so another version.
     pub fn set_secret(&self, text: &str) {
         let mut account = self.0.lock().unwrap();
@@ -55,6 +64,16 @@ impl FakeAws {
     /// What was asked of Secrets Manager since this was asked last.
     pub fn take_asked(&self) -> Vec<serde_json::Value> {
         std::mem::take(&mut self.0.lock().unwrap().asked)
+    }
+
+    /// From now on its clock is behind ours.
+    pub fn fall_behind(&self, behind: SignedDuration) {
+        self.0.lock().unwrap().behind = behind;
+    }
+
+    fn date(&self) -> String {
+        let now = jiff::Timestamp::now() - self.0.lock().unwrap().behind;
+        jiff::fmt::rfc2822::to_string(&now.to_zoned(jiff::tz::TimeZone::UTC)).unwrap()
     }
 
     /// A connection to it, with credentials of its own.
@@ -69,6 +88,7 @@ impl FakeAws {
             http::Response::builder()
                 .status(status)
                 .header("content-type", "application/x-amz-json-1.1")
+                .header("date", fake.date())
                 .body(SdkBody::from(body))
                 .unwrap()
         });

@@ -14,6 +14,7 @@ mod hiccups;
 mod hooks;
 mod ledger;
 mod matrix;
+mod preflight;
 mod refusals;
 mod replaces;
 mod secrets;

@@ -113,7 +113,7 @@ async fn containers_that_were_removed_by_hand_do_not_keep_a_run_from_its_end() {
     for (gone, outcome, exit) in [("status-page-web", "reverted", 3), ("status-page-web.r2", "reverted", 0)] {
         let world = World::with_v1().await;
         // Live is stopped, and the new container created.
-        let stopped = Site::AfterEntry(14);
+        let stopped = Site::AfterEntry(12);
         world.deploy_killed(stopped, "d-2", "v2").await;
         assert_eq!(world.serving(), None);
         world.host().docker.remove(gone).await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +14,8 @@ use handover::deploy::run::Clock;
 use handover::deploy::step::Phase;
 use handover::deploy::{self, DeployError, Request};
 use handover::host::docker::Docker;
-use handover::host::{Host, LazyAws, Paths};
+use handover::host::machine::disk::Space;
+use handover::host::{Host, LazyAws, Machine, Paths};
 use handover::report::{Report, tail};
 use handover::signal::Termination;
 
@@ -41,6 +43,14 @@ pub struct World {
     pub heard: Heard,
     /// Changes to the configuration: what stands in it, and what stands there instead.
     pub edits: Mutex<Vec<(String, String)>>,
+    /// What is free on its disks.
+    pub space: fn(&Path) -> std::io::Result<Space>,
+}
+
+/// As good as anything.
+#[allow(clippy::unnecessary_wraps, reason = "the disk of another world may fail")]
+fn plenty(_: &Path) -> std::io::Result<Space> {
+    Ok(Space { device: 1, bytes: 1 << 40, files: None })
 }
 
 /// Where a process is killed.
@@ -69,7 +79,7 @@ impl World {
     /// An Engine without containers, and a registry with every variant of the image.
     pub async fn new() -> Self {
         // In memory: thousands of worlds sync their journals, and what that is good for is tested in durability.rs.
-        let memory = std::path::Path::new("/dev/shm");
+        let memory = Path::new("/dev/shm");
         let dir =
             tempfile::tempdir_in(if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() })
                 .unwrap();
@@ -93,7 +103,15 @@ impl World {
         }
         // Bound and let go: the Engine's containers take it in turn.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { dir, engine, port, aws: FakeAws::new(SECRET), heard: Heard::new(), edits: Mutex::default() }
+        Self {
+            dir,
+            engine,
+            port,
+            aws: FakeAws::new(SECRET),
+            heard: Heard::new(),
+            edits: Mutex::default(),
+            space: plenty,
+        }
     }
 
     /// The same, with `v1` deployed.
@@ -108,7 +126,8 @@ impl World {
     pub fn host(&self) -> Host {
         let paths = Paths::below(self.dir.path());
         let docker = Docker::at(self.engine.socket()).unwrap();
-        Host { docker, aws: LazyAws::ready(self.aws.connect()), paths }
+        let machine = Machine::pretended(&self.dir.path().join("proc"), self.space);
+        Host { docker, aws: LazyAws::ready(self.aws.connect()), machine, paths }
     }
 
     /// Changes the configuration of what is deployed from now on.

@@ -13,6 +13,7 @@ mod gates;
 mod hooks;
 mod interrupted;
 mod moving_over;
+mod preflight;
 mod secrets;
 mod static_binary;
 mod terminal;

@@ -184,6 +184,7 @@ impl Walk {
             step: name.clone(),
             cause: "it failed".to_owned(),
             evidence: vec![],
+            findings: vec![],
             verdict,
         };
         // Only a gate gives a verdict, and it may also fail without one.

@@ -5,21 +5,51 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable as _};
 
 use super::StepError;
+use crate::config::Settings;
 use crate::config::repository::EcrRepository;
 use crate::deploy::run::Run;
+use crate::host::Host;
 use crate::host::docker::{DockerError, RegistryLogin};
 use crate::journal::Fact;
 use crate::release::ImageRef;
+use crate::report::text::chain;
+
+/// What a tag means.
+pub(in crate::deploy) struct Resolved {
+    /// The image.
+    pub(in crate::deploy) image: ImageRef,
+    /// How much of it is to be pulled.
+    pub(in crate::deploy) to_pull: ToPull,
+    /// The registry's password.
+    pub(in crate::deploy) login: RegistryLogin,
+}
+
+/// How much of an image is to be pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::deploy) enum ToPull {
+    /// It is here.
+    Nothing,
+    /// So many bytes, compressed.
+    Bytes(u64),
+    /// The registry does not say.
+    Unknown,
+}
 
 /// The tag is asked for once per deployment: from here on the digest is the release.
-pub(super) async fn resolve(run: &mut Run<'_>) -> Result<Vec<Fact>, StepError> {
-    let repository = repository(run).await?;
-    let login = login(run, &repository).await?;
-    let tag = run.config.settings.image.tag.clone();
-    let (docker, repository) = (&run.host.docker, repository.to_string());
-    let resolve = || docker.resolve(&repository, &tag, &login);
+pub(in crate::deploy) async fn resolve(host: &Host, settings: &Settings) -> Result<Resolved, String> {
+    look_up(host, settings).await.map_err(|error| chain(error.as_ref()))
+}
+
+async fn look_up(host: &Host, settings: &Settings) -> Result<Resolved, Box<dyn std::error::Error>> {
+    let aws = host.aws.get().await?;
+    let repository = aws.whole_name(&settings.image.repository).await?;
+    let login = aws.registry_login(&repository).await?;
+    let name = repository.to_string();
+    let resolve = || host.docker.resolve(&name, &settings.image.tag, &login);
     let digest = resolve.retry(patience()).when(DockerError::is_passing_at_the_registry).await?;
-    Ok(vec![Fact::Image(ImageRef { repository, digest })])
+    let image = ImageRef { repository: name, digest };
+    let to_pull = if host.docker.has_image(&image).await? { ToPull::Nothing } else { ToPull::Unknown };
+    Ok(Resolved { image, to_pull, login })
 }
 
 /// Three tries in all, as far apart as the ECS agent's (`agent/dockerclient/dockerapi/docker_client.go`), with jitter: a

@@ -1,8 +1,9 @@
 //! What each step does. Two questions are asked of a step: what would take it back ([`inverse`], an observation), and
 //! then to do it ([`perform`]).
 
-mod image;
-mod secrets;
+pub(super) mod image;
+mod preflight;
+pub(super) mod secrets;
 mod settle;
 mod switch;
 pub mod undo;
@@ -13,7 +14,7 @@ use super::run::Run;
 use super::step::Step;
 use crate::host::aws::AwsError;
 use crate::host::docker::DockerError;
-use crate::journal::{Fact, Inverse};
+use crate::journal::{Fact, Finding, Inverse};
 use crate::report::text::chain;
 use crate::state::StateError;
 
@@ -30,6 +31,8 @@ pub enum StepError {
         /// was no time, says nothing about a release.
         verdict: bool,
     },
+    /// Something has to be mended first, and this is all of it.
+    Found(Vec<Finding>),
     /// This process was asked to stop.
     Interrupted,
 }
@@ -64,8 +67,7 @@ impl From<GateError> for StepError {
 /// What would take a step back, seen before it is made.
 pub async fn inverse(step: &Step, run: &Run<'_>) -> Result<Vec<Inverse>, StepError> {
     match step {
-        Step::ReadSecrets
-        | Step::ResolveImage
+        Step::Preflight
         | Step::Compare
         | Step::PullImage
         | Step::WriteFiles
@@ -94,8 +96,7 @@ pub async fn perform(step: &Step, run: &mut Run<'_>) -> Result<Vec<Fact>, StepEr
 
 async fn perform_here(step: &Step, run: &mut Run<'_>) -> Result<Vec<Fact>, StepError> {
     match step {
-        Step::ResolveImage => image::resolve(run).await,
-        Step::ReadSecrets => secrets::read(run).await,
+        Step::Preflight => preflight::look(run).await,
         Step::Compare => verify::compare(run).await,
         Step::PullImage => image::pull(run).await,
         Step::WriteFiles => secrets::write_files(run).await,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{StepError, secrets, undo};
 use crate::deploy::live::obstacle;
+use crate::deploy::preflight;
 use crate::deploy::run::Run;
 use crate::environment;
 use crate::host::docker::labels::{Kind, Labels};
@@ -70,6 +71,11 @@ pub(super) async fn inverse_of_protect(
 /// `always` brings live back at a boot although it was stopped; `unless-stopped` would not.
 pub(super) async fn protect(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
     check_time(run, process)?;
+    // Another hook looked at the ports, minutes ago maybe: what has taken one since then would show when live is down.
+    let taken = preflight::recheck_ports(run, process).await?;
+    if !taken.is_empty() {
+        return Err(StepError::Found(taken));
+    }
     let Some(live) = live_to_stop(run, process).await? else { return Ok(vec![]) };
     run.host.docker.set_restart_policy(&live.id, RestartPolicy::Always).await?;
     let release = live.labels.as_ref().map_or(ReleaseNumber::NONE, |labels| labels.release);

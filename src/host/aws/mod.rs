@@ -20,6 +20,7 @@ use tokio::sync::OnceCell;
 pub use error::AwsError;
 pub use secrets_manager::{SecretValue, SecretVersion};
 
+use super::clock::ServerClock;
 use super::names::Names;
 use super::roots;
 use identity::IdentityDocument;
@@ -33,6 +34,7 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Aws {
     http: SharedHttpClient,
+    clock: ServerClock,
     credentials: Option<SharedCredentialsProvider>,
     /// Loaded once: its clients share the credentials, which may come from the metadata service.
     shared: OnceCell<SdkConfig>,
@@ -51,12 +53,23 @@ impl Aws {
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .tls_context(context)
             .build_with_resolver(Names::of_the_system());
-        Ok(Self { http, credentials: None, shared: OnceCell::new(), identity: OnceCell::new() })
+        Ok(Self::over(http, None))
     }
 
     /// With an HTTP client and credentials of the caller's.
     pub fn with_client(http: SharedHttpClient, credentials: SharedCredentialsProvider) -> Self {
-        Self { http, credentials: Some(credentials), shared: OnceCell::new(), identity: OnceCell::new() }
+        Self::over(http, Some(credentials))
+    }
+
+    fn over(http: SharedHttpClient, credentials: Option<SharedCredentialsProvider>) -> Self {
+        let clock = ServerClock::default();
+        let http = clock.watch(http);
+        Self { http, clock, credentials, shared: OnceCell::new(), identity: OnceCell::new() }
+    }
+
+    /// What the answers so far tell about this machine's clock.
+    pub fn clock(&self) -> &ServerClock {
+        &self.clock
     }
 
     async fn config(&self, region: &str) -> SdkConfig {

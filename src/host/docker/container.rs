@@ -11,11 +11,12 @@ use bollard::models::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
+use super::engine::{HostPort, host_address};
 use super::labels::Labels;
 use super::options;
 use super::restart::RestartPolicy;
 use crate::config::container::{ContainerOptions, Log};
-use crate::config::units::{Bytes, Publish};
+use crate::config::units::{Bytes, Protocol, Publish};
 use crate::release::container_name;
 
 /// What Docker's own health check says.
@@ -66,6 +67,10 @@ pub struct Container {
     pub health: HealthCheck,
     /// How long it may take to stop.
     pub stop_timeout: Duration,
+    /// The ports of the host that it is made to have, whether it runs or not.
+    pub ports: Vec<HostPort>,
+    /// The most memory that it may use, in bytes; nothing where it has no limit.
+    pub memory: Option<u64>,
     /// The values of its environment: kept only to mask them.
     pub environment: Vec<(String, SecretString)>,
 }
@@ -79,7 +84,7 @@ impl Container {
         self.labels.as_ref().is_some_and(|l| self.name == container_name::live(&l.app, &l.process))
     }
 
-    pub(super) fn of(inspect: ContainerInspectResponse) -> Self {
+    pub(crate) fn of(inspect: ContainerInspectResponse) -> Self {
         let state = inspect.state.unwrap_or_default();
         let host = inspect.host_config.as_ref();
         let config = inspect.config.unwrap_or_default();
@@ -115,6 +120,12 @@ impl Container {
                 .stop_timeout
                 .and_then(|t| u64::try_from(t).ok())
                 .map_or(DOCKER_STOP_TIMEOUT, Duration::from_secs),
+            ports: inspect.host_config.as_ref().map(host_ports).unwrap_or_default(),
+            memory: inspect
+                .host_config
+                .as_ref()
+                .and_then(|host| u64::try_from(host.memory?).ok())
+                .filter(|bytes| *bytes > 0),
             environment: config
                 .env
                 .unwrap_or_default()
@@ -128,6 +139,20 @@ impl Container {
 
 fn address(on: &EndpointSettings) -> Option<IpAddr> {
     [&on.ip_address, &on.global_ipv6_address].into_iter().find_map(|a| a.as_deref()?.parse().ok())
+}
+
+/// Bindings to a port that the Engine picks keep nobody from theirs.
+fn host_ports(host: &HostConfig) -> Vec<HostPort> {
+    let bindings = host.port_bindings.iter().flatten().flat_map(|(port, bindings)| {
+        let protocol = if port.ends_with("/udp") { Protocol::Udp } else { Protocol::Tcp };
+        bindings.iter().flatten().map(move |binding| (protocol, binding))
+    });
+    bindings
+        .filter_map(|(protocol, binding)| {
+            let port = binding.host_port.as_deref()?.parse().ok().filter(|port| *port != 0)?;
+            Some(HostPort { protocol, address: host_address(binding.host_ip.as_deref()), port })
+        })
+        .collect()
 }
 
 /// What a container is made of.

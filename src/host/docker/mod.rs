@@ -2,6 +2,7 @@
 //! errors, because each of them is called again after a crash.
 
 mod container;
+mod engine;
 mod image;
 pub mod labels;
 mod options;
@@ -22,6 +23,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt as _;
 
 pub use container::{Container, HealthCheck, Spec};
+pub use engine::{Engine, HostPort, Listed};
 pub use image::{Progress, RegistryLogin};
 use output::Output;
 pub use restart::{RestartPolicy, UnknownPolicy};
@@ -256,7 +258,7 @@ impl Docker {
 
     /// The Engine would notice a network that is not there only when it starts the container: too late, live is stopped
     /// by then.
-    async fn check_network(&self, network: Option<&Network>) -> Result<(), DockerError> {
+    pub async fn check_network(&self, network: Option<&Network>) -> Result<(), DockerError> {
         let Some(Network::Named(name)) = network else { return Ok(()) };
         match self
             .call(format!("inspect network '{name}'"), INSPECT, self.client.inspect_network(name, None))

@@ -1,0 +1,71 @@
+//! Names: those that the deployment needs are free or ours.
+
+use super::{Found, Live, Target};
+use crate::deploy::live::obstacle;
+use crate::host::docker::Listed;
+use crate::release::container_name;
+
+pub(super) fn check(target: &Target<'_>, containers: &[Listed], live: &Live, found: &mut Found) {
+    let app = &target.settings.app;
+    let named = |name: &str| containers.iter().find(|container| container.name == name);
+    for process in target.settings.processes.keys() {
+        if let Some(why) = live.get(process).and_then(|live| obstacle(live, target.settings, process)) {
+            found.finding(why, "");
+        }
+        let new = container_name::of_release(app, process, target.release);
+        let is_ours = |container: &Listed| {
+            container.labels.as_ref().is_some_and(|labels| Some(&labels.deployment) == target.deployment)
+        };
+        if named(&new).is_some_and(|container| !is_ours(container)) {
+            found.finding(
+                format!("a container that this deployment did not make has the name that it needs, '{new}'"),
+                format!("docker rename {new} {new}-old, or remove it"),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{container, listed, settings};
+    use super::*;
+    use crate::journal::Finding;
+    use crate::release::ReleaseNumber;
+
+    fn found(containers: &[Listed], live: &Live) -> Vec<Finding> {
+        let settings = settings("");
+        let deployment = "d-2".parse().unwrap();
+        let target = Target {
+            settings: &settings,
+            release: ReleaseNumber(2),
+            deployment: Some(&deployment),
+            versions: std::collections::BTreeMap::new(),
+        };
+        let mut found = Found::default();
+        check(&target, containers, live, &mut found);
+        found.findings
+    }
+
+    #[test]
+    fn the_name_of_the_new_container_is_free_or_ours() {
+        for (name, app, refused) in [
+            ("status-page-web.r2", None, true),
+            ("status-page-web.r2", Some(("status-page", "d-0")), true),
+            // A run that is resumed finds its own.
+            ("status-page-web.r2", Some(("status-page", "d-2")), false),
+            ("status-page-web.r1", Some(("status-page", "d-1")), false),
+            ("web", None, false),
+        ] {
+            let found = found(&[listed(name, app, &[])], &Live::new());
+            assert_eq!(found.len(), usize::from(refused), "{name} {app:?}: {found:?}");
+            assert!(!refused || found[0].fix.contains("docker rename status-page-web.r2"), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_live_container_that_cannot_be_handed_over_from_is_told_before_anything_is_pulled() {
+        let live = container(serde_json::json!({ "Name": "/status-page-web", "State": { "Running": true } }));
+        let found = found(&[], &[("web".parse().unwrap(), live)].into());
+        assert!(found[0].what.contains("replaces = \"status-page-web\" in [process.web]"), "{found:?}");
+    }
+}

@@ -1,0 +1,53 @@
+//! The machine itself: what the kernel says about its disks, its memory and its sockets.
+
+pub mod disk;
+pub mod memory;
+pub mod sockets;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use disk::Space;
+use memory::Memory;
+use sockets::{Holder, Socket};
+
+/// Where to ask the kernel.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// procfs.
+    proc: PathBuf,
+    /// What is free on the filesystem of a path.
+    space: fn(&Path) -> io::Result<Space>,
+}
+
+impl Machine {
+    /// The one that this process runs on.
+    pub fn of_the_system() -> Self {
+        Self { proc: PathBuf::from("/proc"), space: disk::space }
+    }
+
+    /// One that says what a test wants: a folder in place of procfs, and a function in place of statvfs(3).
+    pub fn pretended(proc: &Path, space: fn(&Path) -> io::Result<Space>) -> Self {
+        Self { proc: proc.to_owned(), space }
+    }
+
+    /// What is free on the filesystem of a path.
+    pub fn space(&self, path: &Path) -> io::Result<Space> {
+        (self.space)(path)
+    }
+
+    /// Its memory, where procfs tells.
+    pub fn memory(&self) -> Option<Memory> {
+        Memory::parse(&std::fs::read_to_string(self.proc.join("meminfo")).ok()?)
+    }
+
+    /// Every socket of this network namespace that keeps others from its port.
+    pub fn sockets(&self) -> Vec<Socket> {
+        sockets::all(&self.proc)
+    }
+
+    /// The process that has a socket open, if it can be seen from here.
+    pub fn holder(&self, socket: &Socket) -> Option<Holder> {
+        sockets::holder(&self.proc, socket.inode)
+    }
+}

@@ -1,0 +1,170 @@
+//! Who listens where, by procfs: proc_pid_net(5) has the sockets, the links in `/proc/PID/fd` say whose they are.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+
+use crate::config::units::Protocol;
+
+/// A socket that keeps others from its port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Socket {
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// Its address; unspecified where it takes all of them.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// By which its process is found.
+    pub inode: u64,
+}
+
+/// A process that has a socket open. Its arguments are not told: a password may be among them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its id.
+    pub pid: u32,
+    /// The name of its executable, as the kernel has it.
+    pub command: String,
+    /// The id of the container that it is in, if its cgroup names one.
+    pub container: Option<String>,
+}
+
+/// The files, and the state that counts in each: a TCP socket that listens, a UDP socket without a peer.
+const FILES: [(&str, Protocol, &str); 4] = [
+    ("tcp", Protocol::Tcp, "0A"),
+    ("tcp6", Protocol::Tcp, "0A"),
+    ("udp", Protocol::Udp, "07"),
+    ("udp6", Protocol::Udp, "07"),
+];
+
+/// Every such socket of this network namespace. A file that is not there (no IPv6) has none.
+pub(super) fn all(proc: &Path) -> Vec<Socket> {
+    let read = |(file, protocol, state)| {
+        let text = std::fs::read_to_string(proc.join("self/net").join(file)).unwrap_or_default();
+        parse(&text, protocol, state)
+    };
+    FILES.into_iter().flat_map(read).collect()
+}
+
+fn parse(text: &str, protocol: Protocol, state: &str) -> Vec<Socket> {
+    let socket = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (address, port) = fields.get(1)?.split_once(':')?;
+        Some(Socket {
+            protocol,
+            address: parse_address(address)?,
+            port: u16::from_str_radix(port, 16).ok()?,
+            inode: fields.get(9)?.parse().ok()?,
+        })
+        .filter(|_| fields[3] == state)
+    };
+    text.lines().skip(1).filter_map(socket).collect()
+}
+
+/// The kernel prints each word of four bytes as a number of this machine's byte order.
+fn parse_address(hex: &str) -> Option<IpAddr> {
+    let word = |i: usize| Some(u32::from_str_radix(hex.get(i * 8..i * 8 + 8)?, 16).ok()?.to_ne_bytes());
+    match hex.len() {
+        8 => Some(Ipv4Addr::from(word(0)?).into()),
+        32 => {
+            let bytes: Vec<u8> = (0..4).filter_map(word).flatten().collect();
+            Some(IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?)).to_canonical())
+        }
+        _ => None,
+    }
+}
+
+/// Looks through the open files of every process that this one may see.
+pub(super) fn holder(proc: &Path, inode: u64) -> Option<Holder> {
+    let link = format!("socket:[{inode}]");
+    let has_it = |folder: &Path| {
+        let files = std::fs::read_dir(folder.join("fd")).into_iter().flatten().flatten();
+        files
+            .into_iter()
+            .any(|file| std::fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == link.as_str()))
+    };
+    let mut pids: Vec<u32> = std::fs::read_dir(proc)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    // A parent that left its socket to its children is the one to name.
+    pids.sort_unstable();
+    let pid = pids.into_iter().find(|pid| has_it(&proc.join(pid.to_string())))?;
+    let folder = proc.join(pid.to_string());
+    let command = std::fs::read_to_string(folder.join("comm")).unwrap_or_default().trim().to_owned();
+    let cgroup = std::fs::read_to_string(folder.join("cgroup")).unwrap_or_default();
+    Some(Holder { pid, command, container: container_of(&cgroup) })
+}
+
+/// Docker's cgroups end in the container's id: `/docker/ID`, or `/system.slice/docker-ID.scope`.
+fn container_of(cgroup: &str) -> Option<String> {
+    let mut words = cgroup.split(|c: char| !c.is_ascii_hexdigit());
+    words.find(|word| word.len() == 64).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As an instance has them: sshd, a resolver on 127.0.0.53, an established connection, and a docker-proxy.
+    const TCP: &str = "\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 14503 1 ffff9d5a41bb0000 100 0 0 10 0
+   1: 3500007F:0035 00000000:0000 0A 00000000:00000000 00:00000000 00000000   102        0 12688 1 ffff9d5a41bb08c0 100 0 0 10 5
+   2: 0A01A8C0:0016 0201A8C0:D431 01 00000000:00000000 02:000A7214 00000000     0        0 17263 4 ffff9d5a41bb1180 20 4 31 10 -1
+   3: 00000000:1F40 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 23817 1 ffff9d5a41bb1a40 100 0 0 10 0
+";
+    const TCP6: &str = "\
+  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000000000000000000000000000:1F40 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 23823 1 ffff9d5a44d2c000 100 0 0 10 0
+   1: 0000000000000000FFFF00000100007F:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 30112 1 ffff9d5a44d2c980 100 0 0 10 0
+   2: 00000000000000000000000001000000:0CEA 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 30113 1 ffff9d5a44d2d300 100 0 0 10 0
+";
+    const UDP: &str = "\
+   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+  512: 0100007F:0143 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 13961 2 ffff9d5a424b9b00 0
+  733: 0A01A8C0:A1B2 08080808:0035 01 00000000:00000000 00:00000000 00000000     0        0 13970 2 ffff9d5a424ba280 0
+";
+
+    fn listed(text: &str, protocol: Protocol, state: &str) -> Vec<String> {
+        let sockets = parse(text, protocol, state);
+        sockets.iter().map(|s| format!("{} {} {}", s.address, s.port, s.inode)).collect()
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn what_listens_is_read_off_the_kernels_tables() {
+        let tcp = listed(TCP, Protocol::Tcp, "0A");
+        assert_eq!(tcp, ["0.0.0.0 22 14503", "127.0.0.53 53 12688", "0.0.0.0 8000 23817"]);
+        let tcp6 = listed(TCP6, Protocol::Tcp, "0A");
+        assert_eq!(tcp6, [":: 8000 23823", "127.0.0.1 8080 30112", "::1 3306 30113"]);
+        assert_eq!(listed(UDP, Protocol::Udp, "07"), ["127.0.0.1 323 13961"]);
+        assert_eq!(listed("sl\n", Protocol::Tcp, "0A"), [""; 0]);
+        assert_eq!(listed("sl\n 0: nonsense\n", Protocol::Tcp, "0A"), [""; 0]);
+    }
+
+    #[test]
+    fn a_real_listener_is_found_and_so_is_its_process() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let proc = Path::new("/proc");
+        let socket = all(proc).into_iter().find(|s| s.port == port && s.protocol == Protocol::Tcp).unwrap();
+        assert_eq!(socket.address, IpAddr::from([127, 0, 0, 1]));
+        let holder = holder(proc, socket.inode).unwrap();
+        assert_eq!(holder.pid, std::process::id());
+        drop(listener);
+        assert!(!all(proc).iter().any(|s| s.port == port && s.inode == socket.inode));
+    }
+
+    #[test]
+    fn containers_are_read_off_cgroups_of_both_versions() {
+        let id = "4e9d".repeat(16);
+        for cgroup in [
+            format!("12:memory:/docker/{id}\n1:name=systemd:/docker/{id}\n"),
+            format!("0::/system.slice/docker-{id}.scope\n"),
+        ] {
+            assert_eq!(container_of(&cgroup), Some(id.clone()));
+        }
+        assert_eq!(container_of("0::/system.slice/ssh.service\n"), None);
+    }
+}
