@@ -65,9 +65,19 @@ impl Redactor {
             self.needles.push(SecretString::from(form));
             self.needles.push(SecretString::from(form.replace("%20", "+")));
         }
-        // Longest first, so that a value that contains another is masked as a whole.
+        self.tidy();
+    }
+
+    /// Longest first, so that a value that contains another is masked as a whole.
+    fn tidy(&mut self) {
         self.needles.sort_by_key(|n| std::cmp::Reverse(n.expose_secret().len()));
         self.needles.dedup_by(|a, b| a.expose_secret() == b.expose_secret());
+    }
+
+    /// Masks what another one masks, too.
+    pub fn learn_all(&mut self, other: Self) {
+        self.needles.extend(other.needles);
+        self.tidy();
     }
 
     /// Masks what a container was given from secrets, and leaves what the configuration says openly.

@@ -18,7 +18,6 @@ const NOT_YET: &[&str] = &[
     "drain",
     "singleton",
     "stall",
-    "auth",
     "disposable",
 ];
 

@@ -29,8 +29,26 @@ pub(super) struct ConfigFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Image {
-    pub(super) repository: Repository,
+    pub(super) repository: Spanned<Repository>,
+    #[serde(default)]
+    pub(super) auth: Option<Spanned<Auth>>,
+    #[serde(default)]
+    pub(super) region: Option<Spanned<String>>,
     pub(super) tag: Spanned<String>,
+}
+
+/// `auth` of `[image]`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "write \"ecr\", \"none\" or { secret = \"NAME\" }")]
+pub(super) enum Auth {
+    Word(String),
+    Secret(WithSecret),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WithSecret {
+    pub(super) secret: String,
 }
 
 /// `[secret.NAME]`.

@@ -6,6 +6,7 @@ mod diagnostic;
 mod environment;
 mod file;
 mod health;
+mod image;
 pub mod repository;
 mod secret;
 pub mod settings;

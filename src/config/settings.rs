@@ -14,7 +14,8 @@ use super::environment::{files, variable, variable_name};
 use super::file;
 pub use super::health::{Health, Probe};
 use super::health::{at_least, default_probe, health_with, meant_health};
-use super::repository::Repository;
+use super::image::meant_image;
+pub use super::image::{Auth, ImageSource};
 use super::secret::meant_secret;
 pub use super::secret::{SecretFormat, SecretId, SecretSource, StoredSecret};
 use super::templates::Templates;
@@ -37,15 +38,6 @@ pub struct Settings {
     pub files: BTreeMap<String, FileSource>,
     /// The long-running commands.
     pub processes: BTreeMap<ProcessName, Process>,
-}
-
-/// Which image.
-#[derive(Debug, Clone, Serialize)]
-pub struct ImageSource {
-    /// Its repository.
-    pub repository: Repository,
-    /// A tag, resolved to a digest once per deployment.
-    pub tag: String,
 }
 
 /// One long-running command.
@@ -94,15 +86,6 @@ pub const UNPROVEN_STOP: Duration = Duration::from_secs(10);
 impl Settings {
     /// Gives a parsed file its meaning.
     pub(super) fn from_file(file: file::ConfigFile, templates: &Templates) -> Result<Self, Mistake> {
-        let tag = file.image.tag;
-        let is_tag = |t: &str| {
-            !t.is_empty()
-                && t.len() <= 128
-                && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        };
-        if !is_tag(tag.get_ref()) {
-            return Err(Mistake::at(tag.span(), format!("'{}' is not a tag of an image", tag.get_ref())));
-        }
         let secrets = file
             .secret
             .into_iter()
@@ -138,7 +121,7 @@ impl Settings {
             .into_iter()
             .map(|(name, process)| Ok((name.get_ref().clone(), meant_process(process, &name)?)))
             .collect::<Result<_, Mistake>>()?;
-        let image = ImageSource { repository: file.image.repository, tag: tag.into_inner() };
+        let image = meant_image(file.image, &secrets)?;
         Ok(Self { app: file.app, image, secrets, environment, files, processes })
     }
 }

@@ -19,6 +19,7 @@ pub mod next;
 pub mod plan;
 mod preflight;
 pub mod preview;
+pub mod registry;
 pub mod retention;
 pub mod run;
 pub mod secrets;

@@ -7,15 +7,18 @@ use super::epoch::next_number;
 use super::live::live;
 use super::plan;
 use super::preflight::{self, Target};
+use super::registry::Terms;
+use super::run::Clock;
 use super::secrets::Reading;
 use super::step::Step;
-use super::steps::image::{Resolved, ToPull};
+use super::steps::image::{Meaning, ToPull};
 use crate::config::Config;
 use crate::host::Host;
 use crate::journal::{Finding, Journal};
+use crate::printer::Silent;
 use crate::release::ReleaseNumber;
 use crate::report::text::amount;
-use crate::secret::{ExposeSecret as _, Redactor};
+use crate::secret::Redactor;
 use crate::state::{Record, Releases, fingerprint};
 
 /// What would become of a deployment.
@@ -55,17 +58,15 @@ pub async fn preview(config: &Config, host: &Host) -> Result<Preview, DeployErro
     };
     let target = Target { settings, release, deployment: None, versions: std::collections::BTreeMap::new() };
     let mut redactor = Redactor::default();
-    let looked = preflight::look(host, &target, &mut redactor).await;
-    if let Some(resolved) = &looked.image {
-        redactor.learn(resolved.login.password.expose_secret());
-    }
+    let terms = Terms { talk: &Silent, redactor: &mut redactor, clock: Clock::unlimited() };
+    let looked = preflight::look(host, &target, terms).await;
     let redact = |text: &String| redactor.redact(text);
     let findings: Vec<Finding> =
         looked.found.findings.iter().map(|f| Finding::new(redact(&f.what), redact(&f.fix))).collect();
     let notes = looked.found.notes.iter().map(redact).collect();
     let changes = match (&looked.image, &looked.secrets) {
-        (Some(resolved), Some(reading)) if findings.is_empty() => {
-            Some(changes(config, host, releases.last_good(), resolved, reading).await?)
+        (Some(meaning), Some(reading)) if findings.is_empty() => {
+            Some(changes(config, host, releases.last_good(), meaning, reading).await?)
         }
         _ => None,
     };
@@ -76,7 +77,7 @@ async fn changes(
     config: &Config,
     host: &Host,
     last: Option<Record>,
-    resolved: &Resolved,
+    meaning: &Meaning<'_>,
     reading: &Reading,
 ) -> Result<Changes, DeployError> {
     let settings = &config.settings;
@@ -91,7 +92,7 @@ async fn changes(
         };
         format!("{name} ({source}): {news}")
     });
-    let fingerprint = fingerprint(settings, &resolved.image, versions);
+    let fingerprint = fingerprint(settings, &meaning.image, versions);
     let mut unchanged = last.as_ref().is_some_and(|record| record.fingerprint.as_ref() == Some(&fingerprint));
     let mut serving = Vec::new();
     let mut old_image = None;
@@ -110,16 +111,16 @@ async fn changes(
             None => unchanged = false,
         }
     }
-    let pull = match resolved.to_pull {
+    let pull = match &meaning.to_pull {
         ToPull::Nothing => "here already".to_owned(),
-        ToPull::Bytes(bytes) => format!("{} to be pulled", amount(bytes)),
-        ToPull::Unknown => "to be pulled".to_owned(),
+        ToPull::Bytes(bytes) => format!("{} to be pulled", amount(*bytes)),
+        ToPull::Unknown(_) => "to be pulled".to_owned(),
     };
     Ok(Changes {
         app: settings.app.to_string(),
         live: serving,
         old_image,
-        image: format!("{} ({pull})", resolved.image),
+        image: format!("{} ({pull})", meaning.image),
         secrets: secrets.collect(),
         unchanged,
         steps: plan::plan(settings)

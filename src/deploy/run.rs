@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::live::live;
 use super::plan;
+use super::registry::Registry;
 use super::step::Step;
 use crate::config::Config;
 use crate::config::settings::{Health, Process};
 use crate::environment::Secrets;
 use crate::host::Host;
-use crate::host::docker::{Container, DockerError, RegistryLogin};
+use crate::host::docker::{Container, DockerError};
 use crate::journal::{Fact, Header, Journal};
 use crate::printer::Talk;
 use crate::release::{ProcessName, ReleaseNumber, container_name};
@@ -63,8 +64,8 @@ pub struct Run<'a> {
     pub talk: &'a dyn Talk,
     /// What must not be told.
     pub redactor: Redactor,
-    /// The registry's password, once this process has it.
-    pub login: Option<RegistryLogin>,
+    /// The registry, with its password, once this process has asked it.
+    pub registry: Option<Registry<'a>>,
     /// The secrets, once this process has them.
     pub secrets: Option<Secrets>,
     /// When live was stopped, while nothing is known to answer in its place.
@@ -100,7 +101,7 @@ impl<'a> Run<'a> {
             clock,
             talk,
             redactor: Redactor::default(),
-            login: None,
+            registry: None,
             secrets: None,
             down_since: None,
             gap: None,

@@ -93,7 +93,7 @@ async fn fetch(
         return Ok(BTreeMap::new());
     }
     let aws = host.aws.get().await?;
-    let here = aws.whole_name(&settings.image.repository).await?.region;
+    let here = aws.region(&settings.image).await?;
     aws.see_credentials(&here).await?;
     let mut names: BTreeMap<SecretVersion, Vec<&String>> = BTreeMap::new();
     for (name, secret) in stored {

@@ -6,7 +6,10 @@ pub mod docker;
 pub mod machine;
 pub mod names;
 pub mod probe;
+pub mod proxy;
+pub mod registry;
 pub mod roots;
+pub mod web;
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! The certificate authorities that TLS trusts: those of `AWS_CA_BUNDLE`, else the platform's, else those built in.
 
+use std::path::Path;
+
 use base64::Engine as _;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -29,6 +31,19 @@ pub fn pem() -> Result<Vec<u8>, RootsError> {
         return Ok(to_pem(TLS_SERVER_ROOT_CERTS.iter().map(AsRef::as_ref)));
     }
     Ok(to_pem(platform.iter().map(AsRef::as_ref)))
+}
+
+/// The authorities in a folder of the Engine's, such as `/etc/docker/certs.d/HOST`, as PEM: every `*.crt` in it that can be
+/// read.
+pub fn in_folder(folder: &Path) -> Vec<u8> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+    let texts = files.filter(|path| path.extension().is_some_and(|e| e == "crt")).map(std::fs::read);
+    let mut certificates: Vec<CertificateDer<'static>> = texts
+        .flatten()
+        .flat_map(|text| CertificateDer::pem_slice_iter(&text).flatten().collect::<Vec<_>>())
+        .collect();
+    certificates.retain(is_a_root);
+    to_pem(certificates.iter().map(AsRef::as_ref))
 }
 
 /// A bundle that somebody chose has to be right: one certificate left out is one failure that nobody understands.
@@ -82,5 +97,20 @@ mod tests {
         crate::fs::write_atomically(&path, good.as_bytes(), 0o600).unwrap();
         assert_eq!(bundle(&path.to_string_lossy()).unwrap(), good.into_bytes());
         assert!(bundle("/nowhere").unwrap_err().contains("cannot be read"));
+    }
+
+    #[test]
+    fn what_the_engine_trusts_for_a_registry_is_read_and_what_is_odd_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let good = to_pem(TLS_SERVER_ROOT_CERTS[..1].iter().map(AsRef::as_ref));
+        for (name, text) in [
+            ("ca.crt", good.as_slice()),
+            ("client.cert", good.as_slice()),
+            ("bad.crt", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+        ] {
+            crate::fs::write_atomically(&dir.path().join(name), text, 0o600).unwrap();
+        }
+        assert_eq!(in_folder(dir.path()), good);
+        assert_eq!(in_folder(&dir.path().join("nowhere")), b"");
     }
 }

@@ -1,5 +1,7 @@
 //! The journal's lines: a contract with every other version of this program. `tests/fixtures/journal-v*.jsonl` pin it.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -175,6 +177,13 @@ impl Finding {
     /// What is wrong, and what to do about it.
     pub fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { what: what.into(), fix: fix.into() }
+    }
+}
+
+/// In one sentence.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.fix.is_empty() { f.write_str(&self.what) } else { write!(f, "{}; {}", self.what, self.fix) }
     }
 }
 

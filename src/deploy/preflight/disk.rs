@@ -33,7 +33,7 @@ pub(super) struct Need {
 }
 
 /// What a deployment writes, and where. Nothing is known of an image that was not found.
-pub(super) fn needs(images: &Path, to_pull: Option<ToPull>, paths: &Paths) -> Vec<Need> {
+pub(super) fn needs(images: &Path, to_pull: Option<&ToPull>, paths: &Paths) -> Vec<Need> {
     let image = |bytes, what: String| Need { path: images.to_owned(), bytes, files: FILES_OF_IMAGE, what };
     let own = |path: &Path| Need {
         path: path.to_owned(),
@@ -43,10 +43,10 @@ pub(super) fn needs(images: &Path, to_pull: Option<ToPull>, paths: &Paths) -> Ve
     };
     let pulled = match to_pull {
         None | Some(ToPull::Nothing) => None,
-        Some(ToPull::Unknown) => Some(image(UNKNOWN, "an image of unknown size".to_owned())),
+        Some(ToPull::Unknown(_)) => Some(image(UNKNOWN, "an image of unknown size".to_owned())),
         Some(ToPull::Bytes(bytes)) => Some(image(
             bytes.saturating_mul(UNPACKED),
-            format!("the image: {UNPACKED} times the {} that are to be pulled", amount(bytes)),
+            format!("the image: {UNPACKED} times the {} that are to be pulled", amount(*bytes)),
         )),
     };
     pulled.into_iter().chain([own(&paths.state), own(&paths.log)]).collect()
@@ -111,7 +111,7 @@ mod tests {
         let mut paths = Paths::of_the_system();
         paths.log = log.into();
         let mut found = Found::default();
-        check(&needs(Path::new(images), to_pull, &paths), &machine, &mut found);
+        check(&needs(Path::new(images), to_pull.as_ref(), &paths), &machine, &mut found);
         found
     }
 
@@ -137,7 +137,7 @@ mod tests {
         let nothing = found("/data/docker", Some(ToPull::Nothing), "/var/log/handover");
         assert_eq!(nothing, Found::default());
         assert_eq!(found("/data/docker", None, "/var/log/handover"), Found::default());
-        let unknown = found("/data/docker", Some(ToPull::Unknown), "/var/log/handover");
+        let unknown = found("/data/docker", Some(ToPull::Unknown(String::new())), "/var/log/handover");
         assert!(whats(&unknown)[0].contains("512 MiB are needed (an image of unknown size)"), "{unknown:?}");
     }
 

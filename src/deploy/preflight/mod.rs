@@ -12,13 +12,16 @@ mod ports;
 
 use std::collections::BTreeMap;
 
-use futures_util::future::{join_all, join4, try_join, try_join_all, try_join3};
+use futures_util::future::{join, join_all, join3, try_join, try_join_all, try_join3};
 
 use super::live;
+use super::registry::Terms;
 use super::run::Run;
 use super::secrets::{self, Reading};
-use super::steps::image::{self, Resolved};
+use super::steps::StepError;
+use super::steps::image::{self, Meaning, ToPull};
 use crate::config::Settings;
+use crate::config::settings::Auth;
 use crate::host::Host;
 use crate::host::docker::{Container, Docker, DockerError, Engine, Listed};
 use crate::journal::Finding;
@@ -58,9 +61,9 @@ impl Found {
 }
 
 /// What was looked up on the way.
-pub(super) struct Looked {
+pub(super) struct Looked<'a> {
     /// What the tag means, unless that could not be found out.
-    pub(super) image: Option<Resolved>,
+    pub(super) image: Option<Meaning<'a>>,
     /// The secrets, unless one cannot be had.
     pub(super) secrets: Option<Reading>,
     /// What every check has to say.
@@ -80,13 +83,12 @@ struct Docked {
 }
 
 /// Makes every check. What does not depend on each other is asked for side by side.
-pub(super) async fn look(host: &Host, target: &Target<'_>, redactor: &mut Redactor) -> Looked {
+pub(super) async fn look<'a>(host: &'a Host, target: &Target<'_>, terms: Terms<'_>) -> Looked<'a> {
     let settings = target.settings;
-    let (docked, networks, image, secrets) = join4(
+    let (docked, networks, (image, secrets)) = join3(
         ask_docker(&host.docker, settings),
         check_networks(&host.docker, settings),
-        image::resolve(host, settings),
-        secrets::read(settings, &target.versions, host, redactor),
+        image_and_secrets(host, target, terms),
     )
     .await;
     let mut found = Found::default();
@@ -97,19 +99,45 @@ pub(super) async fn look(host: &Host, target: &Target<'_>, redactor: &mut Redact
             names::check(target, &docked.containers, &docked.live, &mut found);
             ports::check(settings, &docked.containers, &docked.live, &host.machine, &mut found);
             ports::check_resting(settings, &docked.resting, &mut found);
-            let to_pull = image.as_ref().ok().map(|resolved| resolved.to_pull);
+            let to_pull = image.as_ref().ok().map(|meaning| &meaning.to_pull);
             disk::check(&disk::needs(&docked.engine.images, to_pull, &host.paths), &host.machine, &mut found);
             memory::check(settings, host.machine.memory(), &docked.live, &mut found);
         }
         Err(error) => failures.push(chain(&error)),
     }
-    let image = image.map_err(|failure| failures.push(failure)).ok();
+    if let Ok(Meaning { to_pull: ToPull::Unknown(why), .. }) = &image {
+        found.note(format!("the size of the image is not known: {why}"));
+    }
+    let image = image.map_err(|error| failures.extend(error.into_failures())).ok();
     let secrets = secrets.map_err(|several| failures.extend(several)).ok();
     found.findings.extend(findings(failures));
     if let Ok(aws) = host.aws.get().await {
         clock::check(aws.clock().ahead(), &mut found);
     }
     Looked { image, secrets, found }
+}
+
+/// Side by side, unless the registry's password is one of the secrets: each of them is read once.
+async fn image_and_secrets<'a>(
+    host: &'a Host,
+    target: &Target<'_>,
+    mut terms: Terms<'_>,
+) -> (Result<Meaning<'a>, StepError>, Result<Reading, Vec<String>>) {
+    let settings = target.settings;
+    if let Auth::Secret(_) = settings.image.auth {
+        let secrets = secrets::read(settings, &target.versions, host, terms.redactor).await;
+        let known = secrets.as_ref().ok().map(|reading| &reading.secrets);
+        let image = image::resolve(host, settings, known, terms.again()).await;
+        return (image, secrets);
+    }
+    let mut learnt = Redactor::default();
+    let both = join(
+        image::resolve(host, settings, None, Terms { redactor: &mut learnt, ..terms }),
+        secrets::read(settings, &target.versions, host, terms.redactor),
+    )
+    .await;
+    terms.redactor.learn_all(learnt);
+    both
 }
 
 /// Look-ups that failed, as findings. One cause is told once, however many of them fail for it. Our errors say what is

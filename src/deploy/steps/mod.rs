@@ -42,6 +42,15 @@ impl StepError {
     pub fn because(cause: impl Into<String>) -> Self {
         Self::Failed { cause: cause.into(), evidence: vec![], verdict: false }
     }
+
+    /// What is wrong, a sentence each.
+    pub fn into_failures(self) -> Vec<String> {
+        match self {
+            Self::Failed { cause, .. } => vec![cause],
+            Self::Found(findings) => findings.iter().map(ToString::to_string).collect(),
+            Self::Interrupted => vec!["handover was asked to stop".to_owned()],
+        }
+    }
 }
 
 macro_rules! failed_by {

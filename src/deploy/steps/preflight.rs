@@ -1,9 +1,8 @@
 //! The first step: whatever would make the deployment fail is looked for before anything is touched.
 
-use secrecy::ExposeSecret as _;
-
 use super::StepError;
 use crate::deploy::preflight::{self, Target};
+use crate::deploy::registry::Terms;
 use crate::deploy::run::Run;
 use crate::journal::Fact;
 
@@ -17,23 +16,21 @@ pub(super) async fn look(run: &mut Run<'_>) -> Result<Vec<Fact>, StepError> {
         deployment: Some(&run.header().deployment),
         versions: run.secret_versions(),
     };
-    let looked = preflight::look(run.host, &target, &mut redactor).await;
+    let terms = Terms { talk: run.talk, redactor: &mut redactor, clock: run.clock };
+    let looked = preflight::look(run.host, &target, terms).await;
     run.redactor = redactor;
-    if let Some(resolved) = &looked.image {
-        run.redactor.learn(resolved.login.password.expose_secret());
-    }
     for note in looked.found.notes {
         let note = run.redactor.redact(&note);
         tracing::warn!("{note}");
         run.notes.push(note);
     }
     match (looked.image, looked.secrets) {
-        (Some(resolved), Some(reading)) if looked.found.findings.is_empty() => {
-            run.login = Some(resolved.login);
+        (Some(meaning), Some(reading)) if looked.found.findings.is_empty() => {
+            run.registry = Some(meaning.registry);
             run.secrets = Some(reading.secrets);
             let versions = reading.versions.into_iter();
             let versions = versions.map(|(secret, version)| Fact::SecretVersion { secret, version });
-            Ok([Fact::Image(resolved.image)].into_iter().chain(versions).collect())
+            Ok([Fact::Image(meaning.image)].into_iter().chain(versions).collect())
         }
         _ => Err(StepError::Found(looked.found.findings)),
     }

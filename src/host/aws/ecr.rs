@@ -5,14 +5,14 @@ use secrecy::SecretString;
 
 use super::Aws;
 use super::error::{Asked, AwsError};
-use crate::config::repository::EcrRepository;
 use crate::host::docker::RegistryLogin;
 
 impl Aws {
-    /// The password of a registry, valid for twelve hours, so asked for once in the process that pulls.
-    pub async fn registry_login(&self, repository: &EcrRepository) -> Result<RegistryLogin, AwsError> {
-        let asked = Asked::registry_password(repository);
-        let client = aws_sdk_ecr::Client::new(&self.config(&repository.region).await);
+    /// The password of a registry, valid for twelve hours, so asked for once in the process that pulls. The token of one
+    /// region is good for the registries of every account there, if their policies let this role in; not for another region.
+    pub async fn registry_login(&self, registry: &str, region: &str) -> Result<RegistryLogin, AwsError> {
+        let asked = Asked::registry_password(registry, region);
+        let client = aws_sdk_ecr::Client::new(&self.config(region).await);
         let answer = client.get_authorization_token().send().await.map_err(|e| asked.failed(e))?;
         let unusable = |what| asked.unusable(what);
         let token = answer
@@ -30,7 +30,7 @@ impl Aws {
         Ok(RegistryLogin {
             user: user.to_owned(),
             password: SecretString::from(password),
-            host: repository.host.clone(),
+            host: registry.to_owned(),
         })
     }
 }

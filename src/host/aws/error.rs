@@ -6,8 +6,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::secrets_manager::SecretVersion;
 use super::{clock, credentials};
-use crate::config::repository::EcrRepository;
-use crate::host::roots::RootsError;
+use crate::host::web::WebError;
 
 /// An answer of AWS that is not what was needed.
 #[derive(Debug, thiserror::Error)]
@@ -58,12 +57,17 @@ pub enum AwsError {
         /// What the metadata service said.
         why: String,
     },
-    /// The certificates cannot be read.
+    /// Nothing says which region is meant.
+    #[error(
+        "cannot tell the region: the instance's metadata do not answer ({why}), and AWS_ACCOUNT_ID and AWS_REGION are not set; add region to [image]"
+    )]
+    NoRegion {
+        /// What the metadata service said.
+        why: String,
+    },
+    /// There is no way out at all.
     #[error(transparent)]
-    Roots(#[from] RootsError),
-    /// TLS cannot be set up.
-    #[error("failed to set up TLS: {0}")]
-    Tls(String),
+    Web(#[from] WebError),
 }
 
 fn way_out(help: &str) -> String {
@@ -87,9 +91,9 @@ impl<'a> Asked<'a> {
     }
 
     /// For the password of a registry.
-    pub(super) fn registry_password(repository: &'a EcrRepository) -> Self {
-        let act = format!("get a password for registry '{}' (ecr:GetAuthorizationToken)", repository.host);
-        Self { act, endpoint: "ecr.api", region: &repository.region, secret: None }
+    pub(super) fn registry_password(registry: &str, region: &'a str) -> Self {
+        let act = format!("get a password for registry '{registry}' in {region} (ecr:GetAuthorizationToken)");
+        Self { act, endpoint: "ecr.api", region, secret: None }
     }
 
     /// The answer is there and cannot be used.

@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use super::Aws;
 use super::error::{AwsError, chain};
-use crate::config::repository::{EcrRepository, Repository};
+use crate::config::repository::{Repository, RepositoryName};
+use crate::config::settings::ImageSource;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,20 +30,34 @@ impl IdentityDocument {
 impl Aws {
     /// The whole name of a repository. One without a host is in the account and region of this instance, by its metadata
     /// or, where there are none, by `AWS_ACCOUNT_ID` and `AWS_REGION`.
-    pub async fn whole_name(&self, repository: &Repository) -> Result<EcrRepository, AwsError> {
-        let path = match repository {
-            Repository::Full(full) => return Ok(full.clone()),
-            Repository::Here(path) => path,
-        };
+    pub async fn whole_name(&self, repository: &Repository) -> Result<RepositoryName, AwsError> {
+        match repository {
+            Repository::Full(name) => Ok(name.clone()),
+            Repository::Here(path) => {
+                let here = self
+                    .identity()
+                    .await
+                    .map_err(|why| AwsError::Nowhere { repository: path.clone(), why })?;
+                Ok(RepositoryName::in_ecr(&here.account_id, &here.region, path))
+            }
+        }
+    }
+
+    /// The region that an image's configuration means: its own, else that of this instance.
+    pub async fn region(&self, image: &ImageSource) -> Result<String, AwsError> {
+        if let Some(region) = &image.region {
+            return Ok(region.clone());
+        }
+        let here = self.identity().await.map_err(|why| AwsError::NoRegion { why })?;
+        Ok(here.region.clone())
+    }
+
+    async fn identity(&self) -> Result<&IdentityDocument, String> {
         let look_up = || async {
             let found = self.identity_document().await;
-            found.or_else(|why| {
-                IdentityDocument::of_the_environment()
-                    .ok_or_else(|| AwsError::Nowhere { repository: path.clone(), why })
-            })
+            found.or_else(|why| IdentityDocument::of_the_environment().ok_or(why))
         };
-        let document = self.identity.get_or_try_init(look_up).await?;
-        Ok(EcrRepository::of(&document.account_id, &document.region, path))
+        self.identity.get_or_try_init(look_up).await
     }
 
     async fn identity_document(&self) -> Result<IdentityDocument, String> {

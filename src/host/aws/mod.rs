@@ -13,7 +13,6 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::tls::{self, TlsContext, TrustStore};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::sync::OnceCell;
 
@@ -21,8 +20,7 @@ pub use error::AwsError;
 pub use secrets_manager::{SecretValue, SecretVersion};
 
 use super::clock::ServerClock;
-use super::names::Names;
-use super::roots;
+use super::web::Web;
 use identity::IdentityDocument;
 
 /// Four tries, as a first boot needs: the SDK waits between them, with jitter.
@@ -42,18 +40,9 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// With the system's names and certificates and the SDK's chain of credentials. Nothing is sent yet.
+    /// With the system's names, certificates and proxy and the SDK's chain of credentials. Nothing is sent yet.
     pub fn of_the_system() -> Result<Self, AwsError> {
-        let trust = TrustStore::empty().with_pem_certificate(roots::pem()?);
-        let context = TlsContext::builder()
-            .with_trust_store(trust)
-            .build()
-            .map_err(|e| AwsError::Tls(e.to_string()))?;
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .tls_context(context)
-            .build_with_resolver(Names::of_the_system());
-        Ok(Self::over(http, None))
+        Ok(Self::over(Web::of_the_system()?.for_aws(), None))
     }
 
     /// With an HTTP client and credentials of the caller's.

@@ -1,22 +1,15 @@
-//! Images: which one a tag means, and how it gets here. The Engine itself talks to the registry, so its proxies,
-//! certificates and mirrors apply to both.
+//! Images: which one a tag means, and whether it is here. The Engine itself talks to the registry, so its proxies,
+//! certificates and mirrors apply.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::fmt;
 
 use bollard::auth::DockerCredentials;
-use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptions};
-use futures_util::StreamExt as _;
+use bollard::query_parameters::RemoveImageOptions;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 
 use super::{Docker, DockerError, INSPECT, REMOVE};
 use crate::release::{ImageDigest, ImageRef};
-
-/// Limits of a pull, as the ECS agent has them (agent/config): silence, and in all.
-const SILENCE: Duration = Duration::from_mins(1);
-/// The Engine says nothing while it unpacks a large layer, so a pull is given longer than the ECS agent's minute.
-const PULL_SILENCE: Duration = Duration::from_mins(5);
-const WHOLE_PULL: Duration = Duration::from_hours(2);
 
 /// What a registry wants to see.
 #[derive(Debug, Clone)]
@@ -31,116 +24,109 @@ pub struct RegistryLogin {
 
 impl RegistryLogin {
     /// As it goes into the header `X-Registry-Auth`: never into a file, never into an argument.
-    fn to_docker(&self) -> DockerCredentials {
+    pub(super) fn to_docker(&self) -> DockerCredentials {
+        // Docker Hub has an address of its own for logins. With containerd's image store the Engine shows a login to no
+        // other host than this.
+        let address = if self.host == "docker.io" { "https://index.docker.io/v1/" } else { &self.host };
         DockerCredentials {
             username: Some(self.user.clone()),
             password: Some(self.password.expose_secret().to_owned()),
-            serveraddress: Some(self.host.clone()),
+            serveraddress: Some(address.to_owned()),
             ..DockerCredentials::default()
         }
     }
 }
 
-/// How far a pull is, in bytes of the layers that are known so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Downloaded.
-    pub done: u64,
-    /// To be downloaded, as far as is known.
-    pub total: u64,
+/// What machines an image is for, or what machine this is, in Go's words.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Platform {
+    /// `linux`.
+    pub os: String,
+    /// `amd64`, `arm64`.
+    pub architecture: String,
+}
+
+impl Platform {
+    /// Whether an image for `self` runs on a machine of this platform. As the Engine decides (containerd's `platforms`):
+    /// the 64-bit machines also take what is for their 32-bit ancestors. Variants (`v7`, `v8`) are left to it.
+    pub fn runs_on(&self, machine: &Self) -> bool {
+        let same = self.architecture == machine.architecture;
+        let ancestor = [("386", "amd64"), ("arm", "arm64")]
+            .contains(&(self.architecture.as_str(), machine.architecture.as_str()));
+        self.os == machine.os && (same || ancestor)
+    }
+
+    fn of(os: Option<String>, architecture: Option<String>) -> Option<Self> {
+        let said = |word: Option<String>| word.filter(|word| !word.is_empty() && word != "unknown");
+        Some(Self { os: said(os)?, architecture: said(architecture)? })
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)
+    }
+}
+
+/// What a tag means.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The digest of its manifest, or of its index if it has one image for each of several platforms.
+    pub digest: ImageDigest,
+    /// The platforms, as far as the registry tells: perhaps none.
+    pub platforms: Vec<Platform>,
+}
+
+/// An image that is here.
+#[derive(Debug, Clone)]
+pub struct LocalImage {
+    /// What it is for, if it says so.
+    pub platform: Option<Platform>,
 }
 
 impl Docker {
-    /// The digest that a tag has in its registry now.
+    /// What a tag means in its registry now.
     pub async fn resolve(
         &self,
         repository: &str,
         tag: &str,
-        login: &RegistryLogin,
-    ) -> Result<ImageDigest, DockerError> {
+        login: Option<&RegistryLogin>,
+    ) -> Result<Resolved, DockerError> {
         let name = format!("{repository}:{tag}");
         let act = format!("find '{name}' in its registry");
-        let answer = self
-            .call(&act, SILENCE, self.client.inspect_registry_image(&name, Some(login.to_docker())))
-            .await?;
-        answer
-            .descriptor
-            .digest
-            .and_then(|digest| digest.parse().ok())
-            .ok_or(DockerError::Incomplete { act, what: "a digest" })
+        let login = login.map(RegistryLogin::to_docker);
+        let limit = self.patience.answer;
+        let answer = self.call(&act, limit, self.client.inspect_registry_image(&name, login)).await?;
+        let digest = answer.descriptor.digest.and_then(|digest| digest.parse().ok());
+        // An index also lists what is no image, such as attestations: their platform is unknown.
+        let platforms = answer.platforms.into_iter().filter_map(|p| Platform::of(p.os, p.architecture));
+        Ok(Resolved {
+            digest: digest.ok_or(DockerError::Incomplete { act, what: "a digest" })?,
+            platforms: platforms.collect(),
+        })
     }
 
-    /// Whether an image is here.
-    pub async fn has_image(&self, image: &ImageRef) -> Result<bool, DockerError> {
+    /// What machine this is.
+    pub async fn platform(&self) -> Result<Platform, DockerError> {
+        let act = "tell its version";
+        let answer = self.call(act, INSPECT, self.client.version()).await?;
+        Platform::of(answer.os, answer.arch)
+            .ok_or(DockerError::Incomplete { act: act.to_owned(), what: "the platform" })
+    }
+
+    /// The image, if it is here.
+    pub async fn image(&self, image: &ImageRef) -> Result<Option<LocalImage>, DockerError> {
         let act = format!("inspect image '{image}'");
         match self.call(act, INSPECT, self.client.inspect_image(&image.to_string())).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.status() == Some(404) => Ok(false),
+            Ok(answer) => Ok(Some(LocalImage { platform: Platform::of(answer.os, answer.architecture) })),
+            Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Pulls an image by its digest and makes sure that it is here.
-    ///
-    /// The Engine answers 200 before it begins and reports a failure inside the stream only.
-    pub async fn pull(
-        &self,
-        image: &ImageRef,
-        login: &RegistryLogin,
-        mut progress: impl FnMut(Progress),
-    ) -> Result<(), DockerError> {
-        let act = format!("pull '{image}'");
-        let options =
-            CreateImageOptionsBuilder::new().from_image(&image.repository).tag(image.digest.as_str()).build();
-        let mut stream = Box::pin(self.client.create_image(Some(options), None, Some(login.to_docker())));
-        let mut layers: HashMap<String, Progress> = HashMap::new();
-        let read = async {
-            loop {
-                let line = match tokio::time::timeout(PULL_SILENCE, stream.next()).await {
-                    Err(_) => {
-                        return Err(DockerError::Slow {
-                            act: format!("go on to {act}"),
-                            limit: PULL_SILENCE,
-                        });
-                    }
-                    Ok(None) => return Ok(()),
-                    Ok(Some(Err(error))) => return Err(self.pull_error(&act, error)),
-                    Ok(Some(Ok(line))) => line,
-                };
-                if let Some(message) = line.error_detail.and_then(|e| e.message) {
-                    return Err(DockerError::Refused { act: act.clone(), status: 200, message });
-                }
-                let (Some(id), Some(detail)) = (line.id, line.progress_detail) else { continue };
-                if let (Some("Downloading"), Some(done), Some(total)) =
-                    (line.status.as_deref(), detail.current, detail.total)
-                {
-                    let bytes = |n: i64| u64::try_from(n).unwrap_or_default();
-                    layers.insert(id, Progress { done: bytes(done), total: bytes(total) });
-                    progress(layers.values().fold(Progress::default(), |sum, layer| Progress {
-                        done: sum.done + layer.done,
-                        total: sum.total + layer.total,
-                    }));
-                }
-            }
-        };
-        match tokio::time::timeout(WHOLE_PULL, read).await {
-            Ok(answer) => answer?,
-            Err(_) => return Err(DockerError::Slow { act, limit: WHOLE_PULL }),
-        }
-        // The stream's end is not proof.
-        if self.has_image(image).await? {
-            return Ok(());
-        }
-        Err(DockerError::Incomplete { act, what: "the image, although the pull ended without an error" })
-    }
-
-    fn pull_error(&self, act: &str, error: bollard::errors::Error) -> DockerError {
-        match error {
-            bollard::errors::Error::DockerStreamError { error } => {
-                DockerError::Refused { act: act.to_owned(), status: 200, message: error }
-            }
-            error => self.error(act.to_owned(), error),
-        }
+    /// Whether an image is here.
+    pub async fn has_image(&self, image: &ImageRef) -> Result<bool, DockerError> {
+        Ok(self.image(image).await?.is_some())
     }
 
     /// Removes an image, unless a container needs it.
@@ -152,6 +138,41 @@ impl Docker {
         match answer {
             Err(error) if !matches!(error.status(), Some(404 | 409)) => Err(error),
             _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn platform(text: &str) -> Platform {
+        let (os, architecture) = text.split_once('/').unwrap();
+        Platform { os: os.to_owned(), architecture: architecture.to_owned() }
+    }
+
+    #[test]
+    fn an_image_runs_on_its_platform_and_on_the_64_bit_descendants() {
+        for (image, machine, runs) in [
+            ("linux/amd64", "linux/amd64", true),
+            ("linux/386", "linux/amd64", true),
+            ("linux/arm", "linux/arm64", true),
+            ("linux/arm64", "linux/amd64", false),
+            ("linux/amd64", "linux/arm64", false),
+            ("linux/amd64", "linux/386", false),
+            ("windows/amd64", "linux/amd64", false),
+        ] {
+            assert_eq!(platform(image).runs_on(&platform(machine)), runs, "{image} on {machine}");
+        }
+        assert_eq!(Platform::of(Some("unknown".to_owned()), Some("unknown".to_owned())), None);
+    }
+
+    #[test]
+    fn a_login_for_docker_hub_goes_to_its_own_address() {
+        for (host, address) in [("docker.io", "https://index.docker.io/v1/"), ("ghcr.io", "ghcr.io")] {
+            let password = SecretString::from("p");
+            let login = RegistryLogin { user: "u".to_owned(), password, host: host.to_owned() };
+            assert_eq!(login.to_docker().serveraddress.as_deref(), Some(address));
         }
     }
 }

@@ -7,6 +7,7 @@ mod image;
 pub mod labels;
 mod options;
 mod output;
+mod pull;
 mod restart;
 
 use std::collections::HashMap;
@@ -24,8 +25,9 @@ use futures_util::StreamExt as _;
 
 pub use container::{Container, HealthCheck, Spec};
 pub use engine::{Engine, HostPort, Listed};
-pub use image::{Progress, RegistryLogin};
+pub use image::{LocalImage, Platform, RegistryLogin, Resolved};
 use output::Output;
+pub use pull::{Patience, Progress};
 pub use restart::{RestartPolicy, UnknownPolicy};
 
 use crate::config::container::{Log, Network};
@@ -106,29 +108,6 @@ impl DockerError {
         }
     }
 
-    /// Whether the registry may answer otherwise in a moment, by the words that the Engine passes on.
-    pub fn is_passing_at_the_registry(&self) -> bool {
-        const WORDS: &[&str] = &[
-            "timeout",
-            "Timeout",
-            "deadline exceeded",
-            "connection reset",
-            "connection refused",
-            "EOF",
-            "no such host",
-            "temporary failure",
-            "toomanyrequests",
-            "500 Internal",
-            "502 Bad",
-            "503 Service",
-            "504 Gateway",
-        ];
-        match self {
-            Self::Refused { message, .. } => WORDS.iter().any(|word| message.contains(word)),
-            error => error.is_passing(),
-        }
-    }
-
     /// Whether it may be otherwise in a moment: the Engine is not there, or is starting.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Slow { .. })
@@ -140,6 +119,7 @@ impl DockerError {
 pub struct Docker {
     client: bollard::Docker,
     socket: String,
+    patience: Patience,
 }
 
 impl Docker {
@@ -149,9 +129,21 @@ impl Docker {
         // Our own limits are per call; this one only must not be shorter than any of them.
         let longest = 3 * 60 * 60;
         match bollard::Docker::connect_with_unix(&socket, longest, bollard::API_DEFAULT_VERSION) {
-            Ok(client) => Ok(Self { client, socket }),
+            Ok(client) => Ok(Self { client, socket, patience: Patience::default() }),
             Err(source) => Err(DockerError::Unreachable { socket, source }),
         }
+    }
+
+    /// The same, with other limits for what a registry may take.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// How long a registry may take.
+    pub fn patience(&self) -> Patience {
+        self.patience
     }
 
     async fn call<T>(

@@ -1,0 +1,58 @@
+//! The proxy of our own HTTPS: AWS's APIs and the registry's manifests. The Engine, which pulls, has settings of its own.
+
+use aws_smithy_http_client::proxy::ProxyConfig;
+
+/// Where it is looked for, as curl does: the small letters first, the special before the general.
+const VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+
+/// Never through a proxy, whatever `NO_PROXY` says: the instance's metadata, and the credentials of tasks and pods. These
+/// speak plain HTTP, for which no proxy is set at all; this is the second lock.
+const NEVER: &str = "169.254.169.254,fd00:ec2::254,169.254.170.2,169.254.170.23,fd00:ec2::23";
+
+/// A variable that holds no address of a proxy. Its value is not told: it may hold a password.
+#[derive(Debug, thiserror::Error)]
+#[error("{variable} is not the URL of an HTTP proxy: write http://HOST:PORT")]
+pub struct ProxyError {
+    variable: &'static str,
+}
+
+/// The proxy that the environment names, if any.
+pub fn of_the_environment() -> Result<ProxyConfig, ProxyError> {
+    named_by(|name| std::env::var(name).ok())
+}
+
+fn named_by(variable: impl Fn(&str) -> Option<String>) -> Result<ProxyConfig, ProxyError> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let Some((name, url)) = VARIABLES.into_iter().find_map(|name| Some((name, set(name)?))) else {
+        return Ok(ProxyConfig::disabled());
+    };
+    let url = if url.contains("://") { url } else { format!("http://{url}") };
+    let past_it = set("no_proxy").or_else(|| set("NO_PROXY")).unwrap_or_default();
+    let proxy = ProxyConfig::https(url.as_str()).map_err(|_| ProxyError { variable: name })?;
+    Ok(proxy.no_proxy(format!("{past_it},{NEVER}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(variables: &'static [(&str, &str)]) -> Result<ProxyConfig, ProxyError> {
+        named_by(|name| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn without_a_variable_or_with_an_empty_one_there_is_no_proxy() {
+        assert!(with(&[]).unwrap().is_disabled());
+        assert!(with(&[("HTTPS_PROXY", ""), ("HTTP_PROXY", "http://p:1")]).unwrap().is_disabled());
+        assert!(!with(&[("ALL_PROXY", "p:3128")]).unwrap().is_disabled());
+    }
+
+    #[test]
+    fn a_proxy_that_is_none_is_named_by_its_variable_and_not_told() {
+        for bad in ["socks5://me:pass@p:1080", "http://", "http://me:pass@"] {
+            let variables: &'static [(&str, &str)] = Box::leak(Box::new([("HTTPS_PROXY", bad)]));
+            let error = with(variables).unwrap_err().to_string();
+            assert!(error.contains("HTTPS_PROXY") && !error.contains("pass"), "{error}");
+        }
+    }
+}

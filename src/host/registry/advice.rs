@@ -1,0 +1,225 @@
+//! The way out of a registry's trouble: which endpoint, which permission, which file. Pure.
+
+use super::Trouble;
+use crate::config::repository::RepositoryName;
+use crate::config::settings::Auth;
+use crate::release::ImageDigest;
+
+/// What was asked for, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Where.
+    pub repository: &'a RepositoryName,
+    /// With which login.
+    pub auth: &'a Auth,
+    /// The region of ECR's token, where it is known.
+    pub region: Option<&'a str>,
+    /// What of it.
+    pub wanted: Wanted<'a>,
+}
+
+/// What of a repository was asked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Wanted<'a> {
+    /// What a tag means.
+    Tag(&'a str),
+    /// What was resolved before.
+    Digest(&'a ImageDigest),
+}
+
+impl Asked<'_> {
+    /// What to do about it, after the Engine's words.
+    pub fn advice(&self, trouble: Trouble, text: &str) -> Option<String> {
+        let Self { repository: name, auth, .. } = self;
+        let host = &name.host;
+        Some(match trouble {
+            Trouble::Unreachable | Trouble::Silent => return self.way_there(text),
+            Trouble::Denied => self.permission(text),
+            Trouble::Unauthorized => match auth {
+                Auth::Ecr => format!(
+                    "the registry does not take ECR's token of {}: is the region of [image] right?",
+                    self.region.unwrap_or("the instance's region")
+                ),
+                Auth::None => format!("'{host}' wants a login: write auth = {{ secret = \"NAME\" }} into [image]"),
+                Auth::Secret(secret) => {
+                    format!("'{host}' does not take username and password of [secret.{secret}]")
+                }
+            },
+            Trouble::NoManifest => match self.wanted {
+                Wanted::Tag(tag) => format!("tag '{tag}' is not in {name}: was it pushed{}?", self.place()),
+                Wanted::Digest(_) => format!(
+                    "the image was in {name} when its tag was resolved, and is no longer: a lifecycle policy may have removed it; push it again, or begin a new deployment"
+                ),
+            },
+            Trouble::NoRepository => {
+                format!("there is no repository '{}' in '{host}': check its name{}", name.path, self.account_hint())
+            }
+            Trouble::NoBlob => "the registry has the manifest, but not all it names: push the image again".to_owned(),
+            Trouble::Damaged => {
+                "what arrived is not what the manifest names, each time: push the image again, or look for a proxy that changes it".to_owned()
+            }
+            Trouble::Untrusted => format!("put the registry's authority into /etc/docker/certs.d/{host}/ca.crt"),
+            Trouble::PlainHttp => format!(
+                "'{host}' speaks HTTP without TLS: give it a certificate, or name it in insecure-registries of /etc/docker/daemon.json"
+            ),
+            Trouble::Proxy => {
+                "this is the Engine's own proxy: see 'systemctl show docker --property Environment' and /etc/docker/daemon.json".to_owned()
+            }
+            Trouble::NoSpace => "make room on Docker's disk: docker system df".to_owned(),
+            Trouble::Throttled | Trouble::Server | Trouble::Engine | Trouble::NoPlatform | Trouble::Other => {
+                return None;
+            }
+        })
+    }
+
+    fn place(&self) -> String {
+        let ecr = self.repository.ecr();
+        ecr.map(|(account, region)| format!(" to account {account} in {region}")).unwrap_or_default()
+    }
+
+    fn account_hint(&self) -> String {
+        let ecr = self.repository.ecr();
+        ecr.map(|(account, region)| format!(", account {account} and region {region}")).unwrap_or_default()
+    }
+
+    /// The endpoint of the VPC that a subnet without a way out needs.
+    fn way_there(&self, text: &str) -> Option<String> {
+        let host = host_in(text).unwrap_or(&self.repository.host);
+        let region = self.region.or_else(|| self.repository.ecr().map(|(_, region)| region));
+        let region = region.unwrap_or("REGION");
+        if host.contains(".amazonaws.com")
+            && host.split('.').any(|part| part == "s3" || part.starts_with("s3-"))
+        {
+            return Some(format!(
+                "ECR keeps layers in S3: a subnet without a NAT gateway needs the gateway endpoint com.amazonaws.{region}.s3 in its route table"
+            ));
+        }
+        if host.contains(".dkr.ecr") || host.contains(".dkr-ecr") {
+            return Some(format!(
+                "a subnet without a NAT gateway needs the interface endpoints com.amazonaws.{region}.ecr.dkr and .ecr.api (private DNS on, port 443 let in) and the gateway endpoint .s3"
+            ));
+        }
+        let private =
+            if *self.auth == Auth::None { "" } else { ", and its name known to the VPC's resolver" };
+        Some(format!(
+            "can this instance reach '{host}'? Its route and security group have to let it{private}"
+        ))
+    }
+
+    /// The action of IAM that is missing, and whose policy has to grant it.
+    fn permission(&self, text: &str) -> String {
+        let name = self.repository;
+        let Some((account, _)) = name.ecr() else {
+            let who = match self.auth {
+                Auth::Ecr => "the instance's role".to_owned(),
+                Auth::None => "who does not log in".to_owned(),
+                Auth::Secret(secret) => format!("the user of [secret.{secret}]"),
+            };
+            return format!("{who} may not pull from {name}, or there is no such repository");
+        };
+        let layers = text.contains("GetDownloadUrlForLayer") || text.contains("BatchCheckLayerAvailability");
+        let actions = match self.wanted {
+            _ if layers => "ecr:GetDownloadUrlForLayer and ecr:BatchCheckLayerAvailability",
+            Wanted::Tag(_) => "ecr:BatchGetImage",
+            Wanted::Digest(_) if text.contains("BatchGetImage") => "ecr:BatchGetImage",
+            Wanted::Digest(_) => {
+                "ecr:BatchGetImage, ecr:GetDownloadUrlForLayer and ecr:BatchCheckLayerAvailability"
+            }
+        };
+        let whose = match account_of_role(text) {
+            Some(own) if own != account => {
+                format!(", and the repository policy of account {account} has to grant it to account {own}")
+            }
+            Some(_) => String::new(),
+            None => format!("; if {account} is not the instance's account, so does its repository policy"),
+        };
+        format!("the instance's role needs {actions} on {name}{whose}")
+    }
+}
+
+/// The account of the role that was refused, in IAM's words.
+fn account_of_role(text: &str) -> Option<&str> {
+    let account = text.split("arn:aws").nth(1)?.split(':').nth(3)?;
+    (account.len() == 12).then_some(account)
+}
+
+/// The host of the first URL or look-up in the Engine's words.
+fn host_in(text: &str) -> Option<&str> {
+    let rest = text.split_once("://").or_else(|| text.split_once("lookup "))?.1;
+    rest.split(['/', '"', ' ', '?']).next().filter(|host| !host.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn advice(repository: &str, auth: Auth, wanted: Wanted<'_>, trouble: Trouble, text: &str) -> String {
+        let (host, path) = repository.split_once('/').unwrap();
+        let repository = RepositoryName { host: host.to_owned(), path: path.to_owned() };
+        let asked = Asked { repository: &repository, auth: &auth, region: None, wanted };
+        asked.advice(trouble, text).unwrap_or_default()
+    }
+
+    const ECR: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app";
+
+    #[test]
+    fn what_is_not_reached_names_the_endpoint_that_is_missing() {
+        let no_way = |text| advice(ECR, Auth::Ecr, Wanted::Tag("v1"), Trouble::Unreachable, text);
+        let ecr = no_way(
+            "Get \"https://123456789012.dkr.ecr.eu-west-1.amazonaws.com/v2/\": dial tcp 10.0.0.1:443: i/o timeout",
+        );
+        assert!(ecr.contains("com.amazonaws.eu-west-1.ecr.dkr"), "{ecr}");
+        for bucket in [
+            "prod-eu-west-1-starport-layer-bucket.s3.eu-west-1.amazonaws.com",
+            "prod-eu-west-1-starport-layer-bucket.s3.dualstack.eu-west-1.amazonaws.com",
+            "prod-eu-west-1-starport-layer-bucket.s3-eu-west-1.amazonaws.com",
+        ] {
+            let s3 = no_way(&format!("Get \"https://{bucket}/ab?X-Amz-Signature=s\": dial tcp: i/o timeout"));
+            assert!(s3.contains("com.amazonaws.eu-west-1.s3 "), "{s3}");
+        }
+        let other = advice("r.internal:5000/app", Auth::None, Wanted::Tag("v1"), Trouble::Silent, "nothing");
+        assert!(other.contains("'r.internal:5000'"), "{other}");
+    }
+
+    #[test]
+    fn what_is_denied_names_the_action_and_whose_policy() {
+        let said = |account, action| {
+            format!(
+                "denied: User: arn:aws:sts::{account}:assumed-role/web/i-0 is not authorized to perform: ecr:{action}"
+            )
+        };
+        let denied = |text: &str| advice(ECR, Auth::Ecr, Wanted::Tag("v1"), Trouble::Denied, text);
+        let own = denied(&said("123456789012", "BatchGetImage"));
+        assert_eq!(own, format!("the instance's role needs ecr:BatchGetImage on {ECR}"));
+        let cross = denied(&said("999999999999", "BatchGetImage"));
+        assert!(cross.contains("repository policy of account 123456789012"), "{cross}");
+        let layers = denied(&said("123456789012", "GetDownloadUrlForLayer"));
+        assert!(
+            layers.contains("ecr:GetDownloadUrlForLayer and ecr:BatchCheckLayerAvailability"),
+            "{layers}"
+        );
+        let digest: ImageDigest = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
+        let storage = advice(ECR, Auth::Ecr, Wanted::Digest(&digest), Trouble::Denied, "403 Forbidden");
+        assert!(storage.contains("GetDownloadUrlForLayer"), "{storage}");
+        let elsewhere = advice(
+            "ghcr.io/o/a",
+            Auth::Secret("gh".to_owned()),
+            Wanted::Tag("v1"),
+            Trouble::Denied,
+            "denied",
+        );
+        assert!(elsewhere.contains("[secret.gh]") && elsewhere.contains("ghcr.io/o/a"), "{elsewhere}");
+    }
+
+    #[test]
+    fn a_missing_tag_a_missing_repository_and_a_digest_that_is_gone_are_told_apart() {
+        let digest: ImageDigest = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
+        let missing = |wanted, trouble| advice(ECR, Auth::Ecr, wanted, trouble, "");
+        let tag = missing(Wanted::Tag("v9"), Trouble::NoManifest);
+        assert!(tag.contains("tag 'v9' is not in") && tag.contains("eu-west-1"), "{tag}");
+        let repository = missing(Wanted::Tag("v9"), Trouble::NoRepository);
+        assert!(repository.contains("no repository 'team/app'"), "{repository}");
+        let gone = missing(Wanted::Digest(&digest), Trouble::NoManifest);
+        assert!(gone.contains("lifecycle policy"), "{gone}");
+    }
+}

@@ -1,0 +1,176 @@
+//! How large an image is on its way here, by its manifest. Advisory: nothing depends on the answer being there.
+
+use std::path::Path;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorSettings};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
+use base64::Engine as _;
+use http_body_util::{BodyExt as _, Limited};
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+
+use crate::host::docker::{Platform, RegistryLogin};
+use crate::host::roots;
+use crate::host::web::Web;
+use crate::release::ImageRef;
+use crate::report::text::{chain, clean};
+
+const CONNECT: Duration = Duration::from_secs(3);
+const WHOLE: Duration = Duration::from_secs(15);
+/// The longest answer that is read. The specification lets registries refuse longer manifests.
+const LONGEST: usize = 4 << 20;
+/// Where the Engine keeps what it trusts, by the registry's host.
+const ENGINES_AUTHORITIES: &str = "/etc/docker/certs.d";
+
+const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, \
+    application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+
+/// Manifests and indexes in one: each has what it has.
+#[derive(Deserialize)]
+struct Manifest {
+    config: Option<Descriptor>,
+    #[serde(default)]
+    layers: Vec<Descriptor>,
+    #[serde(default)]
+    manifests: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+struct Descriptor {
+    digest: String,
+    size: u64,
+    platform: Option<Platform>,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    #[serde(alias = "access_token")]
+    token: String,
+}
+
+/// The bytes that a pull of `image` downloads onto an empty disk: its layers as they are stored, and its configuration.
+/// Layers that are here already are counted too. Fails with the reason in one line.
+pub async fn compressed_size(
+    image: &ImageRef,
+    platform: &Platform,
+    login: Option<&RegistryLogin>,
+) -> Result<u64, String> {
+    let (host, path) = image.repository.split_once('/').ok_or("the repository has no host")?;
+    let asked = Client::of(host, path, login)?;
+    let found = tokio::time::timeout(WHOLE, asked.size(image.digest.as_str(), platform)).await;
+    found.unwrap_or_else(|_| Err(format!("'{host}' did not answer within {WHOLE:?}")))
+}
+
+struct Client<'a> {
+    connector: aws_smithy_http_client::Connector,
+    base: String,
+    path: &'a str,
+    login: Option<&'a RegistryLogin>,
+}
+
+impl<'a> Client<'a> {
+    fn of(host: &str, path: &'a str, login: Option<&'a RegistryLogin>) -> Result<Self, String> {
+        let trusted = roots::in_folder(&Path::new(ENGINES_AUTHORITIES).join(host));
+        let web = Web::trusting(&trusted).map_err(|e| chain(&e))?;
+        let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(WHOLE).build();
+        // Docker Hub's registry has another name than its repositories; a registry on this host speaks HTTP, unless the
+        // Engine was told whom to trust.
+        let on_this_host = host == "localhost" || host.starts_with("localhost:") || host.starts_with("127.");
+        let base = match host {
+            "docker.io" => "https://registry-1.docker.io".to_owned(),
+            _ if on_this_host && trusted.is_empty() => format!("http://{host}"),
+            _ => format!("https://{host}"),
+        };
+        Ok(Self { connector: web.connector(settings), base, path, login })
+    }
+
+    async fn size(&self, digest: &str, platform: &Platform) -> Result<u64, String> {
+        let mut authorization = self.basic();
+        let url = format!("{}/v2/{}/manifests/{digest}", self.base, self.path);
+        let mut answer = self.get(&url, authorization.as_deref()).await?;
+        if answer.status().as_u16() == 401 {
+            authorization = Some(self.bearer(&answer).await?);
+            answer = self.get(&url, authorization.as_deref()).await?;
+        }
+        let mut manifest: Manifest = read(answer).await?;
+        if manifest.config.is_none() {
+            let ours = manifest.manifests.iter().find(|one| one.platform.as_ref() == Some(platform));
+            let ours = ours.ok_or_else(|| format!("the image has no manifest for {platform}"))?;
+            let url = format!("{}/v2/{}/manifests/{}", self.base, self.path, ours.digest);
+            manifest = read(self.get(&url, authorization.as_deref()).await?).await?;
+        }
+        let parts = manifest.layers.iter().chain(&manifest.config).map(|part| part.size);
+        parts.reduce(u64::saturating_add).ok_or_else(|| "the manifest names no layers".to_owned())
+    }
+
+    fn basic(&self) -> Option<String> {
+        let login = self.login?;
+        let plain = format!("{}:{}", login.user, login.password.expose_secret());
+        Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(plain)))
+    }
+
+    /// A token from where the registry's challenge sends us. Only a challenge over TLS gets the password.
+    async fn bearer(&self, challenge: &HttpResponse) -> Result<String, String> {
+        let challenge = challenge.headers().get("www-authenticate").unwrap_or_default();
+        let refused = || "the registry does not take the login".to_owned();
+        let (realm, service) = (parameter(challenge, "realm"), parameter(challenge, "service"));
+        let realm =
+            realm.filter(|_| challenge.to_ascii_lowercase().starts_with("bearer ")).ok_or_else(refused)?;
+        if !realm.starts_with("https://") {
+            return Err("the registry asks for the password without TLS".to_owned());
+        }
+        let url = format!(
+            "{realm}?service={}&scope=repository:{}:pull",
+            percent_encoding::utf8_percent_encode(
+                service.unwrap_or_default(),
+                percent_encoding::NON_ALPHANUMERIC
+            ),
+            self.path
+        );
+        let token: Token = read(self.get(&url, self.basic().as_deref()).await?).await?;
+        Ok(format!("Bearer {}", token.token))
+    }
+
+    async fn get(&self, url: &str, authorization: Option<&str>) -> Result<HttpResponse, String> {
+        let mut request = HttpRequest::new(SdkBody::empty());
+        request.set_uri(url).map_err(|e| clean(&e.to_string()))?;
+        request.headers_mut().insert("accept", MANIFESTS);
+        if let Some(authorization) = authorization {
+            request.headers_mut().insert("authorization", authorization.to_owned());
+        }
+        self.connector.call(request).await.map_err(|e| clean(&chain(&e)))
+    }
+}
+
+async fn read<T: serde::de::DeserializeOwned>(answer: HttpResponse) -> Result<T, String> {
+    let status = answer.status();
+    if !status.is_success() {
+        return Err(format!("the registry answers {}", status.as_u16()));
+    }
+    let body = Limited::new(answer.into_body(), LONGEST).collect().await;
+    let body = body.map_err(|e| format!("the registry's answer breaks off: {}", clean(&e.to_string())))?;
+    serde_json::from_slice(&body.to_bytes())
+        .map_err(|e| format!("the registry's answer is not understood: {e}"))
+}
+
+/// A parameter of a challenge: `Bearer realm="https://…",service="…"`.
+fn parameter<'a>(challenge: &'a str, name: &str) -> Option<&'a str> {
+    let rest = challenge.split_once(&format!("{name}=\""))?.1;
+    rest.split('"').next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_is_taken_apart() {
+        let challenge =
+            "Bearer realm=\"https://ghcr.io/token\",service=\"ghcr.io\",scope=\"repository:o/a:pull\"";
+        assert_eq!(parameter(challenge, "realm"), Some("https://ghcr.io/token"));
+        assert_eq!(parameter(challenge, "service"), Some("ghcr.io"));
+        assert_eq!(parameter("Basic", "realm"), None);
+    }
+}
