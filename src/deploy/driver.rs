@@ -134,7 +134,7 @@ impl Run<'_> {
             }
             Err(StepError::Failed { cause, evidence, verdict }) => {
                 // A cause stands in one line of the report; the whole of it is in the log.
-                tracing::error!(step = step.name(), "{}", self.redactor.redact(&cause));
+                tracing::error!(step = step.name(), "{}", clean(&self.redactor.redact(&cause)));
                 let cause = self.fit_for_a_report(&cause, LONGEST_CAUSE);
                 let evidence: Vec<String> =
                     evidence.iter().map(|line| self.fit_for_a_report(line, LONGEST_LINE)).collect();

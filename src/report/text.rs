@@ -32,14 +32,18 @@ pub fn clean(text: &str) -> String {
     without_queries(&line)
 }
 
-/// The queries of URLs go: those of the registry's storage are presigned, and as good as a password for a while.
+/// The queries of URLs go: those of the registry's storage are presigned, and as good as a password for a while. So do
+/// user and password before the host, as in the address of a proxy.
 fn without_queries(line: &str) -> String {
     let mut kept = String::new();
     let mut rest = line;
     while let Some(at) = rest.find("://") {
         let end = rest[at..].find([' ', '"', '\'', '>']).map_or(rest.len(), |length| at + length);
-        let url = &rest[..end];
-        kept.push_str(url[at..].find('?').map_or(url, |query| &url[..at + query]));
+        let (scheme, url) = rest[..end].split_at(at + "://".len());
+        let url = url.split('?').next().unwrap_or_default();
+        let host_at = url.split('/').next().and_then(|authority| authority.rfind('@')).map_or(0, |at| at + 1);
+        kept.push_str(scheme);
+        kept.push_str(&url[host_at..]);
         rest = &rest[end..];
     }
     kept + rest
@@ -136,6 +140,12 @@ mod tests {
         let said =
             "Get \"https://bucket.s3.amazonaws.com/layer?X-Amz-Signature=abc&x=1\": dial tcp: i/o timeout?";
         assert_eq!(clean(said), "Get \"https://bucket.s3.amazonaws.com/layer\": dial tcp: i/o timeout?");
+    }
+
+    #[test]
+    fn urls_lose_their_users_and_passwords() {
+        let said = "proxy http://me:p@ss@proxy:3128/x@y is down, https://h/a@b is not, user@host";
+        assert_eq!(clean(said), "proxy http://proxy:3128/x@y is down, https://h/a@b is not, user@host");
     }
 
     #[test]

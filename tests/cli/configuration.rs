@@ -163,14 +163,50 @@ fn values_that_make_no_sense() {
       |          ^^^^^^ here
     handover: FAILED (exit 2): nothing was changed
     "#);
-    assert_snapshot!(with("123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page", "docker.io/library/nginx"), @r#"
+}
+
+#[test]
+fn how_to_log_in_has_to_be_said_for_other_registries() {
+    assert_snapshot!(with("123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page", "ghcr.io/org/app"), @r#"
     exit: 2
     --- stderr
-    error: 'docker.io' is not a host of Amazon ECR, and handover 0.1.0 knows no other registries yet
+    error: 'ghcr.io' is not a host of Amazon ECR: how to log in there has to be said
      --> BUNDLE/handover.toml:3:14
       |
-    3 | repository = "docker.io/library/nginx"
-      |              ^^^^^^^^^^^^^^^^^^^^^^^^^ here
+    3 | repository = "ghcr.io/org/app"
+      |              ^^^^^^^^^^^^^^^^^ add auth = "none", auth = { secret = "NAME" }, or auth = "ecr" for what stands before ECR
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+    assert_snapshot!(with("tag =", "auth = \"iam\"\ntag ="), @r#"
+    exit: 2
+    --- stderr
+    error: 'iam' is not a way to log in at a registry
+     --> BUNDLE/handover.toml:4:8
+      |
+    4 | auth = "iam"
+      |        ^^^^^ write "ecr", "none" or { secret = "NAME" }
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+    let with_secret =
+        "auth = { secret = \"registy\" }\ntag = \"v1\"\n[secret.registry]\nid = \"prod/registry\"";
+    assert_snapshot!(with("tag = \"v1\"", with_secret), @r#"
+    exit: 2
+    --- stderr
+    error: no secret is called 'registy'
+     --> BUNDLE/handover.toml:4:8
+      |
+    4 | auth = { secret = "registy" }
+      |        ^^^^^^^^^^^^^^^^^^^^^^ did you mean 'registry'?
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+    assert_snapshot!(with("tag =", "region = \"Ireland\"\ntag ="), @r#"
+    exit: 2
+    --- stderr
+    error: 'Ireland' is not a region of AWS
+     --> BUNDLE/handover.toml:4:10
+      |
+    4 | region = "Ireland"
+      |          ^^^^^^^^^ write one such as "eu-west-1"
     handover: FAILED (exit 2): nothing was changed
     "#);
 }

@@ -17,3 +17,4 @@ mod configuration;
 mod container;
 mod contract;
 mod hook;
+mod proxy;

@@ -15,6 +15,7 @@ pub struct FakeAws(Arc<Mutex<Account>>);
 
 struct Account {
     calls: Vec<String>,
+    hosts: Vec<String>,
     refusals: BTreeMap<String, (u16, String)>,
     /// The secret's versions, the current one last.
     versions: Vec<(String, String)>,
@@ -31,6 +32,7 @@ impl FakeAws {
         let version = "11111111-2222-3333-4444-555555555555".to_owned();
         Self(Arc::new(Mutex::new(Account {
             calls: vec![],
+            hosts: vec![],
             refusals: BTreeMap::new(),
             versions: vec![(version, secret)],
             asked: vec![],
@@ -41,6 +43,11 @@ impl FakeAws {
     /// The calls since they were taken last.
     pub fn take_calls(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap().calls)
+    }
+
+    /// The hosts that were called, one for each call.
+    pub fn take_hosts(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().hosts)
     }
 
     /// From now on an action is refused, in the services' own shape.
@@ -83,6 +90,7 @@ impl FakeAws {
             let header = |name| request.headers().get(name).and_then(|h| h.to_str().ok()).unwrap_or_default();
             let action = header("x-amz-target").rsplit('.').next().unwrap_or_default().to_owned();
             assert!(!header("authorization").is_empty(), "{action} is not signed");
+            fake.0.lock().unwrap().hosts.extend(request.uri().host().map(str::to_owned));
             let body = request.body().bytes().and_then(|body| serde_json::from_slice(body).ok());
             let (status, body) = fake.answer(&action, &body.unwrap_or_default());
             http::Response::builder()

@@ -43,9 +43,11 @@ macro_rules! untouched {
 
 untouched! {
     a_tag_that_is_not_there: "nope", |_| {},
-        ["status-page:nope", "manifest unknown"];
+        ["status-page:nope", "manifest unknown", "tag 'nope' is not in", "account 123456789012 in eu-west-1"];
+    a_repository_that_is_not_there: "v2", |w| w.edit("amazonaws.com/status-page\"", "amazonaws.com/statuspage\""),
+        ["statuspage:v2", "name unknown", "no repository 'statuspage'"];
     a_registry_that_is_down: "v2", |w| w.engine.registry_down(Some("dial tcp: connect: connection refused")),
-        ["status-page:v2", "connection refused"];
+        ["status-page:v2", "connection refused", "asked 5 times", "com.amazonaws.eu-west-1.ecr.dkr"];
     a_pull_that_fails_in_its_stream: "full", |w| {
             let mut image = Image::new(REPOSITORY, "full", &Image::digest_of("full"));
             image.pull_fails = Some("write /var/lib/docker/tmp: no space left on device".to_owned());
@@ -57,7 +59,7 @@ untouched! {
             w.engine.add_image(image.guarded("AWS", "another-token"));
             w.edit("amazonaws.com/status-page\"", "amazonaws.com/locked\"");
         },
-        ["locked:other", "unauthorized"];
+        ["locked:other", "unauthorized", "asked 3 times", "does not take ECR's token of eu-west-1"];
     no_permission_for_a_password: "v2", |w| w.aws.refuse(
             "GetAuthorizationToken", 400, "AccessDeniedException", "not authorized to perform: ecr:GetAuthorizationToken"),
         ["123456789012.dkr.ecr.eu-west-1.amazonaws.com", "ecr:GetAuthorizationToken", "AccessDeniedException"];

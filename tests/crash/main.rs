@@ -16,6 +16,7 @@ mod ledger;
 mod matrix;
 mod preflight;
 mod refusals;
+mod registry;
 mod replaces;
 mod secrets;
 mod state;

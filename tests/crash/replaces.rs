@@ -22,7 +22,7 @@ async fn with_old_web(policy: RestartPolicyNameEnum, retries: Option<i64>) -> Wo
         password: "canary-token".into(),
         host: REPOSITORY.split('/').next().unwrap().to_owned(),
     };
-    world.host().docker.pull(&image, &login, |_| {}).await.unwrap();
+    world.host().docker.pull(&image, Some(&login), |_| {}).await.unwrap();
     let port = PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(world.port.to_string()) };
     let body = ContainerCreateBody {
         image: Some(image.to_string()),

@@ -13,7 +13,7 @@ use handover::config::{self, Config};
 use handover::deploy::run::Clock;
 use handover::deploy::step::Phase;
 use handover::deploy::{self, DeployError, Request};
-use handover::host::docker::Docker;
+use handover::host::docker::{Docker, Patience};
 use handover::host::machine::disk::Space;
 use handover::host::{Host, LazyAws, Machine, Paths};
 use handover::report::{Report, tail};
@@ -41,6 +41,8 @@ pub struct World {
     pub aws: FakeAws,
     /// What handover told people and wrote into its log.
     pub heard: Heard,
+    /// How long a registry may take: next to no pauses.
+    pub patience: Mutex<Patience>,
     /// Changes to the configuration: what stands in it, and what stands there instead.
     pub edits: Mutex<Vec<(String, String)>>,
     /// What is free on its disks.
@@ -103,15 +105,10 @@ impl World {
         }
         // Bound and let go: the Engine's containers take it in turn.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self {
-            dir,
-            engine,
-            port,
-            aws: FakeAws::new(SECRET),
-            heard: Heard::new(),
-            edits: Mutex::default(),
-            space: plenty,
-        }
+        let (first_pause, longest_pause) = (Duration::from_millis(1), Duration::from_millis(2));
+        let patience = Mutex::new(Patience { first_pause, longest_pause, ..Patience::default() });
+        let (aws, heard) = (FakeAws::new(SECRET), Heard::new());
+        Self { dir, engine, port, aws, heard, patience, edits: Mutex::default(), space: plenty }
     }
 
     /// The same, with `v1` deployed.
@@ -125,7 +122,7 @@ impl World {
 
     pub fn host(&self) -> Host {
         let paths = Paths::below(self.dir.path());
-        let docker = Docker::at(self.engine.socket()).unwrap();
+        let docker = Docker::at(self.engine.socket()).unwrap().with_patience(*self.patience.lock().unwrap());
         let machine = Machine::pretended(&self.dir.path().join("proc"), self.space);
         Host { docker, aws: LazyAws::ready(self.aws.connect()), machine, paths }
     }

@@ -15,7 +15,6 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 
 use super::*;
-use crate::config::repository::EcrRepository;
 
 fn wanted(secret: &str) -> SecretVersion {
     SecretVersion { secret: secret.to_owned(), region: "eu-west-1".to_owned(), stage: None, version: None }
@@ -206,8 +205,8 @@ async fn a_service_that_is_out_of_reach_is_told_with_its_vpc_endpoint() {
             secret.contains("prod/db") && secret.contains("com.amazonaws.eu-west-1.secretsmanager"),
             "{secret}"
         );
-        let repository = EcrRepository::of("123456789012", "us-gov-west-1", "app");
-        let ecr = aws.registry_login(&repository).await.unwrap_err().to_string();
+        let host = "123456789012.dkr.ecr.us-gov-west-1.amazonaws.com";
+        let ecr = aws.registry_login(host, "us-gov-west-1").await.unwrap_err().to_string();
         assert!(ecr.contains("com.amazonaws.us-gov-west-1.ecr.api"), "{ecr}");
     }
 }

@@ -13,6 +13,8 @@ pub(crate) enum Body {
     Upgraded(Vec<u8>),
     /// Answer once the container has ended.
     Wait(Wait),
+    /// No answer at all.
+    Never,
 }
 
 /// A call of `wait` that has not been answered yet.

@@ -17,6 +17,7 @@ use crate::{
     http::Daemon,
     image::Image,
     reference::is_digest,
+    registry::Mood,
     view::{ContainerView, Serving},
     world::{World, hex64},
 };
@@ -148,6 +149,11 @@ impl FakeDocker {
     /// While set, the registry cannot be reached: 500 with this reason (`dial tcp …: connect: connection refused`).
     pub fn registry_down(&self, why: Option<&str>) {
         self.shared.world().registry_down = why.map(str::to_owned);
+    }
+
+    /// What the registry does with the next requests, one each, instead of answering them.
+    pub fn registry_moods(&self, moods: impl IntoIterator<Item = Mood>) {
+        self.shared.world().registry_moods.extend(moods);
     }
 
     /// The API versions that it understands. From 1.12 to 1.41 at the beginning.

@@ -137,6 +137,7 @@ async fn handle(
     shared.log_status(call.n, status);
     let body = match body {
         Body::Wait(wait) => wait_for(shared, &wait).await,
+        Body::Never => pending().await,
         Body::Upgraded(bytes) => {
             tokio::spawn(async move {
                 if let Ok(upgraded) = upgrade.await {
@@ -173,7 +174,7 @@ fn response(status: u16, body: Body, version: (u32, u32)) -> Response<Full<Bytes
         Body::Json(value) => (Some("application/json"), format!("{value}\n").into_bytes()),
         Body::Text(text) => (Some("text/plain; charset=utf-8"), text.as_bytes().to_vec()),
         Body::Bytes(kind, bytes) => (Some(kind), bytes),
-        Body::Empty | Body::Upgraded(_) | Body::Wait(_) => (None, Vec::new()),
+        Body::Empty | Body::Upgraded(_) | Body::Wait(_) | Body::Never => (None, Vec::new()),
     };
     let mut response = Response::new(Full::new(Bytes::from(bytes)));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -129,6 +129,10 @@ pub struct Image {
     pub pull_fails: Option<String>,
     /// Size in bytes; zero stands for 10 MB.
     pub size: u64,
+    /// The architectures that it is for; none stands for `amd64`. With several, the Engine takes its own if it is there.
+    pub architectures: Vec<String>,
+    /// Whether the registry keeps to itself what it is for.
+    pub platform_untold: bool,
 }
 
 impl Image {
@@ -153,6 +157,13 @@ impl Image {
     #[must_use]
     pub fn guarded(mut self, user: &str, password: &str) -> Self {
         self.auth = Some((user.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// The same, for machines of these architectures.
+    #[must_use]
+    pub fn for_machines(mut self, architectures: &[&str]) -> Self {
+        self.architectures = architectures.iter().map(ToString::to_string).collect();
         self
     }
 

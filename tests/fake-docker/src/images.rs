@@ -15,6 +15,8 @@ use crate::{
 };
 
 const DEFAULT_SIZE: u64 = 10_000_000;
+/// What the Engine runs on.
+const ARCHITECTURE: &str = "amd64";
 
 pub(crate) fn pull(world: &mut World, request: &Request) -> Answer {
     let from = request.take("fromImage").unwrap_or_default();
@@ -48,7 +50,9 @@ pub(crate) fn pull(world: &mut World, request: &Request) -> Answer {
     let name = wanted.name();
     let shown = if wanted.digest.is_some() { name.as_str() } else { wanted.tag_or_latest() };
     let mut lines = vec![json!({ "status": format!("Pulling from {path}"), "id": shown })];
-    if let Some(message) = &image.pull_fails {
+    let no_match = format!("no matching manifest for linux/{ARCHITECTURE} in the manifest list entries");
+    let fails = image.pull_fails.clone().or_else(|| image.for_this_machine().is_none().then_some(no_match));
+    if let Some(message) = fails {
         lines.push(json!({ "errorDetail": { "message": message }, "error": message }));
     } else {
         let known = world.local_image(&name)?.is_some_and(|local| local.image.digest == image.digest);
@@ -86,7 +90,7 @@ pub(crate) fn distribution(world: &mut World, request: &Request, name: &str) -> 
     let image = asked.map_err(Denial::of_distribution)?;
     Ok(Reply::json(json!({
         "Descriptor": { "mediaType": MANIFEST, "digest": image.digest, "size": 1234 },
-        "Platforms": [{ "architecture": "amd64", "os": "linux" }],
+        "Platforms": image.told_platforms(),
     })))
 }
 
@@ -188,6 +192,22 @@ impl World {
 }
 
 impl Image {
+    fn told_platforms(&self) -> Vec<Value> {
+        let told = self.architectures().into_iter().filter(|_| !self.platform_untold);
+        told.map(|architecture| json!({ "architecture": architecture, "os": "linux" })).collect()
+    }
+
+    fn architectures(&self) -> Vec<&str> {
+        let all: Vec<&str> = self.architectures.iter().map(String::as_str).collect();
+        if all.is_empty() { vec![ARCHITECTURE] } else { all }
+    }
+
+    /// Of an index the Engine takes what is for its own machine only; a single image it takes as it is.
+    fn for_this_machine(&self) -> Option<&str> {
+        let all = self.architectures();
+        if all.len() == 1 { Some(all[0]) } else { all.into_iter().find(|one| *one == ARCHITECTURE) }
+    }
+
     pub(crate) fn size(&self) -> u64 {
         if self.size == 0 { DEFAULT_SIZE } else { self.size }
     }
@@ -258,7 +278,7 @@ impl LocalImage {
             "DockerVersion": "",
             "Author": "",
             "Config": config,
-            "Architecture": "amd64",
+            "Architecture": self.image.for_this_machine(),
             "Os": "linux",
             "Size": self.image.size(),
             "VirtualSize": self.image.size(),

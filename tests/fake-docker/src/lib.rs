@@ -49,4 +49,5 @@ pub use boot::Race;
 pub use call::{Call, Fate};
 pub use engine::FakeDocker;
 pub use image::{Behaviour, ExecOutcome, Healthcheck, Image, ImageConfig, LogLine, Stream};
+pub use registry::Mood;
 pub use view::{ContainerView, Serving};

@@ -1,7 +1,7 @@
 //! Everything that survives a power cut, and what does not.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     hash::{DefaultHasher, Hash, Hasher},
     net::Ipv4Addr,
     sync::{
@@ -16,12 +16,15 @@ use crate::{
     engine::Shared,
     exec::Exec,
     image::Image,
+    registry::Mood,
 };
 
 /// The Engine's state and the registry it pulls from.
 pub(crate) struct World {
     pub(crate) registry: Vec<Image>,
     pub(crate) registry_down: Option<String>,
+    /// What the registry does with the next requests, instead of answering them.
+    pub(crate) registry_moods: VecDeque<Mood>,
     pub(crate) local: Vec<LocalImage>,
     pub(crate) containers: Vec<Container>,
     /// Exit codes of removed containers, for who waits for them.
@@ -51,6 +54,7 @@ impl World {
         Self {
             registry: Vec::new(),
             registry_down: None,
+            registry_moods: VecDeque::new(),
             local: Vec::new(),
             containers: Vec::new(),
             removed: HashMap::new(),
