@@ -152,6 +152,8 @@ fn configurations() {
       "app": "status-page",
       "image": {
         "repository": "status-page",
+        "auth": "ecr",
+        "region": null,
         "tag": "latest"
       },
       "secrets": {},
@@ -194,6 +196,8 @@ fn configurations() {
       "app": "status-page",
       "image": {
         "repository": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page",
+        "auth": "ecr",
+        "region": "eu-west-1",
         "tag": "latest"
       },
       "secrets": {

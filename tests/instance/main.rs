@@ -14,6 +14,7 @@ mod hooks;
 mod interrupted;
 mod moving_over;
 mod preflight;
+mod registries;
 mod secrets;
 mod static_binary;
 mod terminal;

@@ -174,7 +174,8 @@ mod tests {
             "prod-eu-west-1-starport-layer-bucket.s3.dualstack.eu-west-1.amazonaws.com",
             "prod-eu-west-1-starport-layer-bucket.s3-eu-west-1.amazonaws.com",
         ] {
-            let s3 = no_way(&format!("Get \"https://{bucket}/ab?X-Amz-Signature=s\": dial tcp: i/o timeout"));
+            let said = format!("Get \"https://{bucket}/ab?X-Amz-Signature=s\": dial tcp: i/o timeout");
+            let s3 = advice(ECR, Auth::Ecr, Wanted::Tag("v1"), Trouble::Unreachable, &said);
             assert!(s3.contains("com.amazonaws.eu-west-1.s3 "), "{s3}");
         }
         let other = advice("r.internal:5000/app", Auth::None, Wanted::Tag("v1"), Trouble::Silent, "nothing");

@@ -163,7 +163,71 @@ fn parameter<'a>(challenge: &'a str, name: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
+
     use super::*;
+    use secrecy::SecretString;
+
+    const INDEX: &str = r#"{"schemaVersion":2,"manifests":[
+        {"digest":"sha256:arm","size":7,"platform":{"architecture":"arm64","os":"linux"}},
+        {"digest":"sha256:ours","size":7,"platform":{"architecture":"amd64","os":"linux"}}]}"#;
+    const MANIFEST: &str = r#"{"schemaVersion":2,"config":{"digest":"sha256:c","size":100},
+        "layers":[{"digest":"sha256:a","size":2000},{"digest":"sha256:b","size":30000}]}"#;
+
+    /// A registry on this host that wants me:pass, and has an index with one image.
+    fn registry() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || {
+            for mut connection in listener.incoming().take(10).flatten() {
+                let lines = BufReader::new(connection.try_clone().unwrap()).lines().map_while(Result::ok);
+                let lines: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+                let known = lines.iter().any(|line| line == "authorization: Basic bWU6cGFzcw==");
+                let (status, body) = match lines[0].split(' ').nth(1) {
+                    _ if !known => ("401 Unauthorized", ""),
+                    Some(path) if path.starts_with("/v2/team/app/manifests/sha256:0") => ("200 OK", INDEX),
+                    Some("/v2/team/app/manifests/sha256:ours") => ("200 OK", MANIFEST),
+                    _ => ("404 Not Found", ""),
+                };
+                let length = body.len();
+                let head =
+                    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+                let _ = connection.write_all(format!("{head}{body}").as_bytes());
+            }
+        });
+        host
+    }
+
+    async fn size_of(
+        repository: String,
+        digit: &str,
+        password: &str,
+        architecture: &str,
+    ) -> Result<u64, String> {
+        let digest = format!("sha256:{}", digit.repeat(64)).parse().unwrap();
+        let platform = Platform { os: "linux".to_owned(), architecture: architecture.to_owned() };
+        let login = RegistryLogin {
+            user: "me".to_owned(),
+            password: SecretString::from(password),
+            host: String::new(),
+        };
+        compressed_size(&ImageRef { repository, digest }, &platform, Some(&login)).await
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn the_layers_of_this_machines_image_and_its_configuration_are_counted() {
+        let app = format!("{}/team/app", registry());
+        assert_eq!(size_of(app.clone(), "0", "pass", "amd64").await, Ok(32_100));
+        for (digit, password, architecture, says) in [
+            ("0", "pass", "s390x", "no manifest for linux/s390x"),
+            ("1", "pass", "amd64", "404"),
+            ("0", "wrong", "amd64", "does not take the login"),
+        ] {
+            let why = size_of(app.clone(), digit, password, architecture).await.unwrap_err();
+            assert!(why.contains(says), "{why}");
+        }
+    }
 
     #[test]
     fn a_challenge_is_taken_apart() {

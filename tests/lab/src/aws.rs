@@ -94,6 +94,8 @@ pub struct Call {
     pub secret: Option<String>,
     /// The address it came from.
     pub client: Option<String>,
+    /// The name of the API that it went to.
+    pub host: Option<String>,
     /// When, in seconds of the epoch.
     pub time: f64,
     /// Whether it carried a signature.

@@ -5,6 +5,7 @@ takes uncounted calls of the lab itself.
 """
 
 import io
+import itertools
 import json
 import os
 import ssl
@@ -21,7 +22,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import ThreadedWSGIServer, make_server
 
-ACCOUNT, REGION = "123456789012", "eu-west-1"
+ACCOUNT, REGION, OTHER_REGION = "123456789012", "eu-west-1", "us-east-1"
 SECRETS = {
     "prod/status-page/database": json.dumps(
         {
@@ -47,8 +48,8 @@ def seed():
         image_tag_mutability=None,
         tags=[],
     )
-    for name, value in SECRETS.items():
-        get_backend("secretsmanager")[ACCOUNT][REGION].create_secret(
+    for region, (name, value) in itertools.product((REGION, OTHER_REGION), SECRETS.items()):
+        get_backend("secretsmanager")[ACCOUNT][region].create_secret(
             name=name,
             secret_string=value,
             secret_binary=None,
@@ -84,6 +85,7 @@ class Counting:
             action=action,
             secret=secret,
             client=environ.get("REMOTE_ADDR"),
+            host=environ.get("HTTP_HOST"),
             signed="HTTP_AUTHORIZATION" in environ,
             fault=fault is not None,
         )

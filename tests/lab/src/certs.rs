@@ -7,7 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
-use crate::names::{CACHE_HOST, DATABASE_HOST, ECR_HOST, REGION};
+use crate::names::{
+    CACHE_HOST, DATABASE_HOST, ECR_HOST, OTHER_REGION, OTHER_REGION_ECR_HOST, OTHER_REGISTRY_HOST, REGION,
+};
 
 /// The machine's bundle of authorities, at the path where Debian and Ubuntu keep it.
 pub(crate) const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -28,6 +30,10 @@ pub(crate) fn make(folder: &Path, database_user: (u32, u32)) -> Result<()> {
         format!("*.{REGION}.amazonaws.com"),
         format!("api.ecr.{REGION}.amazonaws.com"),
         "*.amazonaws.com".to_owned(),
+        OTHER_REGION_ECR_HOST.to_owned(),
+        format!("api.ecr.{OTHER_REGION}.amazonaws.com"),
+        format!("secretsmanager.{OTHER_REGION}.amazonaws.com"),
+        OTHER_REGISTRY_HOST.to_owned(),
         DATABASE_HOST.to_owned(),
         CACHE_HOST.to_owned(),
     ])?;

@@ -9,6 +9,12 @@ pub const ACCOUNT: &str = "123456789012";
 pub const REGION: &str = "eu-west-1";
 /// The host name of ECR's registry.
 pub const ECR_HOST: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+/// Another AWS region.
+pub const OTHER_REGION: &str = "us-east-1";
+/// The registry's host name in the other region: the same registry.
+pub const OTHER_REGION_ECR_HOST: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
+/// The same registry once more, by a name that says nothing of ECR.
+pub const OTHER_REGISTRY_HOST: &str = "registry.internal";
 /// The ECR repository that every lab has.
 pub const REPOSITORY: &str = "status-page";
 /// The repository as an image reference names it: host and name.

@@ -7,7 +7,8 @@ use anyhow::Result;
 use rustix::process::Signal;
 
 use crate::names::{
-    AWS, CACHE_HOST, CACHE_PASSWORD, DATA, DATABASE_HOST, ECR_HOST, REGISTRY, REGISTRY_USER, ROUTER,
+    AWS, CACHE_HOST, CACHE_PASSWORD, DATA, DATABASE_HOST, ECR_HOST, OTHER_REGION_ECR_HOST,
+    OTHER_REGISTRY_HOST, REGISTRY, REGISTRY_USER, ROUTER,
 };
 use crate::spec::{Bind, INSIDE, Ready, Service, Spec};
 use crate::{certs, cluster, tools};
@@ -88,6 +89,8 @@ fn resolver() -> Service {
         "--bind-interfaces".to_owned(),
         format!("--listen-address={ROUTER}"),
         format!("--address=/{ECR_HOST}/{REGISTRY}"),
+        format!("--address=/{OTHER_REGION_ECR_HOST}/{REGISTRY}"),
+        format!("--address=/{OTHER_REGISTRY_HOST}/{REGISTRY}"),
         format!("--address=/amazonaws.com/{AWS}"),
         // Whatever is not in the lab does not exist, at once.
         "--local=/#/".to_owned(),
