@@ -140,7 +140,7 @@ impl Trouble {
             DockerError::Refused { status, message, .. } => classify(*status, message),
             DockerError::Slow { .. } => Self::Silent,
             DockerError::Unreachable { .. } | DockerError::Incomplete { .. } => Self::Engine,
-            DockerError::Failed { .. } => Self::Other,
+            DockerError::Failed { .. } | DockerError::NoNetwork { .. } => Self::Other,
         }
     }
 
