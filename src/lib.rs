@@ -11,6 +11,7 @@ pub mod environment;
 pub mod exit;
 pub mod fs;
 pub mod host;
+pub mod install;
 pub mod journal;
 pub mod logging;
 pub mod printer;

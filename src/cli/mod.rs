@@ -5,7 +5,9 @@ mod apps;
 mod deploy;
 mod ending;
 mod hook;
+mod install;
 mod plan;
+mod prune;
 mod recover;
 mod status;
 
@@ -38,6 +40,10 @@ enum Command {
     Status(status::Args),
     /// Finish or undo an interrupted run
     Recover(recover::Args),
+    /// Remove the releases that are not kept any more
+    Prune(prune::Args),
+    /// Put this binary where operators and systemd find it
+    Install(install::Args),
 }
 
 /// Whether this is `CodeDeploy`'s call: no arguments, and an event.
@@ -72,5 +78,7 @@ pub async fn run(arguments: Vec<OsString>) -> ExitStatus {
         Command::Plan(args) => plan::run(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Recover(args) => recover::run(args).await,
+        Command::Prune(args) => prune::run(args).await,
+        Command::Install(args) => install::run(args).await,
     }
 }

@@ -32,13 +32,15 @@ use crate::config::Config;
 use crate::fs::FsError;
 use crate::host::Host;
 use crate::host::docker::DockerError;
-use crate::journal::{Journal, JournalError, Lock, LockError, Who};
+use crate::install;
+use crate::journal::{Ended, Journal, JournalError, Lock, LockError, Who};
 use crate::printer::Talk;
 use crate::release::{AppName, DeploymentId};
 use crate::report::Report;
 use crate::signal::Termination;
 use crate::state::StateError;
 use driver::{Outcome, drive};
+use retention::Pruned;
 use run::{Clock, Run};
 use step::Phase;
 
@@ -137,15 +139,26 @@ pub async fn run(request: Request, host: &Host, talk: &dyn Talk) -> Result<Repor
         command: request.command.clone(),
         hook: request.hook,
     };
-    let (until, patience) = (request.until, request.lock_patience);
+    let (until, patience, hook) = (request.until, request.lock_patience, request.hook);
     let termination = request.termination.clone();
     let lock = tokio::select! {
         lock = ready(&app, &who, patience, host) => lock?,
         () = termination.requested() => return Err(DeployError::Interrupted),
     };
     let mut run = epoch::enter(&lock, request, host, talk).await?;
+    let mut notes = Vec::new();
+    if hook && run.journal.history().taken().is_empty() {
+        // Before the first step: what recovers a deployment at a boot has to be there before it can be interrupted.
+        tokio::select! {
+            told = install::before_a_deployment(&host.paths) => notes = told,
+            () = termination.requested() => {}
+        }
+    }
     let outcome = drive(&mut run, until).await?;
-    conclude(run, outcome).await
+    if hook && matches!(outcome, Outcome::Over(Ended::Deployed | Ended::Unchanged)) {
+        notes = install::after_a_good_deployment(&host.paths).await;
+    }
+    conclude(run, outcome, notes).await
 }
 
 /// The lock, and an Engine that answers: both may be waited for.
@@ -180,15 +193,30 @@ pub async fn recover(
         .ok_or_else(|| DeployError::NoConfig { deployment: header.deployment.clone() })?;
     let mut run = epoch::resume(journal, &config, host, talk, termination, "recover")?;
     let ended = epoch::settle(&mut run, "it was interrupted").await?;
-    let report = conclude(run, Outcome::Over(ended)).await?;
+    let report = conclude(run, Outcome::Over(ended), vec![]).await?;
     Ok(Some(Report { recovered: true, ..report }))
 }
 
-/// What comes after the last entry: none of it can fail the deployment any more.
-async fn conclude(run: Run<'_>, outcome: Outcome) -> Result<Report, DeployError> {
-    let warnings = match &outcome {
-        Outcome::Over(_) => retention::prune(run.host, &run.config.settings.app, run.release()).await,
-        Outcome::Waiting | Outcome::Stuck => vec![],
-    };
+/// What comes after the last entry: none of it can fail the deployment any more. `notes` is what went wrong beside it.
+async fn conclude(run: Run<'_>, outcome: Outcome, notes: Vec<String>) -> Result<Report, DeployError> {
+    let mut warnings = notes;
+    if let Outcome::Over(_) = &outcome {
+        warnings.extend(retention::prune(run.host, &run.config.settings.app, run.release()).await.warnings);
+    }
     Ok(Report::of(&run, outcome, warnings).await)
+}
+
+/// Removes what is not kept of an app. `None` when a run of it is not over: it will prune itself.
+pub async fn prune(app: &AppName, host: &Host) -> Result<Option<Pruned>, DeployError> {
+    let who = Who { deployment: None, command: "prune".to_owned(), hook: false };
+    let lock = Lock::take(&host.paths.lock, app, &who, Duration::from_millis(300)).await?;
+    let Some(journal) = Journal::open(&lock, &host.paths.app(app))? else {
+        return Ok(Some(Pruned::default()));
+    };
+    if journal.history().ended().is_none() {
+        return Ok(None);
+    }
+    let at = journal.history().header().ok_or(DeployError::NoHeader)?.release;
+    host.docker.wait_until_up(DOCKER_PATIENCE).await?;
+    Ok(Some(retention::prune(host, app, at).await))
 }

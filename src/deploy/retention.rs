@@ -4,66 +4,104 @@
 use std::collections::BTreeSet;
 
 use crate::host::Host;
+use crate::host::docker::Container;
 use crate::release::{AppName, ImageRef, ReleaseNumber};
 use crate::report::text::chain;
-use crate::state::{Releases, Verdict};
+use crate::state::{Record, Releases, Verdict};
 
 /// How many good releases are kept, the one that serves included. A kept release is one unit: image, parked container,
 /// configuration, record.
 pub const KEPT: usize = 3;
 
-/// Removes the releases that are not kept. Returns what could not be removed; it is tried again next time.
-///
-/// The release that was just `at` work stays, also when it was refused: its image is likely to be tried again.
-pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber) -> Vec<String> {
+/// What goes, in its order: a release's record goes last, because without it the rest would never be found again.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Old {
+    /// Containers, by id, with their names and releases.
+    pub containers: Vec<(String, String, ReleaseNumber)>,
+    /// Releases, with the image that no other one needs.
+    pub releases: Vec<(ReleaseNumber, Option<ImageRef>)>,
+}
+
+/// What pruning did.
+#[derive(Debug, Default)]
+pub struct Pruned {
+    /// What is gone, for people.
+    pub removed: Vec<String>,
+    /// What could not be removed; it is tried again next time.
+    pub warnings: Vec<String>,
+}
+
+/// Decides what goes. `at` is the release that was just worked on: it stays, also when it was refused, because its image is
+/// likely to be tried again. So does a release with a container that runs, whatever it is.
+pub fn old(records: &[Record], containers: &[Container], at: ReleaseNumber) -> Old {
+    let of = |container: &Container| container.labels.as_ref().map(|labels| labels.release);
+    let recorded: BTreeSet<ReleaseNumber> = records.iter().map(|record| record.release).collect();
+    let is_good = |record: &&Record| record.verdict == Verdict::Good;
+    // A container without a record is from before the state was lost: it was parked, so it was good.
+    let unrecorded = containers.iter().filter_map(of).filter(|release| !recorded.contains(release));
+    let good: BTreeSet<ReleaseNumber> =
+        records.iter().filter(is_good).map(|record| record.release).chain(unrecorded).collect();
+    let kept: BTreeSet<ReleaseNumber> = good.iter().rev().take(KEPT).copied().collect();
+    let newest = kept.last().copied();
+    let refused = |release| recorded.contains(&release) && !good.contains(&release);
+    let stays = |release: ReleaseNumber| kept.contains(&release) || release == at;
+    let is_old = |release: ReleaseNumber| !stays(release) && (Some(release) < newest || refused(release));
+    let held: BTreeSet<ReleaseNumber> =
+        containers.iter().filter(|c| c.running || c.restarting).filter_map(of).collect();
+    let goes = |release: &ReleaseNumber| is_old(*release) && !held.contains(release);
+    let in_use: Vec<&ImageRef> =
+        records.iter().filter(|r| !goes(&r.release)).filter_map(|r| r.image.as_ref()).collect();
+    Old {
+        containers: containers
+            .iter()
+            .filter_map(|container| Some((container, of(container).filter(goes)?)))
+            .map(|(container, release)| (container.id.clone(), container.name.clone(), release))
+            .collect(),
+        releases: records
+            .iter()
+            .filter(|record| goes(&record.release))
+            .map(|record| (record.release, record.image.clone().filter(|image| !in_use.contains(&image))))
+            .collect(),
+    }
+}
+
+/// Removes the releases that are not kept.
+pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber) -> Pruned {
     let releases = Releases::of(&host.paths.app(app));
-    let records = releases.records();
+    let mut pruned = Pruned::default();
     let containers = match host.docker.containers_of(app).await {
         Ok(containers) => containers,
-        Err(error) => return vec![chain(&error)],
+        Err(error) => {
+            pruned.warnings.push(chain(&error));
+            return pruned;
+        }
     };
-    // A container without a record is from before the state was lost: it was parked, so it was good.
-    let recorded: BTreeSet<ReleaseNumber> = records.iter().map(|record| record.release).collect();
-    let unrecorded = containers.iter().filter_map(|c| c.labels.as_ref().map(|labels| labels.release));
-    let good = records.iter().filter(|record| record.verdict == Verdict::Good).map(|record| record.release);
-    let good: BTreeSet<ReleaseNumber> =
-        good.chain(unrecorded.filter(|release| !recorded.contains(release))).collect();
-    let kept: BTreeSet<ReleaseNumber> = good.into_iter().rev().take(KEPT).collect();
-    let newest = kept.last().copied();
-    let refused: BTreeSet<ReleaseNumber> = records
-        .iter()
-        .filter(|record| record.verdict != Verdict::Good)
-        .map(|record| record.release)
-        .collect();
-    let is_old = |release: ReleaseNumber| {
-        release != at && !kept.contains(&release) && (Some(release) < newest || refused.contains(&release))
-    };
-    let stays = |release: &ReleaseNumber| kept.contains(release) || *release == at;
-    let in_use: Vec<&ImageRef> =
-        records.iter().filter(|r| stays(&r.release)).filter_map(|r| r.image.as_ref()).collect();
-
-    let mut warnings = Vec::new();
+    let old = old(&releases.records(), &containers, at);
     let mut held = BTreeSet::new();
-    for container in &containers {
-        let Some(release) = container.labels.as_ref().map(|l| l.release).filter(|r| is_old(*r)) else {
-            continue;
-        };
-        if container.running || container.restarting {
-            held.insert(release);
-        } else if let Err(error) = host.docker.remove(&container.id).await {
-            warnings.push(chain(&error));
-            held.insert(release);
+    for (id, name, release) in old.containers {
+        match host.docker.remove(&id).await {
+            Ok(()) => pruned.removed.push(format!("container {name}")),
+            Err(error) => {
+                pruned.warnings.push(chain(&error));
+                held.insert(release);
+            }
         }
     }
-    // The record goes last: without it the rest would never be found again.
-    for record in records.iter().filter(|r| is_old(r.release) && !held.contains(&r.release)) {
-        if let Some(image) = record.image.as_ref().filter(|image| !in_use.contains(image))
-            && let Err(error) = host.docker.remove_image(image).await
-        {
-            warnings.push(chain(&error));
-            continue;
+    for (release, image) in old.releases.into_iter().filter(|(release, _)| !held.contains(release)) {
+        if let Some(image) = image {
+            if let Err(error) = host.docker.remove_image(&image).await {
+                pruned.warnings.push(chain(&error));
+                continue;
+            }
+            pruned.removed.push(format!("image {image}"));
         }
-        warnings.extend(releases.remove(record.release).err().map(|e| chain(&e)));
+        match releases.remove(release) {
+            Ok(()) => pruned.removed.push(format!("record of {app} {release}")),
+            Err(error) => pruned.warnings.push(chain(&error)),
+        }
     }
-    warnings
+    pruned
 }
+
+#[cfg(test)]
+mod tests;

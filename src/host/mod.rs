@@ -30,6 +30,16 @@ pub struct Paths {
     pub log: PathBuf,
     /// The Engine's socket.
     pub docker: PathBuf,
+    /// The binary that runs, also if its file was deleted.
+    pub binary: PathBuf,
+    /// Where copies of it are kept.
+    pub copies: PathBuf,
+    /// The link by which operators and systemd call it.
+    pub link: PathBuf,
+    /// Where systemd's units of this instance are.
+    pub units: PathBuf,
+    /// A folder that is there where systemd runs.
+    pub systemd: PathBuf,
 }
 
 impl Paths {
@@ -43,6 +53,11 @@ impl Paths {
             lock: PathBuf::from("/run/lock"),
             log: PathBuf::from("/var/log/handover"),
             docker: socket.unwrap_or_else(|| PathBuf::from("/var/run/docker.sock")),
+            binary: PathBuf::from("/proc/self/exe"),
+            copies: PathBuf::from("/opt/handover/bin"),
+            link: PathBuf::from("/usr/local/bin/handover"),
+            units: PathBuf::from("/etc/systemd/system"),
+            systemd: PathBuf::from("/run/systemd/system"),
         }
     }
 
@@ -53,6 +68,11 @@ impl Paths {
             lock: root.join("lock"),
             log: root.join("log"),
             docker: root.join("docker.sock"),
+            binary: root.join("handover"),
+            copies: root.join("opt"),
+            link: root.join("bin/handover"),
+            units: root.join("units"),
+            systemd: root.join("systemd"),
         }
     }
 

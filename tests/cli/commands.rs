@@ -30,6 +30,8 @@ fn help() {
       plan     Show what a deployment would change
       status   Show what is serving, what is parked and what is under way
       recover  Finish or undo an interrupted run
+      prune    Remove the releases that are not kept any more
+      install  Put this binary where operators and systemd find it
       help     Print this message or the help of the given subcommand(s)
 
     Options:

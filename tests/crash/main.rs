@@ -12,6 +12,7 @@ mod handed_back;
 mod heard;
 mod hiccups;
 mod hooks;
+mod install;
 mod ledger;
 mod matrix;
 mod preflight;

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use fake_docker::Fate;
-use handover::deploy::DeployError;
+use handover::deploy::step::Phase;
+use handover::deploy::{self, DeployError};
 
 use crate::world::{Site, World};
 
@@ -149,4 +150,39 @@ async fn a_journal_that_cannot_be_written_does_not_leave_the_old_release_down() 
             Err(other) => panic!("{other}"),
         }
     }
+}
+
+/// What `handover prune` does, which systemd runs once a day.
+#[tokio::test(flavor = "current_thread")]
+async fn pruning_by_hand_removes_what_a_deployment_could_not() {
+    let world = World::with_v1().await;
+    for (id, tag) in [("d-2", "v2"), ("d-3", "v3")] {
+        world.deploy(id, tag).await.unwrap();
+    }
+    world.engine.on_call(Box::new(|call| {
+        let refuse = call.method == "DELETE" && call.path.contains("/containers/");
+        if refuse { Fate::Refuse(500, "device or resource busy".to_owned()) } else { Fate::Proceed }
+    }));
+    let report = world.deploy("d-4", "v4").await.unwrap();
+    assert_eq!((report.exit().code(), report.warnings.len()), (0, 1), "{report:?}");
+    world.engine.let_all_proceed();
+    let (app, host) = ("status-page".parse().unwrap(), world.host());
+    let pruned = deploy::prune(&app, &host).await.unwrap().unwrap();
+    assert!(pruned.warnings.is_empty(), "{pruned:?}");
+    assert!(pruned.removed.contains(&"container status-page-web.r1".to_owned()), "{pruned:?}");
+    assert!(pruned.removed.contains(&"record of status-page r1".to_owned()), "{pruned:?}");
+    assert_eq!(world.engine.containers().len(), 3);
+    world.assert_settled("v4");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn pruning_by_hand_leaves_a_deployment_alone_that_is_not_over() {
+    let world = World::with_v1().await;
+    world.hook("d-2", "v2", Phase::Prepare).await.unwrap();
+    world.engine.forget_calls();
+    let pruned = deploy::prune(&"status-page".parse().unwrap(), &world.host()).await.unwrap();
+    assert!(pruned.is_none(), "{pruned:?}");
+    assert!(world.engine.calls().is_empty(), "{:?}", world.engine.calls());
+    world.hook("d-2", "v2", Phase::Finish).await.unwrap();
+    world.assert_settled("v2");
 }

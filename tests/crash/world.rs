@@ -88,6 +88,7 @@ impl World {
         for folder in ["state", "lock", "log", "bundle", "bundle/templates"] {
             std::fs::create_dir(dir.path().join(folder)).unwrap();
         }
+        std::fs::write(dir.path().join("handover"), "a binary").unwrap();
         let engine = FakeDocker::start(dir.path()).await.unwrap();
         engine.host_ports_are_real(true);
         for (tag, behaviour) in [

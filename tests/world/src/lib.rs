@@ -54,7 +54,10 @@ impl World {
         let web = lab.instance("web-1")?;
         let world = Self { web, lab };
         copy(&beside("codedeploy")?, &world.web.path("/usr/local/bin/codedeploy"))?;
-        copy(&beside("handover")?, &world.web.path("/usr/local/bin/handover"))?;
+        let handover = "/opt/codedeploy-agent/handover";
+        copy(&beside("handover")?, &world.web.path(handover))?;
+        let installed = world.web.command(handover).arg("install").output()?;
+        ensure!(installed.status.success(), "{}", text(&installed.stderr));
         for (tag, variant) in
             [("v1", "good"), ("v2", "good"), ("v3", "good"), ("crash", "crash"), ("silent", "never-listens")]
         {

@@ -1,0 +1,71 @@
+//! `handover prune`.
+
+use super::apps;
+use crate::deploy::{DeployError, prune};
+use crate::exit::ExitStatus;
+use crate::host::Host;
+use crate::journal::LockError;
+use crate::printer::Printer;
+use crate::release::AppName;
+use crate::report::text::chain;
+
+/// `handover prune`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Only this app
+    #[arg(long)]
+    app: Option<String>,
+}
+
+pub(super) async fn run(args: Args) -> ExitStatus {
+    let printer = Printer::new(false);
+    let host = match Host::of_the_system() {
+        Ok(host) => host,
+        Err(error) => {
+            printer.line(&format!("handover: {error}"));
+            return ExitStatus::Failed;
+        }
+    };
+    crate::logging::start(&host.paths.log);
+    let apps = match &args.app {
+        Some(_) => match apps::the_one(&host.paths, args.app.as_deref()) {
+            Ok(app) => vec![app],
+            Err(error) => {
+                printer.line(&format!("handover: {error}"));
+                return ExitStatus::Usage;
+            }
+        },
+        None => host.paths.apps(),
+    };
+    let mut worst = ExitStatus::Done;
+    for app in apps {
+        worst = worst.worse(prune_one(&app, &host, &printer).await);
+    }
+    worst
+}
+
+async fn prune_one(app: &AppName, host: &Host, printer: &Printer) -> ExitStatus {
+    match prune(app, host).await {
+        Ok(None) => {
+            printer.line(&format!("handover: {app}: a deployment is not over: it prunes when it is"));
+            ExitStatus::Done
+        }
+        Ok(Some(pruned)) => {
+            for gone in &pruned.removed {
+                printer.data(&format!("{app}: removed {gone}"));
+            }
+            for warning in &pruned.warnings {
+                printer.line(&format!("note:  {warning}"));
+            }
+            if pruned.removed.is_empty() && pruned.warnings.is_empty() {
+                printer.line(&format!("handover: {app}: nothing to remove"));
+            }
+            if pruned.warnings.is_empty() { ExitStatus::Done } else { ExitStatus::Failed }
+        }
+        Err(error) => {
+            printer.line(&format!("handover: {app}: {}", chain(&error)));
+            let busy = matches!(error, DeployError::Lock(LockError::Busy(_)));
+            if busy { ExitStatus::Busy } else { ExitStatus::Failed }
+        }
+    }
+}

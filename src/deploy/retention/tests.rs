@@ -1,0 +1,106 @@
+//! What goes, decided from records and containers alone.
+
+use super::*;
+use crate::host::docker::labels::{Kind, Labels};
+use crate::host::docker::{HealthCheck, RestartPolicy};
+
+fn image(digit: u64) -> ImageRef {
+    let digest = format!("sha256:{}", format!("{digit:x}").repeat(64)).parse().unwrap();
+    ImageRef { repository: "registry/status-page".to_owned(), digest }
+}
+
+/// A release's record; its image has the number's digit.
+fn record(release: u64, verdict: Verdict) -> Record {
+    Record {
+        format: 1,
+        release: ReleaseNumber(release),
+        deployment: "d-1".parse().unwrap(),
+        group: None,
+        image: Some(image(release)),
+        secret_versions: std::collections::BTreeMap::default(),
+        fingerprint: None,
+        verdict,
+        at: jiff::Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn good(release: u64) -> Record {
+    record(release, Verdict::Good)
+}
+
+fn refused(release: u64) -> Record {
+    record(release, Verdict::Refused { cause: "it was not healthy".to_owned() })
+}
+
+fn container(release: u64, running: bool) -> Container {
+    let labels = Labels {
+        app: "status-page".parse().unwrap(),
+        process: "web".parse().unwrap(),
+        release: ReleaseNumber(release),
+        deployment: "d-1".parse().unwrap(),
+        kind: Kind::Serve,
+    };
+    Container {
+        id: format!("id-{release}"),
+        name: format!("status-page-web.r{release}"),
+        labels: Some(labels),
+        image: String::new(),
+        running,
+        restarting: false,
+        oom_killed: false,
+        exit_code: 0,
+        error: String::new(),
+        started_at: String::new(),
+        restart_count: 0,
+        restart_policy: RestartPolicy::No,
+        ip: None,
+        health: HealthCheck::None,
+        stop_timeout: std::time::Duration::from_secs(10),
+        environment: vec![],
+    }
+}
+
+fn going(old: &Old) -> (Vec<u64>, Vec<u64>) {
+    let containers = old.containers.iter().map(|(_, _, release)| release.0).collect();
+    (containers, old.releases.iter().map(|(release, _)| release.0).collect())
+}
+
+#[test]
+fn three_good_ones_stay_and_those_before_go_whole() {
+    let records: Vec<Record> = (1..=5).map(good).collect();
+    let containers: Vec<Container> = (1..=5).map(|n| container(n, n == 5)).collect();
+    let old = old(&records, &containers, ReleaseNumber(5));
+    assert_eq!(going(&old), (vec![1, 2], vec![1, 2]));
+    assert_eq!(old.releases[0].1, Some(image(1)));
+}
+
+#[test]
+fn a_refused_one_goes_unless_it_was_just_at_work() {
+    let records = [good(1), refused(2), refused(3)];
+    assert_eq!(going(&old(&records, &[], ReleaseNumber(3))), (vec![], vec![2]));
+}
+
+#[test]
+fn what_runs_stays_whatever_it_is() {
+    let records: Vec<Record> = (1..=5).map(good).collect();
+    let old = old(&records, &[container(1, true), container(2, false)], ReleaseNumber(5));
+    assert_eq!(going(&old), (vec![2], vec![2]));
+}
+
+#[test]
+fn an_image_that_another_release_needs_stays() {
+    let mut records: Vec<Record> = (1..=5).map(good).collect();
+    records[4].image = Some(image(1));
+    let old = old(&records, &[], ReleaseNumber(5));
+    let images: Vec<Option<ImageRef>> = old.releases.into_iter().map(|(_, image)| image).collect();
+    assert_eq!(images, [None, Some(image(2))]);
+}
+
+#[test]
+fn without_records_containers_count_as_good_and_strangers_do_not_count() {
+    let mut stranger = container(1, false);
+    stranger.labels = None;
+    let mut containers: Vec<Container> = (2..=6).map(|n| container(n, false)).collect();
+    containers.push(stranger);
+    assert_eq!(going(&old(&[], &containers, ReleaseNumber(6))), (vec![2, 3], vec![]));
+}

@@ -1,0 +1,291 @@
+//! Copies of the binary, and the link to the one that operators use.
+
+use std::fs::{DirBuilder, File, Permissions};
+use std::io::{self, Seek as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use semver::Version;
+use sha2::{Digest as _, Sha256};
+
+use crate::fs::{Context as _, FsError, sync_dir};
+use crate::host::Paths;
+
+/// A copy that a killed process left half is this old when it goes: another process may be at work on a younger one.
+const ABANDONED: Duration = Duration::from_hours(1);
+const HALF: &str = ".handover-";
+
+/// A copy of a binary of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// Where it is.
+    pub path: PathBuf,
+    version: Version,
+    made: SystemTime,
+}
+
+/// By whose word the link moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// An operator's: to this binary, whatever it is.
+    Word,
+    /// A good deployment's: unless it leads to a newer one. A rollback does not take the operators' tool away.
+    Good,
+    /// Nobody's: only when it leads nowhere.
+    FirstComer,
+}
+
+/// Where the link leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Linked {
+    /// To this copy.
+    ToThis,
+    /// To another one, which is newer or was there first.
+    ToNewer(PathBuf),
+    /// It is not ours.
+    Foreign,
+}
+
+/// Makes a copy of the binary that runs, unless there is one.
+pub fn keep(paths: &Paths) -> Result<Copy, FsError> {
+    let dir = &paths.copies;
+    // Opened by its file, not by its name: the bundle may have been deleted since.
+    let mut binary = File::open(&paths.binary).on("read", &paths.binary)?;
+    let mut hash = Sha256::new();
+    let length = io::copy(&mut binary, &mut hash).on("read", &paths.binary)?;
+    let hash: String = hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let path = dir.join(format!("handover-{}-{hash}", env!("CARGO_PKG_VERSION")));
+    // The name says what is in it, and a copy gets its name when it is whole.
+    if std::fs::metadata(&path).map_or(true, |there| there.len() != length) {
+        public_dir(dir)?;
+        check_execution(dir)?;
+        binary.rewind().on("read", &paths.binary)?;
+        let mut copy = tempfile::Builder::new().prefix(HALF).tempfile_in(dir).on("create a file in", dir)?;
+        io::copy(&mut binary, &mut copy).on("write", &path)?;
+        copy.as_file().set_permissions(Permissions::from_mode(0o755)).on("set permissions of", &path)?;
+        copy.as_file().sync_all().on("sync", &path)?;
+        copy.persist(&path).map_err(|e| e.error).on("replace", &path)?;
+        sync_dir(dir)?;
+    }
+    copy_at(&path).on("read", &path)
+}
+
+/// Makes the link lead to a copy, if its claim is good.
+pub fn link(paths: &Paths, copy: &Copy, claim: Claim) -> Result<Linked, FsError> {
+    match (leads_to(paths)?, claim) {
+        (Leads::Elsewhere, _) => return Ok(Linked::Foreign),
+        (Leads::To(there), _) if there.path == copy.path => return Ok(Linked::ToThis),
+        (Leads::To(there), Claim::Good) if (&there.version, there.made) > (&copy.version, copy.made) => {
+            return Ok(Linked::ToNewer(there.path));
+        }
+        (Leads::To(there), Claim::FirstComer) => return Ok(Linked::ToNewer(there.path)),
+        (Leads::Nowhere | Leads::To(_), _) => {}
+    }
+    let dir = paths.link.parent().unwrap_or(Path::new("/"));
+    public_dir(dir)?;
+    tempfile::Builder::new()
+        .prefix(HALF)
+        .make_in(dir, |path| std::os::unix::fs::symlink(&copy.path, path))
+        .on("create a link in", dir)?
+        .persist(&paths.link)
+        .map_err(|e| e.error)
+        .on("replace", &paths.link)?;
+    sync_dir(dir)?;
+    Ok(Linked::ToThis)
+}
+
+/// Removes old copies: all but the youngest, the one that is linked, and `copy`.
+pub fn sweep(paths: &Paths, copy: &Copy, kept: usize) -> Result<(), FsError> {
+    let linked = match leads_to(paths)? {
+        Leads::To(linked) => Some(linked.path),
+        Leads::Nowhere | Leads::Elsewhere => None,
+    };
+    let mut copies: Vec<Copy> = entries(&paths.copies).filter_map(|path| copy_at(&path).ok()).collect();
+    copies.sort_by_key(|copy| std::cmp::Reverse(copy.made));
+    let old = copies.into_iter().skip(kept).map(|copy| copy.path);
+    let old = old.filter(|path| *path != copy.path && Some(path) != linked.as_ref());
+    let half = entries(&paths.copies).filter(|path| is_abandoned(path));
+    for path in old.chain(half) {
+        std::fs::remove_file(&path).on("remove", &path)?;
+    }
+    Ok(())
+}
+
+enum Leads {
+    Nowhere,
+    To(Copy),
+    Elsewhere,
+}
+
+/// A link is ours if it leads into our folder, also to a copy that is gone.
+fn leads_to(paths: &Paths) -> Result<Leads, FsError> {
+    match std::fs::read_link(&paths.link) {
+        Ok(target) if target.parent() == Some(&paths.copies) => {
+            Ok(copy_at(&target).map_or(Leads::Nowhere, Leads::To))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Leads::Nowhere),
+        Ok(_) => Ok(Leads::Elsewhere),
+        // It is no link.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(Leads::Elsewhere),
+        Err(error) => Err(error).on("read", &paths.link),
+    }
+}
+
+/// The copy at a path; an error when what is there has no name of ours.
+fn copy_at(path: &Path) -> io::Result<Copy> {
+    let version = path.file_name().and_then(|name| version_of(name.to_str()?));
+    let version = version.ok_or(io::ErrorKind::InvalidInput)?;
+    let there = std::fs::symlink_metadata(path)?;
+    if !there.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    Ok(Copy { path: path.to_owned(), version, made: there.modified()? })
+}
+
+/// `handover-VERSION-HASH`, with eight digits.
+fn version_of(name: &str) -> Option<Version> {
+    let (version, hash) = name.strip_prefix("handover-")?.rsplit_once('-')?;
+    let is_hash = hash.len() == 8 && hash.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    is_hash.then(|| Version::parse(version).ok())?
+}
+
+fn is_abandoned(path: &Path) -> bool {
+    let is_half = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(HALF));
+    let age =
+        std::fs::symlink_metadata(path).and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
+    is_half && age.is_some_and(|age| age >= ABANDONED)
+}
+
+fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    std::fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
+}
+
+/// A folder that everybody can enter, as its neighbours.
+fn public_dir(path: &Path) -> Result<(), FsError> {
+    DirBuilder::new().recursive(true).mode(0o755).create(path).on("create", path)
+}
+
+/// A link to what cannot be executed would be worse than none.
+fn check_execution(dir: &Path) -> Result<(), FsError> {
+    let flags = rustix::fs::statvfs(dir).map_err(io::Error::from).on("look at", dir)?.f_flag;
+    if flags.contains(rustix::fs::StatVfsMountFlags::NOEXEC) {
+        return Err(io::Error::other("its file system is mounted with noexec"))
+            .on("execute anything in", dir);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Place {
+        paths: Paths,
+        _dir: tempfile::TempDir,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let place = Self { paths: Paths::below(dir.path()), _dir: dir };
+            place.binary("one");
+            place
+        }
+
+        fn binary(&self, text: &str) {
+            crate::fs::write_atomically(&self.paths.binary, text.as_bytes(), 0o755).unwrap();
+        }
+
+        /// A copy of another version, older than any that is made here.
+        fn other(&self, version: &str, age: u64) -> Copy {
+            public_dir(&self.paths.copies).unwrap();
+            let path = self.paths.copies.join(format!("handover-{version}-0123abcd"));
+            crate::fs::write_atomically(&path, version.as_bytes(), 0o755).unwrap();
+            let made = SystemTime::now() - Duration::from_secs(age);
+            File::options().write(true).open(&path).unwrap().set_modified(made).unwrap();
+            copy_at(&path).unwrap()
+        }
+
+        fn linked(&self) -> String {
+            std::fs::read_to_string(&self.paths.link).unwrap()
+        }
+    }
+
+    #[test]
+    fn the_link_leads_to_the_newest_good_one() {
+        let place = Place::new();
+        let one = keep(&place.paths).unwrap();
+        assert_eq!(link(&place.paths, &one, Claim::FirstComer).unwrap(), Linked::ToThis);
+        place.binary("two");
+        let two = keep(&place.paths).unwrap();
+        assert_eq!(link(&place.paths, &two, Claim::FirstComer).unwrap(), Linked::ToNewer(one.path));
+        assert_eq!(place.linked(), "one");
+        assert_eq!(link(&place.paths, &two, Claim::Good).unwrap(), Linked::ToThis);
+        assert_eq!(place.linked(), "two");
+        // 0.10 is newer than 0.9, whatever their letters, and a rollback to this version does not take it away.
+        let newer = place.other("0.10.0", 60);
+        link(&place.paths, &newer, Claim::Word).unwrap();
+        let nine = place.other("0.9.0", 0);
+        for older in [&two, &nine] {
+            let stays = link(&place.paths, older, Claim::Good).unwrap();
+            assert_eq!(stays, Linked::ToNewer(newer.path.clone()));
+        }
+        assert_eq!(place.linked(), "0.10.0");
+        assert_eq!(link(&place.paths, &two, Claim::Word).unwrap(), Linked::ToThis);
+        assert_eq!(place.linked(), "two");
+        // A link to a copy that is gone leads nowhere.
+        std::fs::remove_file(&two.path).unwrap();
+        link(&place.paths, &nine, Claim::FirstComer).unwrap();
+        assert_eq!(place.linked(), "0.9.0");
+    }
+
+    #[test]
+    fn what_somebody_else_put_there_is_left_alone() {
+        for foreign in ["a file", "a link"] {
+            let place = Place::new();
+            let dir = place.paths.link.parent().unwrap();
+            public_dir(dir).unwrap();
+            let other = dir.join("other");
+            crate::fs::write_atomically(&other, b"other", 0o755).unwrap();
+            match foreign {
+                "a file" => std::fs::copy(&other, &place.paths.link).map(drop).unwrap(),
+                _ => std::os::unix::fs::symlink(&other, &place.paths.link).unwrap(),
+            }
+            let copy = keep(&place.paths).unwrap();
+            assert_eq!(link(&place.paths, &copy, Claim::Word).unwrap(), Linked::Foreign, "{foreign}");
+            assert_eq!(place.linked(), "other");
+        }
+    }
+
+    #[test]
+    fn the_last_three_copies_stay_and_the_linked_one_and_nothing_foreign_goes() {
+        let place = Place::new();
+        let linked = place.other("0.0.1", 500);
+        link(&place.paths, &linked, Claim::Word).unwrap();
+        let others: Vec<Copy> = ["0.0.2", "0.0.3", "0.0.4"]
+            .iter()
+            .zip([400, 300, 200])
+            .map(|(v, age)| place.other(v, age))
+            .collect();
+        let foreign = ["handover-backup", "handover-1.0.0", "notes", "handover-x-0123abcd"];
+        for name in foreign {
+            crate::fs::write_atomically(&place.paths.copies.join(name), b"", 0o644).unwrap();
+        }
+        let own = keep(&place.paths).unwrap();
+        sweep(&place.paths, &own, 3).unwrap();
+        let left = |path: &Path| path.exists();
+        assert!(left(&own.path) && left(&linked.path) && left(&others[2].path) && left(&others[1].path));
+        assert!(!left(&others[0].path));
+        assert!(foreign.iter().all(|name| place.paths.copies.join(name).exists()));
+    }
+
+    #[test]
+    fn a_copy_that_is_there_is_not_made_again() {
+        let place = Place::new();
+        let copy = keep(&place.paths).unwrap();
+        assert_eq!(keep(&place.paths).unwrap(), copy);
+        assert_eq!(std::fs::metadata(&copy.path).unwrap().permissions().mode() & 0o777, 0o755);
+        assert_eq!(entries(&place.paths.copies).count(), 1);
+    }
+}

@@ -1,0 +1,84 @@
+//! handover on the instance: for operators, who should need no bundle, and for systemd, which brings an interrupted run to
+//! its end after a boot.
+//!
+//! ```text
+//! /opt/handover/bin/handover-0.2.0-1f3a9c04    copies, the last three
+//! /usr/local/bin/handover                      a link to the newest one that was good
+//! /etc/systemd/system/handover-*               recover at each start of Docker, prune once a day
+//! ```
+//! A hook does it before it changes anything, so that a first deployment can be recovered, too. The link moves when the
+//! deployment was good. Nothing of this can fail a deployment, and nothing that somebody else made is touched.
+
+pub mod copies;
+pub mod units;
+
+use crate::host::Paths;
+use crate::report::text::chain;
+use copies::{Claim, Linked};
+use units::Units;
+
+/// How many copies are kept, besides the one that is linked.
+const KEPT: usize = 3;
+
+/// What a hook does before it changes anything. Returns what went wrong.
+pub async fn before_a_deployment(paths: &Paths) -> Vec<String> {
+    told(install(paths, Claim::FirstComer).await)
+}
+
+/// What a hook does after a deployment that was good. Returns what went wrong.
+pub async fn after_a_good_deployment(paths: &Paths) -> Vec<String> {
+    told(install(paths, Claim::Good).await)
+}
+
+/// What there is to tell of an installation by a hook: what went wrong. The rest is in the log.
+fn told(result: Result<Installed, String>) -> Vec<String> {
+    match result {
+        Ok(installed) => {
+            tracing::info!("{}", installed.lines.join("; "));
+            installed.notes
+        }
+        Err(error) => vec![format!("handover is not installed: {error}")],
+    }
+}
+
+/// What was done, and what somebody should know.
+#[derive(Debug, Default)]
+pub struct Installed {
+    /// What is where now.
+    pub lines: Vec<String>,
+    /// What could not be done.
+    pub notes: Vec<String>,
+}
+
+/// Installs the binary that runs, as an operator asks for it or a hook may.
+pub async fn install(paths: &Paths, claim: Claim) -> Result<Installed, String> {
+    let copy = copies::keep(paths).map_err(|e| chain(&e))?;
+    let mut installed = Installed::default();
+    installed.lines.push(format!("{} is a copy of this binary", copy.path.display()));
+    let link = paths.link.display();
+    match copies::link(paths, &copy, claim) {
+        Ok(Linked::ToThis) => installed.lines.push(format!("{link} leads to it")),
+        Ok(Linked::ToNewer(other)) => installed.lines.push(format!("{link} leads to {}", other.display())),
+        // The units call the link: without it they would call a stranger, or nobody.
+        Ok(Linked::Foreign) => {
+            let what = "is not handover's link: it was left as it is, and units are not written";
+            installed.notes.push(format!("{link} {what}"));
+            return Ok(installed);
+        }
+        Err(error) => {
+            installed.notes.push(chain(&error));
+            return Ok(installed);
+        }
+    }
+    installed.notes.extend(copies::sweep(paths, &copy, KEPT).err().map(|e| chain(&e)));
+    match units::install(paths, claim == Claim::Word).await {
+        Ok(Units::NoSystemd) => installed.lines.push("systemd does not run here: no units".to_owned()),
+        Ok(Units::There { foreign }) => {
+            installed.lines.push("handover-recover.service and handover-prune.timer are there".to_owned());
+            let left = foreign.iter().map(|unit| format!("{unit} is not handover's: it was left as it is"));
+            installed.notes.extend(left);
+        }
+        Err(error) => installed.notes.push(error),
+    }
+    Ok(installed)
+}
