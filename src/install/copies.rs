@@ -1,13 +1,12 @@
 //! Copies of the binary, and the link to the one that operators use.
 
 use std::fs::{DirBuilder, File, Permissions};
-use std::io::{self, Seek as _};
+use std::io::{self, Read as _, Seek as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use semver::Version;
-use sha2::{Digest as _, Sha256};
 
 use crate::fs::{Context as _, FsError, sync_dir};
 use crate::host::Paths;
@@ -52,9 +51,7 @@ pub fn keep(paths: &Paths) -> Result<Copy, FsError> {
     let dir = &paths.copies;
     // Opened by its file, not by its name: the bundle may have been deleted since.
     let mut binary = File::open(&paths.binary).on("read", &paths.binary)?;
-    let mut hash = Sha256::new();
-    let length = io::copy(&mut binary, &mut hash).on("read", &paths.binary)?;
-    let hash: String = hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let (hash, length) = fingerprint(&mut binary).on("read", &paths.binary)?;
     let path = dir.join(format!("handover-{}-{hash}", env!("CARGO_PKG_VERSION")));
     // The name says what is in it, and a copy gets its name when it is whole.
     if std::fs::metadata(&path).map_or(true, |there| there.len() != length) {
@@ -69,6 +66,24 @@ pub fn keep(paths: &Paths) -> Result<Copy, FsError> {
         sync_dir(dir)?;
     }
     copy_at(&path).on("read", &path)
+}
+
+/// Eight digits that stand for what a file holds, and its length.
+fn fingerprint(file: &mut File) -> io::Result<(String, u64)> {
+    // ring's SHA-256 is fast in every build; this is done in the way of a deployment.
+    let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
+    let (mut buffer, mut length) = (vec![0; 64 << 10], 0);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            n => {
+                hash.update(&buffer[..n]);
+                length += n as u64;
+            }
+        }
+    }
+    let digits = hash.finish().as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((digits, length))
 }
 
 /// Makes the link lead to a copy, if its claim is good.

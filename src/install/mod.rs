@@ -32,13 +32,17 @@ pub async fn after_a_good_deployment(paths: &Paths) -> Vec<String> {
 
 /// What there is to tell of an installation by a hook: what went wrong. The rest is in the log.
 fn told(result: Result<Installed, String>) -> Vec<String> {
-    match result {
+    let notes = match result {
         Ok(installed) => {
-            tracing::info!("{}", installed.lines.join("; "));
+            tracing::info!("installed: {}", installed.lines.join("; "));
             installed.notes
         }
         Err(error) => vec![format!("handover is not installed: {error}")],
+    };
+    for note in &notes {
+        tracing::warn!("{note}");
     }
+    notes
 }
 
 /// What was done, and what somebody should know.

@@ -121,3 +121,26 @@ async fn systemctl(arguments: &[&str]) -> Result<(), String> {
     }
     Err(format!("'{call}' failed ({status}): {}", clean(&String::from_utf8_lossy(&said))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where systemd's own checker is at hand: it is a part of every Debian and Ubuntu host.
+    #[test]
+    fn systemd_finds_nothing_wrong_with_the_units() {
+        let dir = tempfile::tempdir().unwrap();
+        let files: Vec<_> = UNITS.iter().map(|(name, _)| dir.path().join(name)).collect();
+        for (path, (_, text)) in files.iter().zip(UNITS) {
+            assert!(text.starts_with(OURS), "{}", path.display());
+            // It looks for what is executed, and that is not installed here.
+            let text = text.replace("/usr/local/bin/handover", "/bin/true");
+            write_atomically(path, text.as_bytes(), 0o644).unwrap();
+        }
+        let verified = Command::new("systemd-analyze").arg("verify").args(&files).output();
+        let Ok(verified) = verified else { return };
+        let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+        let about_ours: Vec<&str> = said.lines().filter(|line| line.contains("handover-")).collect();
+        assert!(about_ours.is_empty(), "{said}");
+    }
+}

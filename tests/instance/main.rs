@@ -11,6 +11,7 @@
 mod container;
 mod gates;
 mod hooks;
+mod install;
 mod interrupted;
 mod moving_over;
 mod preflight;

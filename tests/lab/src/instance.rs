@@ -27,7 +27,7 @@ const METADATA_SERVICE: &str = "imds";
 const DOCKER_DATA: &str = "/var/lib/docker";
 
 /// What persists through power cuts, and where it is in the instance. Tests see the same at [`Instance::path`].
-const KEPT: [&str; 9] = [
+const KEPT: [&str; 10] = [
     DOCKER_DATA,
     "/var/lib/handover",
     "/var/log/handover",
@@ -35,6 +35,7 @@ const KEPT: [&str; 9] = [
     "/etc/handover",
     "/etc/systemd/system",
     "/opt/codedeploy-agent",
+    "/opt/handover",
     "/usr/local/bin",
     "/tmp",
 ];
