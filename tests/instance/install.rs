@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::world::{Bundle, World, text};
+use world::{Bundle, World, text};
 
 const UNITS: &str = "/etc/systemd/system";
 const CALLS: &str = "/opt/codedeploy-agent/systemctl.log";
@@ -87,7 +87,7 @@ fn a_systemctl_that_fails_fails_no_deployment() -> Result<()> {
 /// The power fails in the middle of a switch; then systemd would call what the unit says, and the app serves.
 #[test]
 fn what_the_unit_calls_at_a_boot_brings_the_app_back() -> Result<()> {
-    let mut world = with_systemd()?;
+    let world = with_systemd()?;
     let report = world.deploy("d-000000001", &Bundle::of("v1"))?;
     ensure!(report.succeeded(), "{report:?}");
     let unit = unit(&world, "handover-recover.service");

@@ -1,8 +1,8 @@
 //! What goes, decided from records and containers alone.
 
+use serde_json::{Value, json};
+
 use super::*;
-use crate::host::docker::labels::{Kind, Labels};
-use crate::host::docker::{HealthCheck, RestartPolicy};
 
 fn image(digit: u64) -> ImageRef {
     let digest = format!("sha256:{}", format!("{digit:x}").repeat(64)).parse().unwrap();
@@ -32,32 +32,26 @@ fn refused(release: u64) -> Record {
     record(release, Verdict::Refused { cause: "it was not healthy".to_owned() })
 }
 
+/// A container of a release, as the Engine tells of it.
 fn container(release: u64, running: bool) -> Container {
-    let labels = Labels {
-        app: "status-page".parse().unwrap(),
-        process: "web".parse().unwrap(),
-        release: ReleaseNumber(release),
-        deployment: "d-1".parse().unwrap(),
-        kind: Kind::Serve,
-    };
-    Container {
-        id: format!("id-{release}"),
-        name: format!("status-page-web.r{release}"),
-        labels: Some(labels),
-        image: String::new(),
-        running,
-        restarting: false,
-        oom_killed: false,
-        exit_code: 0,
-        error: String::new(),
-        started_at: String::new(),
-        restart_count: 0,
-        restart_policy: RestartPolicy::No,
-        ip: None,
-        health: HealthCheck::None,
-        stop_timeout: std::time::Duration::from_secs(10),
-        environment: vec![],
-    }
+    let labels = json!({
+        "handover.app": "status-page",
+        "handover.process": "web",
+        "handover.release": release.to_string(),
+        "handover.deployment": "d-1",
+        "handover.kind": "serve",
+    });
+    inspected(release, running, &labels)
+}
+
+fn inspected(release: u64, running: bool, labels: &Value) -> Container {
+    let told = json!({
+        "Id": format!("id-{release}"),
+        "Name": format!("/status-page-web.r{release}"),
+        "State": { "Running": running },
+        "Config": { "Labels": labels },
+    });
+    Container::of(serde_json::from_value(told).unwrap())
 }
 
 fn going(old: &Old) -> (Vec<u64>, Vec<u64>) {
@@ -98,8 +92,7 @@ fn an_image_that_another_release_needs_stays() {
 
 #[test]
 fn without_records_containers_count_as_good_and_strangers_do_not_count() {
-    let mut stranger = container(1, false);
-    stranger.labels = None;
+    let stranger = inspected(1, false, &json!({}));
     let mut containers: Vec<Container> = (2..=6).map(|n| container(n, false)).collect();
     containers.push(stranger);
     assert_eq!(going(&old(&[], &containers, ReleaseNumber(6))), (vec![2, 3], vec![]));

@@ -84,6 +84,7 @@ impl Container {
         self.labels.as_ref().is_some_and(|l| self.name == container_name::live(&l.app, &l.process))
     }
 
+    /// What the Engine tells of one.
     pub(crate) fn of(inspect: ContainerInspectResponse) -> Self {
         let state = inspect.state.unwrap_or_default();
         let host = inspect.host_config.as_ref();

@@ -55,10 +55,7 @@ impl World {
         let world = Self { web, lab };
         copy(&beside("codedeploy")?, &world.web.path("/usr/local/bin/codedeploy"))?;
         let handover = "/opt/codedeploy-agent/handover";
-        let handover = "/opt/codedeploy-agent/handover";
         copy(&beside("handover")?, &world.web.path(handover))?;
-        let installed = world.web.command(handover).arg("install").output()?;
-        ensure!(installed.status.success(), "{}", text(&installed.stderr));
         let installed = world.web.command(handover).arg("install").output()?;
         ensure!(installed.status.success(), "{}", text(&installed.stderr));
         for (tag, variant) in
