@@ -240,7 +240,7 @@ mod tests {
             fingerprint(&config::parse(text, "handover.toml").unwrap(), &image, &BTreeMap::default())
         };
         let full = include_str!("../tests/fixtures/config-full.toml");
-        assert_eq!(of(full), "sha256:6e8629631883691c66b28edfb771c438153d526aac97ceb6b6934218857e7dbc");
+        assert_eq!(of(full), "sha256:9ae02306e0fe87c596ef3f9fc566a4a3fe0dc4a83135869b8a19ee107ed8fbd4");
         let key = "stop-timeout = \"35s\"";
         assert!(full.contains(key));
         for more in ["read-only = true", "cpus = 1", "log = { max-file = 2 }", "ulimits = { nofile = 1024 }"]
