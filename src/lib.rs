@@ -13,6 +13,7 @@ pub mod fs;
 pub mod host;
 pub mod install;
 pub mod journal;
+pub mod lint;
 pub mod logging;
 pub mod printer;
 pub mod release;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::apps::Which;
+use super::bundle::{Chosen, Refusal, Which};
 use super::ending::Ending;
 use crate::deploy::Request;
 use crate::deploy::run::Clock;
@@ -29,16 +29,16 @@ pub(super) async fn run(args: Args) -> ExitStatus {
     let ending = Ending::of(&printer, "deploy", start);
     match prepare(&args) {
         Ok(request) => execute(request, ending).await,
-        Err(error) => ending.complain(&error, ExitStatus::Usage),
+        Err(refusal) => ending.refuse(&refusal),
     }
 }
 
-fn prepare(args: &Args) -> Result<Request, String> {
-    let config = args.which.config()?;
+fn prepare(args: &Args) -> Result<Request, Refusal> {
+    let Chosen { config, group } = args.which.chosen()?;
     Ok(Request {
         config,
         deployment: DeploymentId::for_operator(jiff::Timestamp::now()),
-        group: None,
+        group,
         until: Phase::Finish,
         command: "deploy".to_owned(),
         hook: false,

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::apps;
+use super::bundle::Refusal;
 use crate::deploy::{DeployError, Request};
 use crate::exit::ExitStatus;
 use crate::host::docker::DockerError;
@@ -66,6 +67,11 @@ impl<'a> Ending<'a> {
     /// Tells why nothing was begun.
     pub(super) fn complain(&self, error: &str, status: ExitStatus) -> ExitStatus {
         self.fail(error, None, End::NotBegun, status)
+    }
+
+    /// Tells that the bundle or the command line is wrong.
+    pub(super) fn refuse(&self, refusal: &Refusal) -> ExitStatus {
+        self.fail(&refusal.why, refusal.next.as_deref(), End::NotBegun, ExitStatus::Usage)
     }
 
     fn fail(&self, error: &str, next: Option<&str>, end: End, status: ExitStatus) -> ExitStatus {

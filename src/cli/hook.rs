@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::bundle::Refusal;
 use super::deploy::execute;
 use super::ending::Ending;
-use crate::codedeploy::appspec::AppSpec;
+use crate::codedeploy::appspec::{AppSpec, AppSpecError};
 use crate::codedeploy::{Duty, Invocation};
-use crate::config;
+use crate::config::{self, Asked};
 use crate::deploy::Request;
 use crate::deploy::run::Clock;
 use crate::exit::ExitStatus;
@@ -39,7 +40,7 @@ pub(super) async fn run(args: Args) -> ExitStatus {
     match prepare(&args, start) {
         Ok(Some(request)) => execute(request, ending).await,
         Ok(None) => nothing_to_do(&printer),
-        Err(error) => ending.complain(&error, ExitStatus::Usage),
+        Err(refusal) => ending.refuse(&refusal),
     }
 }
 
@@ -54,17 +55,19 @@ pub(super) fn nothing_to_do(printer: &Printer) -> ExitStatus {
     ExitStatus::Done
 }
 
-fn prepare(args: &Args, start: Instant) -> Result<Option<Request>, String> {
+fn prepare(args: &Args, start: Instant) -> Result<Option<Request>, Refusal> {
     let exe = std::env::current_exe().map_err(|e| format!("failed to find this executable: {e}"))?;
     let hook = Invocation::read(|name| std::env::var(name).ok(), &exe, args.event.as_deref())
         .map_err(|e| chain(&e))?;
     if hook.event.duty() == Duty::Nothing {
         return Ok(None);
     }
-    let config = config::load(&hook.bundle).map_err(|e| chain(&e))?;
-    let spec = AppSpec::read(&hook.bundle, &hook.location).map_err(|e| chain(&e))?;
+    let config = config::load(&hook.bundle, Asked::Hook(hook.group.as_deref()))
+        .map_err(|error| Refusal::of_config(&error, &hook.bundle))?;
+    let refuse = |error| Refusal::of_appspec(&error, &hook.bundle);
+    let spec = AppSpec::read(&hook.bundle, &hook.location).map_err(refuse)?;
     let Some(until) = spec.until(hook.event) else { return Ok(None) };
-    spec.check_room(&config.settings)?;
+    spec.check_room(&config.settings).map_err(|error| refuse(AppSpecError::Wrong(error)))?;
     let timeout = spec.timeout(hook.event);
     Ok(Some(Request {
         config,

@@ -2,10 +2,12 @@
 #![expect(clippy::doc_markdown, reason = "help texts are plain text")]
 
 mod apps;
+mod bundle;
 mod deploy;
 mod ending;
 mod hook;
 mod install;
+mod lint;
 mod plan;
 mod prune;
 mod recover;
@@ -34,6 +36,8 @@ enum Command {
     Hook(hook::Args),
     /// Deploy a bundle, or the last good configuration, in one go
     Deploy(deploy::Args),
+    /// Check a bundle without AWS and Docker, for every deployment group
+    Lint(lint::Args),
     /// Show what a deployment would change
     Plan(plan::Args),
     /// Show what is serving, what is parked and what is under way
@@ -75,6 +79,7 @@ pub async fn run(arguments: Vec<OsString>) -> ExitStatus {
     match cli.command {
         Command::Hook(args) => hook::run(args).await,
         Command::Deploy(args) => deploy::run(args).await,
+        Command::Lint(args) => lint::run(args),
         Command::Plan(args) => plan::run(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Recover(args) => recover::run(args).await,

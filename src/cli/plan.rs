@@ -1,6 +1,6 @@
 //! `handover plan`.
 
-use super::apps::Which;
+use super::bundle::Which;
 use crate::deploy::DeployError;
 use crate::deploy::preview::{Preview, preview};
 use crate::exit::ExitStatus;
@@ -18,10 +18,13 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> ExitStatus {
     let printer = Printer::new(false);
-    let config = match args.which.config() {
-        Ok(config) => config,
-        Err(error) => {
-            printer.line(&error);
+    let config = match args.which.chosen() {
+        Ok(chosen) => chosen.config,
+        Err(refusal) => {
+            printer.line(&refusal.why);
+            if let Some(next) = refusal.next {
+                printer.line(&format!("next:  {next}"));
+            }
             return ExitStatus::Usage;
         }
     };

@@ -1,24 +1,36 @@
 //! `appspec.yml`, as far as it concerns us: which events run this binary, and how long they may take.
 
+pub(crate) mod written;
+
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde_saphyr::Spanned;
 
-use super::event::{Duty, LifecycleEvent};
-use crate::config::Settings;
+use super::event::{Duty, EVENTS, LifecycleEvent};
+use crate::config::diagnostic::{Mistake, nearest};
 use crate::config::settings::Process;
+use crate::config::{Diagnostic, Settings};
 use crate::deploy::step::Phase;
 use crate::fs::{self, FsError};
-
-/// The agents' own default for a hook without a timeout (contract of both agents: `script_info.rb`, 3600 s).
-const DEFAULT_TIMEOUT: Duration = Duration::from_hours(1);
+use written::{LONGEST, Script, Written, bytes};
 
 /// The hooks of a bundle.
 #[derive(Debug, Clone, Default)]
 pub struct AppSpec {
-    ours: BTreeMap<LifecycleEvent, Duration>,
+    ours: BTreeMap<LifecycleEvent, Ours>,
+    text: String,
+    origin: String,
+}
+
+/// What is wired of ours in an event.
+#[derive(Debug, Clone)]
+struct Ours {
+    timeout: Duration,
+    /// Where that stands: the timeout, or the script that has none.
+    span: Range<usize>,
 }
 
 /// Why there are no hooks to be had.
@@ -31,104 +43,73 @@ pub enum AppSpecError {
     #[error("there is no appspec.yml in '{}'", .0.display())]
     Missing(PathBuf),
     /// It is not what it should be.
-    #[error("'{}' is wrong: {why}", path.display())]
-    Wrong {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        why: String,
-    },
-    /// It wires nothing that deploys.
-    #[error(
-        "'{}' runs '{location}' in none of BeforeInstall, AfterInstall, ApplicationStart and ValidateService: nothing would be deployed",
-        path.display()
-    )]
-    Idle {
-        /// The file.
-        path: PathBuf,
-        /// What it should run.
-        location: String,
-    },
+    #[error("{0}")]
+    Wrong(Diagnostic),
 }
 
-#[derive(Deserialize)]
-struct File {
-    #[serde(default)]
-    hooks: BTreeMap<String, Vec<Script>>,
-}
-
-#[derive(Deserialize)]
-struct Script {
-    location: String,
-    #[serde(default)]
-    timeout: Option<Seconds>,
-}
-
-/// The agents take a number as well as its text.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Seconds {
-    Number(u64),
-    Text(String),
+/// The `appspec.yml` of a bundle, and its text.
+pub(crate) fn find(bundle: &Path) -> Result<(PathBuf, String), AppSpecError> {
+    for name in ["appspec.yml", "appspec.yaml"] {
+        let path = bundle.join(name);
+        if let Some(text) = fs::read_if_there(&path)? {
+            return Ok((path, text));
+        }
+    }
+    Err(AppSpecError::Missing(bundle.to_owned()))
 }
 
 impl AppSpec {
     /// Reads the `appspec.yml` of a bundle; `location` is our path in it.
     pub fn read(bundle: &Path, location: &str) -> Result<Self, AppSpecError> {
-        for name in ["appspec.yml", "appspec.yaml"] {
-            let path = bundle.join(name);
-            if let Some(text) = fs::read_if_there(&path)? {
-                let spec = Self::parse(&text, location)
-                    .map_err(|why| AppSpecError::Wrong { path: path.clone(), why })?;
-                if spec.last().is_none() {
-                    return Err(AppSpecError::Idle { path, location: location.to_owned() });
-                }
-                return Ok(spec);
-            }
-        }
-        Err(AppSpecError::Missing(bundle.to_owned()))
+        let (path, text) = find(bundle)?;
+        let origin = path.display().to_string();
+        Written::parse(&text)
+            .and_then(|written| Self::of(&written, location, &text, &origin))
+            .and_then(|spec| if spec.last().is_some() { Ok(spec) } else { Err(idle(location)) })
+            .map_err(|mistake| AppSpecError::Wrong(mistake.located(&text, &origin)))
     }
 
-    fn parse(text: &str, location: &str) -> Result<Self, String> {
-        let file: File = serde_saphyr::from_str(text).map_err(|e| e.to_string())?;
+    /// What a file wires of ours.
+    pub(crate) fn of(written: &Written, location: &str, text: &str, origin: &str) -> Result<Self, Mistake> {
         let mut ours = BTreeMap::new();
-        for (event, scripts) in file.hooks {
-            let event: LifecycleEvent =
-                event.parse().map_err(|e: super::event::UnknownEvent| e.to_string())?;
-            for script in scripts.iter().filter(|s| is_ours(&s.location, location)) {
-                let timeout = match &script.timeout {
-                    None => DEFAULT_TIMEOUT,
-                    Some(Seconds::Number(seconds)) => Duration::from_secs(*seconds),
-                    Some(Seconds::Text(text)) => Duration::from_secs(text.parse().map_err(|_| {
-                        format!("the timeout '{text}' of {event} is not a number of seconds")
-                    })?),
-                };
-                if timeout.is_zero() {
-                    return Err(format!("the timeout of {event} is 0"));
-                }
-                ours.insert(event, timeout);
+        for (name, scripts) in written.events() {
+            let event = known_event(name, text)?;
+            for script in scripts.iter().filter(|script| is_ours(script.path(), location)) {
+                let span = place_of_time(script, text);
+                ours.insert(event, Ours { timeout: time_of(script, event, text)?, span });
             }
         }
-        Ok(Self { ours })
+        Ok(Self { ours, text: text.to_owned(), origin: origin.to_owned() })
     }
 
     /// Checks that the hooks have the time that this configuration needs, with the way back.
-    pub fn check_room(&self, settings: &Settings) -> Result<(), String> {
+    pub fn check_room(&self, settings: &Settings) -> Result<(), Diagnostic> {
+        match self.lacks_room(settings).into_iter().next() {
+            Some(mistake) => Err(mistake.located(&self.text, &self.origin)),
+            None => Ok(()),
+        }
+    }
+
+    /// The timeouts that are too short for this configuration, with the way back.
+    pub(crate) fn lacks_room(&self, settings: &Settings) -> Vec<Mistake> {
         let room = |phase: Phase, needed: &dyn Fn(&Process) -> Duration| {
-            let event =
-                self.ours.keys().find(|event| self.until(**event).is_some_and(|until| until >= phase));
             let needed: Duration = settings.processes.values().map(needed).sum();
-            match event.map(|event| (event, self.timeout(*event))) {
-                Some((event, timeout)) if timeout < needed => Err(format!(
-                    "the timeout of {event} in appspec.yml is {} s, and the gate and the way back may take {} s: raise it",
-                    timeout.as_secs(),
-                    needed.as_secs() + 1,
-                )),
-                _ => Ok(()),
-            }
+            let event =
+                self.ours.iter().find(|(event, _)| self.until(**event).is_some_and(|until| until >= phase));
+            let (event, ours) = event.filter(|(_, ours)| ours.timeout < needed)?;
+            let what = format!(
+                "the timeout of {event} is {} s, and the gate and the way back may take {} s",
+                ours.timeout.as_secs(),
+                needed.as_secs() + 1,
+            );
+            Some(Mistake::at(ours.span.clone(), what).help("raise it"))
         };
-        room(Phase::Switch, &Process::shortest_switch)?;
-        room(Phase::Finish, &|process| process.health.shortest() + process.reserve())
+        let switch = room(Phase::Switch, &Process::shortest_switch);
+        let finish = room(Phase::Finish, &|process| process.health.shortest() + process.reserve());
+        let mut short: Vec<Mistake> = switch.into_iter().chain(finish).collect();
+        // The switch needs more than the end does.
+        short.dedup_by_key(|mistake| mistake.span.clone());
+        short
     }
 
     /// Up to where the hook of `event` goes. The last event that is wired does all that is left, so a bundle that wires
@@ -143,17 +124,50 @@ impl AppSpec {
 
     /// How long the hook of `event` may take.
     pub fn timeout(&self, event: LifecycleEvent) -> Duration {
-        self.ours.get(&event).copied().unwrap_or(DEFAULT_TIMEOUT)
+        self.ours.get(&event).map_or(LONGEST, |ours| ours.timeout)
     }
 
-    fn last(&self) -> Option<LifecycleEvent> {
+    /// The last event that deploys anything.
+    pub(crate) fn last(&self) -> Option<LifecycleEvent> {
         self.ours.keys().rev().find(|event| matches!(event.duty(), Duty::UpTo(_))).copied()
     }
 }
 
+/// The event that a key of `hooks` names. The agents find an unknown one only when `BeforeInstall` has run.
+pub(crate) fn known_event(name: &Spanned<String>, text: &str) -> Result<LifecycleEvent, Mistake> {
+    name.value.parse().map_err(|_| {
+        let known = EVENTS.map(|(_, name)| name);
+        Mistake::at(
+            bytes(&name.referenced, text),
+            format!("'{}' is not a lifecycle event that can be wired", name.value),
+        )
+        .help(nearest(&name.value, &known))
+    })
+}
+
+/// That nothing in the file deploys.
+pub(crate) fn idle(location: &str) -> Mistake {
+    let what = format!("no event that deploys runs '{location}': nothing would be deployed");
+    Mistake::at(0..0, what).help("wire it in ApplicationStart, for one")
+}
+
+/// How long a script may take.
+pub(crate) fn time_of(script: &Script, event: LifecycleEvent, text: &str) -> Result<Duration, Mistake> {
+    script.time().filter(|time| !time.is_zero()).ok_or_else(|| {
+        Mistake::at(place_of_time(script, text), format!("the timeout of {event} is not a number of seconds"))
+            .help("write a whole number from 1 to 3600")
+    })
+}
+
+/// Where a script's timeout stands, or the script when it has none.
+pub(crate) fn place_of_time(script: &Script, text: &str) -> Range<usize> {
+    let place = script.timeout.as_ref().or(script.location.as_ref());
+    place.map_or(0..0, |part| bytes(&part.referenced, text))
+}
+
 /// Whether `appspec.yml` names us: by our path, or by that of a script which runs the binary of this architecture,
 /// `bin/handover` for `bin/handover-aarch64`.
-fn is_ours(location: &str, ours: &str) -> bool {
+pub(crate) fn is_ours(location: &str, ours: &str) -> bool {
     let rest = ours.strip_prefix(location.trim_start_matches("./"));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
@@ -163,7 +177,11 @@ mod tests {
     use super::*;
 
     fn spec(hooks: &str) -> AppSpec {
-        AppSpec::parse(&format!("version: 0.0\nos: linux\nhooks:\n{hooks}"), "bin/handover").unwrap()
+        parse(&format!("version: 0.0\nos: linux\nhooks:\n{hooks}")).unwrap()
+    }
+
+    fn parse(text: &str) -> Result<AppSpec, Mistake> {
+        AppSpec::of(&Written::parse(text)?, "bin/handover", text, "appspec.yml")
     }
 
     #[test]
@@ -200,11 +218,11 @@ mod tests {
 
     #[test]
     fn what_codedeploy_would_refuse_is_refused() {
-        let parse = |hooks| AppSpec::parse(hooks, "bin/handover");
         assert!(
             parse("hooks:\n  BeforeInstal:\n    - location: bin/handover\n")
                 .unwrap_err()
-                .contains("BeforeInstal")
+                .help
+                .is_some_and(|help| help.contains("'BeforeInstall'"))
         );
         assert!(parse("hooks:\n  BeforeInstall:\n    - location: bin/handover\n      timeout: 0\n").is_err());
         assert!(parse("hooks: [").is_err());

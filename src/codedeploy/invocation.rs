@@ -63,7 +63,7 @@ impl Invocation {
         Ok(Self {
             event,
             deployment,
-            group: variable("DEPLOYMENT_GROUP_NAME"),
+            group: variable("DEPLOYMENT_GROUP_NAME").filter(|name| !name.is_empty()),
             bundle: bundle.to_owned(),
             location: exe.strip_prefix(bundle).unwrap_or(exe).to_string_lossy().into_owned(),
         })

@@ -7,19 +7,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 /// Keys that the design names and this version does not have. They are refused by name, never ignored: a key that does
 /// nothing is a promise broken in silence.
-const NOT_YET: &[&str] = &[
-    "groups",
-    "group",
-    "task",
-    "check",
-    "bake",
-    "keep",
-    "traffic",
-    "drain",
-    "singleton",
-    "stall",
-    "disposable",
-];
+const NOT_YET: &[&str] = &["task", "check", "bake", "keep", "traffic", "drain", "singleton", "stall"];
 
 /// How alike two words must be (0 to 1) for one to be offered for the other: two letters swapped in a word of three are.
 const ALIKE: f64 = 0.66;
@@ -29,7 +17,18 @@ const ALIKE: f64 = 0.66;
 pub struct Diagnostic {
     /// What is wrong, in one line with its place: `handover.toml:3:1: unknown key 'tga'`.
     pub headline: String,
+    /// Whether it stops a deployment, or is only worth knowing.
+    pub severity: Severity,
     rendered: String,
+}
+
+/// How grave a diagnostic is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// It must be mended.
+    Error,
+    /// It works, and may surprise.
+    Warning,
 }
 
 impl fmt::Display for Diagnostic {
@@ -39,71 +38,109 @@ impl fmt::Display for Diagnostic {
 }
 
 /// What is wrong with a span of the file, before it is known which file.
-#[derive(Debug, Clone)]
-pub(super) struct Mistake {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mistake {
     /// The bytes it is about.
-    pub(super) span: Range<usize>,
+    pub(crate) span: Range<usize>,
     /// What is wrong.
-    pub(super) what: String,
+    pub(crate) what: String,
     /// The way out.
-    pub(super) help: Option<String>,
+    pub(crate) help: Option<String>,
+    /// Where it holds, if not everywhere.
+    pub(crate) note: Option<String>,
+    /// How grave it is.
+    pub(crate) severity: Severity,
 }
 
 impl Mistake {
     /// A mistake at a span.
-    pub(super) fn at(span: Range<usize>, what: impl Into<String>) -> Self {
-        Self { span, what: what.into(), help: None }
+    pub(crate) fn at(span: Range<usize>, what: impl Into<String>) -> Self {
+        Self { span, what: what.into(), help: None, note: None, severity: Severity::Error }
+    }
+
+    /// Something at a span that works, and may surprise.
+    pub(crate) fn warning(span: Range<usize>, what: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::at(span, what) }
     }
 
     /// Adds the way out.
     #[must_use]
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
     /// Shows it in its file.
-    pub(super) fn located(self, text: &str, origin: &str) -> Diagnostic {
+    pub(crate) fn located(self, text: &str, origin: &str) -> Diagnostic {
         let start = self.span.start.min(text.len());
         let end = self.span.end.clamp(start, text.len());
-        let line = text[..start].matches('\n').count() + 1;
+        let line = line_of(text, start);
         let column = text[..start].rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         // Only the first line of a long value: the place matters, not the value.
         let end = text[start..end].find('\n').map_or(end, |newline| start + newline);
         let snippet = Snippet::source(text).path(origin).annotation(
             AnnotationKind::Primary.span(start..end).label(self.help.as_deref().unwrap_or("here")),
         );
-        let report = [Group::with_title(Level::ERROR.primary_title(&self.what)).element(snippet)];
+        let title = self.severity.level().primary_title(&self.what);
+        let note = self.note.map(|note| Level::NOTE.message(note));
+        let report = [Group::with_title(title).element(snippet).elements(note)];
         Diagnostic {
             headline: format!("{origin}:{line}:{column}: {}", self.what),
+            severity: self.severity,
             rendered: Renderer::plain().render(&report),
         }
     }
 }
 
+impl Severity {
+    fn level(self) -> Level<'static> {
+        match self {
+            Self::Error => Level::ERROR,
+            Self::Warning => Level::WARNING,
+        }
+    }
+}
+
+/// The line of a byte, from 1.
+pub(crate) fn line_of(text: &str, byte: usize) -> usize {
+    text[..byte].matches('\n').count() + 1
+}
+
 impl Diagnostic {
+    /// What is wrong with no place in a file, in the same form.
+    pub(crate) fn without_a_place(severity: Severity, what: &str) -> Self {
+        let report = [Group::with_title(severity.level().primary_title(what))];
+        Self { headline: what.to_owned(), severity, rendered: Renderer::plain().render(&report) }
+    }
+}
+
+impl From<&toml::de::Error> for Mistake {
     /// Translates an error of the parser into the words of this tool.
-    pub(super) fn of_toml(error: &toml::de::Error, text: &str, origin: &str) -> Self {
+    fn from(error: &toml::de::Error) -> Self {
         let span = error.span().unwrap_or(0..0);
         let message = error.message();
         let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-        let mistake = match (message.strip_prefix("unknown field"), quoted.split_first()) {
+        match (message.strip_prefix("unknown field"), quoted.split_first()) {
             (Some(_), Some((key, _))) if NOT_YET.contains(key) => Mistake::at(
                 span,
                 format!("key '{key}' is not supported by handover {} yet", env!("CARGO_PKG_VERSION")),
             )
             .help("remove it, or use the version that has it"),
             (Some(_), Some((key, known))) => {
-                Mistake::at(span, format!("unknown key '{key}'")).help(nearest(key, known))
+                let mut known = known.to_vec();
+                if known.contains(&"app") {
+                    // These are taken out before the rest of the file is read.
+                    known.extend(["groups", "group"]);
+                }
+                Mistake::at(span, format!("unknown key '{key}'")).help(nearest(key, &known))
             }
             _ => Mistake::at(span, message.replace('`', "'")),
-        };
-        mistake.located(text, origin)
+        }
     }
 }
 
 /// A hint that names the known word nearest to `word`, or all of them.
-pub(super) fn nearest(word: &str, known: &[&str]) -> String {
+pub(crate) fn nearest(word: &str, known: &[&str]) -> String {
     known
         .iter()
         .map(|k| (strsim::jaro_winkler(word, k).max(strsim::normalized_damerau_levenshtein(word, k)), *k))

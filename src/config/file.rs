@@ -15,6 +15,8 @@ use crate::release::{AppName, ProcessName};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct ConfigFile {
     pub(super) app: AppName,
+    #[serde(default)]
+    pub(super) disposable: bool,
     pub(super) image: Image,
     #[serde(default)]
     pub(super) secret: BTreeMap<Spanned<String>, Spanned<Secret>>,

@@ -1,12 +1,17 @@
-//! `handover.toml`: as written (`file`), as meant ([`settings`]), and what is wrong with it, shown in place
-//! (`diagnostic`).
+//! `handover.toml`: as written (`file`), as a deployment group gets it (`groups`, `merge`), as meant ([`settings`]), and
+//! what is wrong with it, shown in place ([`diagnostic`]).
 
+pub mod check;
 pub mod container;
-mod diagnostic;
+pub mod diagnostic;
+mod effective;
 mod environment;
 mod file;
+mod groups;
 mod health;
 mod image;
+mod mask;
+mod merge;
 pub mod repository;
 mod secret;
 pub mod settings;
@@ -15,11 +20,18 @@ pub mod units;
 
 use std::path::{Path, PathBuf};
 
-use crate::fs::{Context, FsError};
+use serde::Deserialize as _;
+use toml::de::DeTable;
 
+use crate::fs::{Context, FsError};
+use crate::release::AppName;
+use diagnostic::Mistake;
+use groups::Layers;
+use merge::Effective;
 use templates::Templates;
 
-pub use diagnostic::Diagnostic;
+pub use diagnostic::{Diagnostic, Severity};
+pub use groups::Asked;
 pub use settings::Settings;
 
 /// The configuration's name inside a bundle.
@@ -30,7 +42,7 @@ pub const FILE_NAME: &str = "handover.toml";
 pub struct Config {
     /// What it means.
     pub settings: Settings,
-    /// What was written.
+    /// What was written. Where there are groups it is what one of them gets, so that nobody has to know later which.
     pub text: String,
 }
 
@@ -43,6 +55,9 @@ pub enum ConfigError {
     /// The file says something that is wrong; the text shows where.
     #[error("{0}")]
     Wrong(Diagnostic),
+    /// The file is not for the deployment group that is asked for.
+    #[error("{0}")]
+    NotForThisGroup(Diagnostic),
     /// The bundle holds a file that this version does not understand and must not ignore.
     #[error("'{}' is not supported by handover {} yet: remove it from the bundle", path.display(), env!("CARGO_PKG_VERSION"))]
     NotYet {
@@ -51,30 +66,85 @@ pub enum ConfigError {
     },
 }
 
-/// Reads the configuration of a bundle.
-pub fn load(bundle: &Path) -> Result<Config, ConfigError> {
+/// Reads what the configuration of a bundle is for a deployment group. Mistakes in other groups' tables do not matter to
+/// it: production must not wait for a word in `[group.test]`. `handover lint` finds them all.
+pub fn load(bundle: &Path, asked: Asked<'_>) -> Result<Config, ConfigError> {
+    let (text, origin) = read(bundle)?;
+    let (settings, effective) = effective_settings(&Templates::of(bundle), &text, &origin, asked)?;
+    let text = if effective.entry.is_some() { effective::render(&effective, &text) } else { text };
+    Ok(Config { settings, text })
+}
+
+/// The configuration that a deployment group gets, as TOML that says where each key comes from.
+pub fn show(bundle: &Path, group: &str) -> Result<String, ConfigError> {
+    let (text, origin) = read(bundle)?;
+    let (_, effective) = effective_settings(&Templates::of(bundle), &text, &origin, Asked::Show(group))?;
+    Ok(effective::render(&effective, &text))
+}
+
+fn effective_settings<'t>(
+    templates: &Templates,
+    text: &'t str,
+    origin: &str,
+    asked: Asked<'_>,
+) -> Result<(Settings, Effective<'t>), ConfigError> {
+    let shown = mask::masked(text);
+    let wrong = |mistake: Mistake| ConfigError::Wrong(mistake.located(&shown, origin));
+    let layers = layers(text).map_err(wrong)?;
+    let entry = layers
+        .entry_for(asked)
+        .map_err(|mistake| ConfigError::NotForThisGroup(mistake.located(&shown, origin)))?;
+    let effective = layers.effective(entry).map_err(wrong)?;
+    Ok((settings(&effective, templates).map_err(wrong)?, effective))
+}
+
+/// Everything that is wrong with the configuration of a bundle, for every group.
+pub fn check_bundle(bundle: &Path) -> Result<check::Checked, ConfigError> {
+    let (text, origin) = read(bundle)?;
+    Ok(check::check(&text, &origin, &Templates::of(bundle)))
+}
+
+/// The app that a bundle is about, as far as that can be said before its group is known.
+pub fn app(bundle: &Path) -> Option<AppName> {
+    let (text, _) = read(bundle).ok()?;
+    DeTable::parse(&text).ok()?.get_ref().get("app")?.get_ref().as_str()?.parse().ok()
+}
+
+fn read(bundle: &Path) -> Result<(String, String), ConfigError> {
     let pin = bundle.join("handover.pin");
     if pin.exists() {
         return Err(ConfigError::NotYet { path: pin });
     }
     let path = bundle.join(FILE_NAME);
     let text = std::fs::read_to_string(&path).on("read", &path)?;
-    let settings = parse_in(bundle, &text, &path.display().to_string()).map_err(ConfigError::Wrong)?;
-    Ok(Config { settings, text })
+    Ok((text, path.display().to_string()))
 }
 
-/// Parses a configuration that has no templates. `origin` is the name that errors give as its place.
+/// Parses a configuration that has no templates and is for one group, or for all. `origin` is the name that errors give
+/// as its place.
 pub fn parse(text: &str, origin: &str) -> Result<Settings, Diagnostic> {
     parse_with(&Templates::none(), text, origin)
 }
 
-/// Parses a configuration whose templates are in a folder: a bundle's, or that of a release.
+/// Parses a configuration whose templates are in a folder: that of a release.
 pub fn parse_in(folder: &Path, text: &str, origin: &str) -> Result<Settings, Diagnostic> {
     parse_with(&Templates::of(folder), text, origin)
 }
 
 fn parse_with(templates: &Templates, text: &str, origin: &str) -> Result<Settings, Diagnostic> {
-    toml::from_str::<file::ConfigFile>(text)
-        .map_err(|e| Diagnostic::of_toml(&e, text, origin))
-        .and_then(|written| Settings::from_file(written, templates).map_err(|e| e.located(text, origin)))
+    layers(text)
+        .and_then(|layers| layers.effective(layers.entry_for(Asked::Operator(None))?))
+        .and_then(|effective| settings(&effective, templates))
+        .map_err(|mistake| mistake.located(&mask::masked(text), origin))
+}
+
+fn layers(text: &str) -> Result<Layers<'_>, Mistake> {
+    Layers::of(DeTable::parse(text).map_err(|error| Mistake::from(&error))?)
+}
+
+fn settings(effective: &Effective<'_>, templates: &Templates) -> Result<Settings, Mistake> {
+    file::ConfigFile::deserialize(toml::Deserializer::from(effective.table.clone()))
+        .map_err(|error| Mistake::from(&error))
+        .and_then(|written| Settings::from_file(written, templates))
+        .map_err(|mistake| effective.explain(mistake))
 }

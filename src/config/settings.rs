@@ -27,6 +27,8 @@ use crate::release::{AppName, ProcessName};
 pub struct Settings {
     /// The app's name.
     pub app: AppName,
+    /// Whether nothing here is worth protecting, so that secrets may be written into the file.
+    pub disposable: bool,
     /// The image of every process.
     pub image: ImageSource,
     /// Where secrets come from, by the name that the rest of the file uses.
@@ -122,7 +124,7 @@ impl Settings {
             .map(|(name, process)| Ok((name.get_ref().clone(), meant_process(process, &name)?)))
             .collect::<Result<_, Mistake>>()?;
         let image = meant_image(file.image, &secrets)?;
-        Ok(Self { app: file.app, image, secrets, environment, files, processes })
+        Ok(Self { app: file.app, disposable: file.disposable, image, secrets, environment, files, processes })
     }
 }
 

@@ -19,6 +19,9 @@ pub struct Status {
     pub format: u32,
     /// The app.
     pub app: AppName,
+    /// The deployment group of the last good release: the one that operators' commands take when they name none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Its containers: live ones first.
     pub containers: Vec<ContainerStatus>,
     /// The run in progress, or the last one.
@@ -87,8 +90,9 @@ fn of(host: &Host, app: AppName, containers: &[Container]) -> Status {
         Ok(history) => (history.and_then(|history| run_status(&history, host, &app)), None),
         Err(error) => (None, Some(error.to_string())),
     };
-    let unproven =
-        Releases::of(&state).records().into_iter().filter(|r| r.verdict == crate::state::Verdict::Unproven);
+    let releases = Releases::of(&state);
+    let group = releases.last_good().and_then(|record| record.group);
+    let unproven = releases.records().into_iter().filter(|r| r.verdict == crate::state::Verdict::Unproven);
     let unproven: Vec<u64> = unproven.map(|record| record.release.0).collect();
     let mut containers: Vec<ContainerStatus> = containers
         .iter()
@@ -96,7 +100,7 @@ fn of(host: &Host, app: AppName, containers: &[Container]) -> Status {
         .filter_map(|c| container_status(c, &unproven))
         .collect();
     containers.sort_by_key(|c| (c.role != "live", std::cmp::Reverse(c.release)));
-    Status { format: STATUS_FORMAT, app, containers, run, damage }
+    Status { format: STATUS_FORMAT, app, group, containers, run, damage }
 }
 
 fn container_status(container: &Container, unproven: &[u64]) -> Option<ContainerStatus> {
@@ -177,10 +181,14 @@ pub fn text(apps: &[Status]) -> String {
                 c.restart_policy.clone(),
             ]);
         }
+        let title = match &app.group {
+            Some(group) => format!("{}, group {}", app.app, crate::report::text::clean(group)),
+            None => app.app.to_string(),
+        };
         parts.push(if app.containers.is_empty() {
-            format!("{}: no containers", app.app)
+            format!("{title}: no containers")
         } else {
-            format!("{}\n{}", app.app, table.trim_fmt())
+            format!("{title}\n{}", table.trim_fmt())
         });
         if let Some(run) = &app.run {
             parts.push(format!(

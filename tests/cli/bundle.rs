@@ -55,6 +55,11 @@ impl Bundle {
         self.dir.path().join(name)
     }
 
+    /// Its own path.
+    pub fn folder(&self) -> String {
+        self.dir.path().display().to_string()
+    }
+
     pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path(name), text).unwrap();
     }
@@ -75,6 +80,25 @@ impl Bundle {
     pub fn through_a_shell(&self, script: &str, event: &str) -> Call {
         let call = Call::of(Path::new("/bin/sh"), self.dir.path()).args(&["-c", script]);
         call.env("LIFECYCLE_EVENT", event).env("DEPLOYMENT_ID", "d-ABC123DEF")
+    }
+
+    /// With a script in the place of the binary, which is linked dynamically in tests.
+    pub fn with_a_script() -> Self {
+        let bundle = Self::new();
+        bundle.remove("bin/handover");
+        bundle.write("bin/handover", "#!/bin/sh\n");
+        bundle.set_mode("bin/handover", 0o755);
+        bundle
+    }
+
+    pub fn set_mode(&self, name: &str, mode: u32) {
+        std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// `handover lint` with these arguments, inside the bundle.
+    pub fn lint(&self, arguments: &[&str]) -> Call {
+        let call = Call::of(Path::new(BINARY), self.dir.path()).args(&["lint"]).args(arguments);
+        call.within(self.dir.path())
     }
 
     /// The bundle's binary by hand.

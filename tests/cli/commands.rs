@@ -27,6 +27,7 @@ fn help() {
     Commands:
       hook     Do what CodeDeploy's lifecycle event asks for (the same as no arguments and LIFECYCLE_EVENT set)
       deploy   Deploy a bundle, or the last good configuration, in one go
+      lint     Check a bundle without AWS and Docker, for every deployment group
       plan     Show what a deployment would change
       status   Show what is serving, what is parked and what is under way
       recover  Finish or undo an interrupted run
@@ -52,8 +53,9 @@ fn help() {
       [BUNDLE]  The folder of the bundle; the configuration of the last good release by default
 
     Options:
-          --app <APP>  Which app, when several are deployed here and no bundle is given
-      -h, --help       Print help
+          --app <APP>     Which app, when several are deployed here and no bundle is given
+          --group <NAME>  Which deployment group; that of the last good release by default
+      -h, --help          Print help
     ");
     assert_snapshot!(handover(&["hook", "--help"]).seen(), @r"
     exit: 0
@@ -95,9 +97,9 @@ fn an_unknown_command_and_an_unknown_option() {
     --- stderr
     error: unexpected argument '--grop' found
 
-      tip: to pass '--grop' as a value, use '-- --grop'
+      tip: a similar argument exists: '--group'
 
-    Usage: handover deploy [OPTIONS] [BUNDLE]
+    Usage: handover deploy --group <NAME> [BUNDLE]
 
     For more information, try '--help'.
     ");

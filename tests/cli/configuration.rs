@@ -29,22 +29,13 @@ fn an_unknown_key_and_the_one_that_was_meant() {
       |
     4 | tga = "v1"
       | ^^^ did you mean 'tag'?
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
 }
 
 #[test]
 fn keys_of_a_later_version_are_refused_by_name() {
-    assert_snapshot!(with("[image]", "groups = [\"test\"]\n[image]"), @r#"
-    exit: 2
-    --- stderr
-    error: key 'groups' is not supported by handover 0.1.0 yet
-     --> BUNDLE/handover.toml:2:1
-      |
-    2 | groups = ["test"]
-      | ^^^^^^ remove it, or use the version that has it
-    handover: FAILED (exit 2): nothing was changed
-    "#);
     assert_snapshot!(with("[process.web]", "[bake]\nduration = \"30s\"\n[process.web]"), @r"
     exit: 2
     --- stderr
@@ -53,6 +44,7 @@ fn keys_of_a_later_version_are_refused_by_name() {
       |
     5 | [bake]
       |  ^^^^ remove it, or use the version that has it
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
     assert_snapshot!(with("[process.web]", "[task.migrate]\ncommand = [\"migrate\"]\n[process.web]"), @r"
@@ -63,6 +55,7 @@ fn keys_of_a_later_version_are_refused_by_name() {
       |
     5 | [task.migrate]
       |  ^^^^ remove it, or use the version that has it
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
     assert_snapshot!(with("order = \"stop-first\"", "order = \"start-first\""), @r#"
@@ -73,6 +66,7 @@ fn keys_of_a_later_version_are_refused_by_name() {
       |
     7 | order = "start-first"
       |         ^^^^^^^^^^^^^ write order = "stop-first"
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(with("order = \"stop-first\"\n", ""), @r#"
@@ -83,6 +77,7 @@ fn keys_of_a_later_version_are_refused_by_name() {
       |
     5 | [process.web]
       |          ^^^ write order = "stop-first"
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
 }
@@ -97,6 +92,7 @@ fn what_is_no_toml() {
       |
     4 | tag = v1
       |       ^^ here
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
     assert_snapshot!(of(""), @r"
@@ -107,6 +103,7 @@ fn what_is_no_toml() {
       |
     1 |
       | ^ here
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
 }
@@ -121,6 +118,7 @@ fn values_that_make_no_sense() {
       |
     1 | app = "Status Page"
       |       ^^^^^^^^^^^^^ here
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(with("8000:8000", "8000"), @r#"
@@ -131,6 +129,7 @@ fn values_that_make_no_sense() {
       |
     6 | publish = ["8000"]
       |           ^^^^^^^^ here
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(with("[\"8000:8000\"]", "[\"8000:8000\", \"8000:9000\"]"), @r#"
@@ -141,6 +140,7 @@ fn values_that_make_no_sense() {
       |
     6 | publish = ["8000:8000", "8000:9000"]
       |                         ^^^^^^^^^^^ here
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(with("order", "stop-timeout = \"35\"\norder"), @r#"
@@ -151,6 +151,7 @@ fn values_that_make_no_sense() {
       |
     7 | stop-timeout = "35"
       |                ^^^^ here
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(with("order", "memory = \"half\"\norder"), @r#"
@@ -161,6 +162,7 @@ fn values_that_make_no_sense() {
       |
     7 | memory = "half"
       |          ^^^^^^ here
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
 }
@@ -222,6 +224,7 @@ fn probes_that_clash() {
        |
     10 | tcp = true
        |       ^^^^ keep one of them
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
     assert_snapshot!(health("http = \"health\""), @r#"
@@ -232,6 +235,7 @@ fn probes_that_clash() {
       |
     9 | http = "health"
       |        ^^^^^^^^ here
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(health("tcp = true\nhost = \"status.example.com\""), @r#"
@@ -242,6 +246,7 @@ fn probes_that_clash() {
        |
     10 | host = "status.example.com"
        |        ^^^^^^^^^^^^^^^^^^^^ here
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
 }
@@ -258,6 +263,7 @@ fn two_processes() {
       |
     8 | [process.worker]
       |          ^^^^^^ keep one table [process.NAME]
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
 }
@@ -278,6 +284,7 @@ fn secrets_that_are_not_there() {
       |
     8 | A = { secret = "databse.host" }
       |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^ did you mean 'database'?
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(environment("A = { secret = \"database\" }"), @r#"
@@ -288,6 +295,7 @@ fn secrets_that_are_not_there() {
       |
     8 | A = { secret = "database" }
       |     ^^^^^^^^^^^^^^^^^^^^^^^ write "database.FIELD", such as "database.password"
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(environment("A = { template = \"redis://{{ redis.value }}\" }"), @r#"
@@ -298,6 +306,7 @@ fn secrets_that_are_not_there() {
       |
     8 | A = { template = "redis://{{ redis.value }}" }
       |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ known here: database
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(environment("A = { template = \"redis://{{ redis.value\" }"), @r#"
@@ -308,6 +317,7 @@ fn secrets_that_are_not_there() {
       |
     8 | A = { template = "redis://{{ redis.value" }
       |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ here
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(environment("A = 1"), @r#"
@@ -318,6 +328,7 @@ fn secrets_that_are_not_there() {
       |
     8 | A = 1
       |     ^ here
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
 }

@@ -187,6 +187,7 @@ fn a_container_without_a_network_has_no_probe_over_it() {
       |
     9 | [process.web.health]
       | ^^^^^^^^^^^^^^^^^^^^ use 'command' or 'docker'
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
 }

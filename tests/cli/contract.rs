@@ -4,10 +4,13 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use handover::config;
+use handover::config::{self, Asked, Config};
 use handover::journal::{History, Journal, Line};
+use handover::release::ReleaseNumber;
 use handover::state::{Record, Releases};
 use insta::assert_snapshot;
+
+use crate::bundle::{Bundle, CONFIG};
 
 fn fixture(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
@@ -141,6 +144,26 @@ fn what_is_not_known_is_passed_over() {
     assert!(serde_json::from_str::<Record>(&record).is_ok());
 }
 
+/// A release's configuration is read again by who does not know its deployment group.
+#[test]
+fn what_is_kept_needs_no_group() {
+    let bundle = Bundle::new();
+    let groups = "groups = [\"test\", \"production-*\"]\n[image]";
+    let table =
+        "[group.test]\nprocess.web.memory = \"256m\"\nprocess.web.order = false\nprocess.web.publish = []\n";
+    bundle.write("handover.toml", &(CONFIG.replacen("[image]", groups, 1) + table));
+    for group in ["test", "production-eu"] {
+        let config = config::load(&bundle.path(""), Asked::Hook(Some(group))).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let releases = Releases::of(dir.path());
+        releases.keep_config(ReleaseNumber(1), &config).unwrap();
+        let kept = releases.config(ReleaseNumber(1)).unwrap().unwrap();
+        let plain = |config: &Config| serde_json::to_string(&config.settings).unwrap();
+        assert_eq!(plain(&kept), plain(&config));
+        assert_eq!(plain(&kept).contains("8000"), group == "production-eu");
+    }
+}
+
 fn settings(name: &str) -> String {
     serde_json::to_string_pretty(&config::parse(&fixture(name), name).unwrap()).unwrap()
 }
@@ -150,6 +173,7 @@ fn configurations() {
     assert_snapshot!(settings("config-minimal.toml"), @r#"
     {
       "app": "status-page",
+      "disposable": false,
       "image": {
         "repository": "status-page",
         "auth": "ecr",
@@ -194,6 +218,7 @@ fn configurations() {
     assert_snapshot!(settings("config-full.toml"), @r#"
     {
       "app": "status-page",
+      "disposable": false,
       "image": {
         "repository": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page",
         "auth": "ecr",

@@ -127,17 +127,24 @@ fn an_appspec_that_is_wrong() {
     assert_snapshot!(bundle.hook("ApplicationStart").seen(), @r"
     exit: 2
     --- stderr
-    'BUNDLE/appspec.yml' runs 'bin/handover' in none of BeforeInstall, AfterInstall, ApplicationStart and
-    ValidateService: nothing would be deployed
+    error: no event that deploys runs 'bin/handover': nothing would be deployed
+     --> BUNDLE/appspec.yml:1:1
+      |
+    1 | hooks:
+      | ^ wire it in ApplicationStart, for one
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
     bundle.write("appspec.yml", "hooks:\n  ApplicationBegin:\n    - location: bin/handover\n");
     assert_snapshot!(bundle.hook("ApplicationStart").seen(), @r"
     exit: 2
     --- stderr
-    'BUNDLE/appspec.yml' is wrong: 'ApplicationBegin' is not a lifecycle event that appspec.yml can wire;
-    they are: BeforeBlockTraffic, AfterBlockTraffic, ApplicationStop, BeforeInstall, AfterInstall,
-    ApplicationStart, ValidateService, BeforeAllowTraffic, AfterAllowTraffic
+    error: 'ApplicationBegin' is not a lifecycle event that can be wired
+     --> BUNDLE/appspec.yml:2:3
+      |
+    2 |   ApplicationBegin:
+      |   ^^^^^^^^^^^^^^^^ did you mean 'ApplicationStop'?
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
     bundle.write(
@@ -147,18 +154,24 @@ fn an_appspec_that_is_wrong() {
     assert_snapshot!(bundle.hook("ApplicationStart").seen(), @r"
     exit: 2
     --- stderr
-    'BUNDLE/appspec.yml' is wrong: the timeout 'soon' of ApplicationStart is not a number of seconds
+    error: the timeout of ApplicationStart is not a number of seconds
+     --> BUNDLE/appspec.yml:4:16
+      |
+    4 |       timeout: soon
+      |                ^^^^ write a whole number from 1 to 3600
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
     bundle.write("appspec.yml", "hooks: [\n");
     assert_snapshot!(bundle.hook("ApplicationStart").seen(), @r"
     exit: 2
     --- stderr
-    'BUNDLE/appspec.yml' is wrong: error: line 1 column 8: expected mapping start
-     --> <input>:1:8
+    error: expected mapping start
+     --> BUNDLE/appspec.yml:1:8
       |
     1 | hooks: [
-      |        ^ expected mapping start
+      |        ^ here
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
 }

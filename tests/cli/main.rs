@@ -16,5 +16,7 @@ mod commands;
 mod configuration;
 mod container;
 mod contract;
+mod groups;
 mod hook;
+mod lint;
 mod proxy;

@@ -1,0 +1,227 @@
+//! Everything that can be found out about a configuration without deploying it: for every group, and not only the first
+//! mistake.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::diagnostic::Mistake;
+use super::groups::Layers;
+use super::mask::masked;
+use super::merge::Effective;
+use super::templates::Templates;
+use super::{Diagnostic, Settings, settings};
+
+/// Tags that are moved from one image to the next, by their habit.
+const MOVING_TAGS: &[&str] = &[
+    "latest",
+    "main",
+    "master",
+    "trunk",
+    "stable",
+    "edge",
+    "nightly",
+    "dev",
+    "develop",
+    "test",
+    "staging",
+    "prod",
+    "production",
+];
+
+/// What was found.
+#[derive(Debug)]
+pub struct Checked {
+    /// What is wrong, or may surprise.
+    pub findings: Vec<Diagnostic>,
+    /// What each entry of `groups` means, of those that mean something.
+    pub settings: Vec<(Option<String>, Settings)>,
+}
+
+/// Checks a configuration for every group that it is for.
+pub(super) fn check(text: &str, origin: &str, templates: &Templates) -> Checked {
+    let shown = masked(text);
+    let located = |mistakes: Vec<Mistake>| mistakes.into_iter().map(|m| m.located(&shown, origin)).collect();
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return Checked { findings: located(errors.iter().map(Mistake::from).collect()), settings: vec![] };
+    }
+    let layers = match Layers::of(table) {
+        Ok(layers) => layers,
+        Err(mistake) => return Checked { findings: located(vec![mistake]), settings: vec![] },
+    };
+    let entries = layers.entries();
+    let mut found = InGroups::default();
+    let mut meanings = Vec::new();
+    for entry in &entries {
+        let (mistakes, meaning) = match layers.effective(*entry) {
+            Ok(effective) => check_effective(effective, text, templates),
+            Err(mistake) => (vec![mistake], None),
+        };
+        found.add(mistakes, entry.unwrap_or_default());
+        meanings.extend(meaning.map(|settings| (entry.map(str::to_owned), settings)));
+    }
+    Checked { findings: located(found.told(entries.len())), settings: meanings }
+}
+
+/// What was found in several groups is told once.
+#[derive(Debug, Default)]
+pub(crate) struct InGroups(Vec<(Mistake, Vec<String>)>);
+
+impl InGroups {
+    /// Adds what was found for one of them.
+    pub(crate) fn add(&mut self, mistakes: Vec<Mistake>, group: &str) {
+        for mistake in mistakes {
+            match self.0.iter_mut().find(|(known, _)| *known == mistake) {
+                Some((_, groups)) => groups.push(group.to_owned()),
+                None => self.0.push((mistake, vec![group.to_owned()])),
+            }
+        }
+    }
+
+    /// Everything, in the order of the file; `of` so many groups in all.
+    pub(crate) fn told(self, of: usize) -> Vec<Mistake> {
+        let tell = |(mistake, groups): (Mistake, Vec<String>)| {
+            let note = (groups.len() < of).then(|| format!("in group {}", groups.join(", ")));
+            Mistake { note, ..mistake }
+        };
+        let mut told: Vec<Mistake> = self.0.into_iter().map(tell).collect();
+        told.sort_by_key(|mistake| mistake.span.start);
+        told
+    }
+}
+
+/// Takes each value that is wrong out of the file and looks again. What is then missed is no finding, but its consequence.
+fn check_effective(
+    mut effective: Effective<'_>,
+    text: &str,
+    templates: &Templates,
+) -> (Vec<Mistake>, Option<Settings>) {
+    let mut found = surprises(&effective);
+    let mut is_whole = true;
+    loop {
+        let mistake = match settings(&effective, templates) {
+            Ok(settings) => return (found, is_whole.then_some(settings)),
+            Err(mistake) => mistake,
+        };
+        let can_be_left_out = take_out(effective.table.get_mut(), &mistake.span, text);
+        if is_whole || can_be_left_out {
+            found.push(mistake);
+        }
+        is_whole = false;
+        if !can_be_left_out {
+            return (found, None);
+        }
+    }
+}
+
+/// Takes out the key that a mistake is about, or the one value.
+fn take_out(table: &mut DeTable<'_>, span: &Range<usize>, text: &str) -> bool {
+    let is_it = |key: Range<usize>, value: &Spanned<DeValue<'_>>| {
+        let place = value.span();
+        let is_written_there = !value.get_ref().is_table() || text[place.clone()].starts_with('{');
+        key == *span || (is_written_there && place.start <= span.start && span.end <= place.end)
+    };
+    let name =
+        table.iter().find(|(key, value)| is_it(key.span(), value)).map(|(key, _)| key.get_ref().clone());
+    if let Some(name) = name {
+        table.remove(name.as_ref());
+        return true;
+    }
+    table.iter_mut().any(|(_, value)| match value.get_mut() {
+        DeValue::Table(table) => take_out(table, span, text),
+        _ => false,
+    })
+}
+
+/// What works, and is better known before it surprises.
+fn surprises(effective: &Effective<'_>) -> Vec<Mistake> {
+    let root = effective.table.get_ref();
+    let mut found = Vec::new();
+    let tag = root.get("image").and_then(|image| image.get_ref().get("tag"));
+    if let Some((span, tag)) = tag.and_then(|tag| Some((tag.span(), tag.get_ref().as_str()?)))
+        && MOVING_TAGS.contains(&tag)
+    {
+        let what = format!("tag '{tag}' moves: another deployment of this bundle may run another image");
+        found.push(Mistake::warning(span, what).help("deploy a tag that stays, such as a commit's"));
+    }
+    let is_disposable = root.get("disposable").and_then(|flag| flag.get_ref().as_bool()) == Some(true);
+    let secrets = root.get("secret").and_then(|secrets| secrets.get_ref().as_table());
+    for (name, secret) in secrets.into_iter().flatten().filter(|_| !is_disposable) {
+        if let Some((key, _)) = secret.get_ref().as_table().and_then(|table| table.get_key_value("literal")) {
+            let what = format!("secret '{}' is written into the file", name.get_ref());
+            found.push(Mistake::at(key.span(), what).help(
+                "write an id, or disposable = true in [group.NAME] if nothing there is worth protecting",
+            ));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Checked, Templates};
+
+    fn check(text: &str, origin: &str) -> Checked {
+        super::check(text, origin, &Templates::none())
+    }
+
+    fn headlines(text: &str) -> Vec<String> {
+        check(text, "f").findings.into_iter().map(|finding| finding.headline).collect()
+    }
+
+    const GOOD: &str = "app = 'a'\nimage = { repository = 'r', tag = 'v1' }\nprocess.web.memory = '1g'\n";
+
+    #[test]
+    fn everything_that_is_wrong_is_found_and_nothing_that_follows_from_it() {
+        assert_eq!(headlines(GOOD), [] as [&str; 0]);
+        let text = "app = 'A B'\nimag = {}\n[image]\nrepository = 'r'\ntag = 'v'\n[process.web]\nmemory = 'x'\nmemroy = 1\n";
+        let found = headlines(text);
+        let places: Vec<&str> =
+            found.iter().map(|line| line.split(": ").next().unwrap_or_default()).collect();
+        assert_eq!(places, ["f:1:7", "f:2:1", "f:7:10", "f:8:1"], "{found:#?}");
+        let table = GOOD.replace("process.web.memory", "process.web.health.port");
+        let found = headlines(&format!("{table}process.worker.command = []\n"));
+        assert_eq!(found.len(), 2, "{found:#?}");
+    }
+
+    #[test]
+    fn what_is_found_in_every_group_is_told_once_and_else_with_its_group() {
+        let text = format!(
+            "groups = ['test', 'production']\n{GOOD}process.web.publsh = []\n[group.test]\nprocess.web.order = 'no'\n"
+        );
+        let checked = check(&text, "f");
+        let told: Vec<String> = checked.findings.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("unknown key 'publsh'") && !told[0].contains("in group"), "{}", told[0]);
+        assert!(told[1].contains("'no' is not an order") && told[1].contains("in group test"), "{}", told[1]);
+    }
+
+    #[test]
+    fn secrets_are_written_down_in_disposable_groups_only_and_never_shown() {
+        let text = format!(
+            "groups = ['test', 'production']\n{GOOD}secret.x = {{ literal = {{ password = 'hunter2' }} }}\n[group.test]\ndisposable = true\n"
+        );
+        let findings =
+            |text: &str| check(text, "f").findings.iter().map(ToString::to_string).collect::<String>();
+        let told = findings(&text);
+        assert!(
+            told.contains("secret 'x' is written into the file") && told.contains("in group production"),
+            "{told}"
+        );
+        assert!(!told.contains("hunter2"), "{told}");
+        let told = findings(&text.replace("['test', 'production']", "['test']"));
+        assert!(!told.contains("is written into the file"), "{told}");
+    }
+
+    #[test]
+    fn a_tag_that_moves_surprises_without_being_an_error() {
+        let checked = check(&GOOD.replace("'v1'", "'latest'"), "f");
+        assert_eq!(checked.findings.len(), 1);
+        assert_eq!(
+            (checked.findings[0].severity, checked.settings.len()),
+            (super::super::Severity::Warning, 1)
+        );
+    }
+}

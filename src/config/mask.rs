@@ -1,0 +1,48 @@
+//! The text of a file as it may be shown: without the values of secrets that are written into it.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The key below which a secret's values stand.
+const LITERAL: &str = "literal";
+
+/// The same text, each byte of such a value a `*`: every place in it stays where it is.
+pub(super) fn masked(text: &str) -> String {
+    // What can be made out of a text that is no TOML is masked, too.
+    let (root, _) = DeTable::parse_recoverable(text);
+    let mut bytes = text.as_bytes().to_vec();
+    mask(root.get_ref(), false, &mut bytes);
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+fn mask(table: &DeTable<'_>, is_secret: bool, bytes: &mut [u8]) {
+    for (key, value) in table {
+        mask_value(value, is_secret || key.get_ref() == LITERAL, bytes);
+    }
+}
+
+fn mask_value(value: &Spanned<DeValue<'_>>, is_secret: bool, bytes: &mut [u8]) {
+    match value.get_ref() {
+        DeValue::Table(table) => mask(table, is_secret, bytes),
+        _ if is_secret => {
+            let written = bytes.get_mut(value.span()).unwrap_or_default();
+            written.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b'*');
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::masked;
+
+    #[test]
+    fn only_the_values_of_secrets_are_hidden_and_nothing_moves() {
+        let text = "a = 'b'\nsecret.x = { literal = { user = 'sp', password = 'höh' } }\n[group.test.secret.y.literal]\nkey = \"\"\"\nhunter2\"\"\"\n";
+        assert_eq!(
+            masked(text),
+            "a = 'b'\nsecret.x = { literal = { user = ****, password = ****** } }\n[group.test.secret.y.literal]\nkey = ***\n**********\n"
+        );
+        assert!(!masked("secret.x = { literal = { password = 'hunter2' } }\ntag = v1\n").contains("hunter2"));
+    }
+}

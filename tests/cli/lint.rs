@@ -1,0 +1,414 @@
+//! `handover lint`.
+
+use insta::assert_snapshot;
+
+use crate::bundle::{APPSPEC, Bundle, CONFIG, Seen};
+
+fn of_appspec(text: &str) -> Seen {
+    let bundle = Bundle::with_a_script();
+    bundle.write("appspec.yml", text);
+    bundle.lint(&[]).seen()
+}
+
+/// The usual `appspec.yml` with a change.
+fn with(from: &str, to: &str) -> Seen {
+    assert!(APPSPEC.contains(from), "there is no '{from}'");
+    of_appspec(&APPSPEC.replacen(from, to, 1))
+}
+
+#[test]
+fn a_good_bundle() {
+    let bundle = Bundle::with_a_script();
+    let good = "exit: 0\n--- stdout\nhandover lint: no errors, no warnings";
+    assert_eq!(bundle.lint(&[]).seen().to_string(), good);
+    assert_eq!(bundle.lint(&[&bundle.folder()]).seen().to_string(), good);
+}
+
+#[test]
+fn everything_at_once() {
+    let bundle = Bundle::with_a_script();
+    let groups = "groups = [\"test\", \"production\"]\n[image]";
+    let text = CONFIG.replacen("[image]", groups, 1).replace("\"v1\"", "\"latest\"");
+    let tables = "memroy = \"1g\"\n[group.test]\nprocess.web.stop-timeout = \"0s\"\n[group.production]\nprocess.wbe = false\n";
+    bundle.write("handover.toml", &(text + tables));
+    bundle.write("appspec.yml", &APPSPEC.replace("600", "0").replace("os: linux", "os: windows"));
+    assert_snapshot!(bundle.lint(&[]).seen(), @r#"
+    exit: 2
+    --- stdout
+    warning: tag 'latest' moves: another deployment of this bundle may run another image
+     --> ./handover.toml:5:7
+      |
+    5 | tag = "latest"
+      |       ^^^^^^^^ deploy a tag that stays, such as a commit's
+
+    error: unknown key 'memroy'
+     --> ./handover.toml:9:1
+      |
+    9 | memroy = "1g"
+      | ^^^^^^ did you mean 'memory'?
+
+    error: this is less than 1s
+      --> ./handover.toml:11:28
+       |
+    11 | process.web.stop-timeout = "0s"
+       |                            ^^^^ here
+       |
+       = note: in group test
+
+    error: there is no 'wbe' that could be removed
+      --> ./handover.toml:13:15
+       |
+    13 | process.wbe = false
+       |               ^^^^^ did you mean 'web'?
+       |
+       = note: in group production
+
+    error: handover runs on Linux
+     --> ./appspec.yml:2:5
+      |
+    2 | os: windows
+      |     ^^^^^^^ write linux
+
+    error: the timeout of ApplicationStart is not a number of seconds
+     --> ./appspec.yml:8:16
+      |
+    8 |       timeout: 0
+      |                ^ write a whole number from 1 to 3600
+
+    handover lint: 5 errors, 1 warning
+    "#);
+}
+
+#[test]
+fn surprises_are_no_errors() {
+    let bundle = Bundle::with_a_script();
+    bundle.write("handover.toml", &CONFIG.replace("\"v1\"", "\"latest\""));
+    bundle.set_mode("bin/handover", 0o644);
+    assert_snapshot!(bundle.lint(&[]).seen(), @r#"
+    exit: 0
+    --- stdout
+    warning: tag 'latest' moves: another deployment of this bundle may run another image
+     --> ./handover.toml:4:7
+      |
+    4 | tag = "latest"
+      |       ^^^^^^^^ deploy a tag that stays, such as a commit's
+
+    warning: 'bin/handover' is not executable: CodeDeploy's agent makes it so, nobody else does
+     --> ./appspec.yml:5:17
+      |
+    5 |     - location: bin/handover
+      |                 ^^^^^^^^^^^^ chmod +x
+
+    handover lint: no errors, 2 warnings
+    "#);
+}
+
+#[test]
+fn what_is_not_there() {
+    let bundle = Bundle::with_a_script();
+    bundle.remove("handover.toml");
+    bundle.remove("appspec.yml");
+    assert_snapshot!(bundle.lint(&[]).seen(), @r"
+    exit: 2
+    --- stdout
+    error: failed to read './handover.toml': No such file or directory (os error 2)
+
+    error: there is no appspec.yml in '.'
+
+    handover lint: 2 errors, no warnings
+    ");
+    let bundle = Bundle::with_a_script();
+    bundle.remove("bin/handover");
+    assert_snapshot!(bundle.lint(&[]).seen(), @r"
+    exit: 2
+    --- stdout
+    error: 'bin/handover' is not in the bundle
+     --> ./appspec.yml:5:17
+      |
+    5 |     - location: bin/handover
+      |                 ^^^^^^^^^^^^ CodeDeploy says 'Script does not exist' to this
+
+    handover lint: 1 error, no warnings
+    ");
+}
+
+#[test]
+fn what_is_no_yaml() {
+    assert_snapshot!(with("hooks:", "hooks: ["), @r"
+    exit: 2
+    --- stdout
+    error: expected mapping start
+     --> ./appspec.yml:3:8
+      |
+    3 | hooks: [
+      |        ^ here
+
+    handover lint: 1 error, no warnings
+    ");
+    assert_snapshot!(with("hooks:", "hooks: x: y"), @r"
+    exit: 2
+    --- stdout
+    error: expected mapping start
+     --> ./appspec.yml:3:8
+      |
+    3 | hooks: x: y
+      |        ^ here
+
+    handover lint: 1 error, no warnings
+    ");
+    assert_snapshot!(with("  ApplicationStart:", "  ApplicationStop:"), @r"
+    exit: 2
+    --- stdout
+    error: duplicate mapping key: ApplicationStop
+     --> ./appspec.yml:6:3
+      |
+    6 |   ApplicationStop:
+      |   ^^^^^^^^^^^^^^^ here
+
+    handover lint: 1 error, no warnings
+    ");
+}
+
+#[test]
+fn the_head_of_an_appspec() {
+    assert_snapshot!(of_appspec(""), @r"
+    exit: 2
+    --- stdout
+    error: there is no version
+     --> ./appspec.yml:1:1
+      |
+    1 |
+      | ^ write version: 0.0
+
+    error: there is no os
+     --> ./appspec.yml:1:1
+      |
+    1 |
+      | ^ write os: linux
+
+    error: no event that deploys runs 'bin/handover': nothing would be deployed
+     --> ./appspec.yml:1:1
+      |
+    1 |
+      | ^ wire it in ApplicationStart, for one
+
+    handover lint: 3 errors, no warnings
+    ");
+    assert_snapshot!(with("version: 0.0", "version: \"0.0\"\nfiles:\n  - source: /\n    destination: /opt/app"), @r#"
+    exit: 2
+    --- stdout
+    error: CodeDeploy knows one version
+     --> ./appspec.yml:1:10
+      |
+    1 | version: "0.0"
+      |          ^^^^^ write 0.0
+
+    warning: handover needs no files section: it runs from the bundle, and CodeDeploy fails where a file is in the way
+     --> ./appspec.yml:3:3
+      |
+    3 |   - source: /
+      |   ^ leave it out, unless other scripts need it
+
+    handover lint: 1 error, 1 warning
+    "#);
+}
+
+#[test]
+fn events() {
+    assert_snapshot!(with("ApplicationStart", "AplicationStart"), @r"
+    exit: 2
+    --- stdout
+    error: 'AplicationStart' is not a lifecycle event that can be wired
+     --> ./appspec.yml:6:3
+      |
+    6 |   AplicationStart:
+      |   ^^^^^^^^^^^^^^^ did you mean 'ApplicationStart'?
+
+    handover lint: 1 error, no warnings
+    ");
+    assert_snapshot!(with("  ApplicationStart:", "  AfterAllowTraffic:\n    - location: bin/handover\n  AfterInstall:\n  ApplicationStart:"), @r"
+    exit: 2
+    --- stdout
+    warning: handover does nothing in AfterAllowTraffic
+     --> ./appspec.yml:6:3
+      |
+    6 |   AfterAllowTraffic:
+      |   ^^^^^^^^^^^^^^^^^ leave it out
+
+    error: AfterInstall has no script: agent 1.8 fails
+     --> ./appspec.yml:8:3
+      |
+    8 |   AfterInstall:
+      |   ^^^^^^^^^^^^ leave it out
+
+    handover lint: 1 error, 1 warning
+    ");
+    let bundle = Bundle::with_a_script();
+    bundle.write("stop.sh", "#!/bin/sh\n");
+    bundle.set_mode("stop.sh", 0o755);
+    bundle.write("appspec.yml", &APPSPEC.replacen("bin/handover", "stop.sh", 1));
+    assert_snapshot!(bundle.lint(&[]).seen(), @r"
+    exit: 0
+    --- stdout
+    warning: in ApplicationStop the OLD bundle's script runs: if it fails, no new bundle can mend it
+     --> ./appspec.yml:5:17
+      |
+    5 |     - location: stop.sh
+      |                 ^^^^^^^ let it exit 0 whatever happens, and stop nothing that serves
+
+    handover lint: no errors, 1 warning
+    ");
+}
+
+#[test]
+fn locations() {
+    for (location, why) in [
+        ("bin/handover --verbose", "passes no arguments"),
+        ("bin/smoke test.sh", "cuts it at its spaces"),
+        ("../handover", "leads out of the bundle"),
+        ("/usr/bin/handover", "leads out of the bundle"),
+        ("bin", "is no file"),
+        ("\"\"", "has no location"),
+    ] {
+        let seen = with(
+            "    - location: bin/handover\n      timeout",
+            &format!("    - location: bin/handover\n    - location: {location}\n      timeout"),
+        );
+        assert!(seen.exit == Some(2) && seen.stdout.contains(why), "{location}: {seen}");
+    }
+    assert_snapshot!(with("location: bin/handover\n      timeout", "location: bin/handover --verbose\n      timeout"), @r"
+    exit: 2
+    --- stdout
+    error: CodeDeploy passes no arguments: it would look for a file 'bin/handover --verbose'
+     --> ./appspec.yml:7:17
+      |
+    7 |     - location: bin/handover --verbose
+      |                 ^^^^^^^^^^^^^^^^^^^^^^ write the path alone
+
+    handover lint: 1 error, no warnings
+    ");
+}
+
+#[test]
+fn timeouts() {
+    for (timeout, why) in [
+        ("0", "is not a number of seconds"),
+        ("soon", "is not a number of seconds"),
+        ("30.5", "is not a number of seconds"),
+        ("-1", "is not a number of seconds"),
+        ("7200", "longer than CodeDeploy allows"),
+        ("\"600\"", "agent 2.x takes no text"),
+        ("20", "the timeout of ApplicationStart is 20 s"),
+    ] {
+        let seen = with("600", timeout);
+        assert!(seen.exit == Some(2) && seen.stdout.contains(why), "{timeout}: {seen}");
+        assert!(seen.stdout.contains("appspec.yml:8:16"), "{timeout}: {seen}");
+    }
+    assert_snapshot!(with("600", "3000\n    - location: bin/handover\n      timeout: 601"), @r"
+    exit: 2
+    --- stdout
+    error: the scripts of ApplicationStart may take 3601 s together
+     --> ./appspec.yml:6:3
+      |
+    6 |   ApplicationStart:
+      |   ^^^^^^^^^^^^^^^^ CodeDeploy allows 3600 s for an event; without a timeout a script has 3600 s
+
+    handover lint: 1 error, no warnings
+    ");
+}
+
+#[test]
+fn the_way_back_has_to_fit_for_every_group() {
+    let bundle = Bundle::with_a_script();
+    let groups = "groups = [\"test\", \"production\"]\n[image]";
+    let table = "[group.production.process.web.health]\nmin-healthy = \"5m\"\ndeadline = \"9m\"\n";
+    bundle.write("handover.toml", &(CONFIG.replacen("[image]", groups, 1) + table));
+    assert_snapshot!(bundle.lint(&[]).seen(), @r"
+    exit: 2
+    --- stdout
+    error: the timeout of ApplicationStart is 600 s, and the gate and the way back may take 679 s
+     --> ./appspec.yml:8:16
+      |
+    8 |       timeout: 600
+      |                ^^^ raise it
+      |
+      = note: in group production
+
+    handover lint: 1 error, no warnings
+    ");
+}
+
+#[test]
+fn users() {
+    assert_snapshot!(with("600", "600\n      runas: root"), @r"
+    exit: 0
+    --- stdout
+    warning: with runas, su stands between CodeDeploy's signals and handover, and gives it 2 s to go back
+     --> ./appspec.yml:9:14
+      |
+    9 |       runas: root
+      |              ^^^^ leave it out: hooks run as root
+
+    handover lint: no errors, 1 warning
+    ");
+    assert_snapshot!(with("600", "600\n      runas: ubuntu\n      sudo: true"), @r"
+    exit: 2
+    --- stdout
+    error: handover has to be root
+     --> ./appspec.yml:9:14
+      |
+    9 |       runas: ubuntu
+      |              ^^^^^^ leave runas out: hooks run as root
+
+    error: sudo takes away the variables that CodeDeploy sets
+      --> ./appspec.yml:10:13
+       |
+    10 |       sudo: true
+       |             ^^^^ leave it out
+
+    handover lint: 2 errors, no warnings
+    ");
+}
+
+#[test]
+fn what_a_group_gets() {
+    let bundle = Bundle::with_a_script();
+    let groups = "groups = [\"test\", \"production-*\"]\n[image]";
+    let tables =
+        "[group.test]\ndisposable = true\nprocess.web.publish = false\nprocess.web.memory = \"256m\"\n";
+    bundle.write("handover.toml", &(CONFIG.replacen("[image]", groups, 1) + tables));
+    let seen = bundle.lint(&["--show-effective", "test"]).seen();
+    assert_snapshot!(seen, @r#"
+    exit: 0
+    --- stdout
+    # handover.toml as group 'test' gets it
+    app = "status-page"  # handover.toml:1
+    disposable = true  # [group.test] handover.toml:10
+
+    [image]
+    repository = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page"  # handover.toml:4
+    tag = "v1"  # handover.toml:5
+
+    [process.web]
+    memory = "256m"  # [group.test] handover.toml:12
+    order = "stop-first"  # handover.toml:8
+
+    # removed: process.web.publish  # [group.test] handover.toml:11
+    "#);
+    assert!(bundle.lint(&["--show-effective", "production-eu"]).seen().stdout.contains("8000:8000"));
+    assert_snapshot!(bundle.lint(&["--show-effective", "prod"]).seen(), @r#"
+    exit: 2
+    --- stderr
+    error: --show-effective is 'prod', which is none of these groups
+     --> ./handover.toml:2:10
+      |
+    2 | groups = ["test", "production-*"]
+      |          ^^^^^^^^^^^^^^^^^^^^^^^^ did you mean 'production-*'?
+    "#);
+    // What is shown is a configuration by itself.
+    bundle.write("handover.toml", &seen.stdout);
+    assert_eq!(
+        bundle.lint(&[]).seen().to_string(),
+        "exit: 0\n--- stdout\nhandover lint: no errors, no warnings"
+    );
+}
