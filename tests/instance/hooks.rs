@@ -121,11 +121,7 @@ fn a_timeout_that_leaves_no_room_is_refused_before_live_is_touched() -> Result<(
     let short = world.deploy("d-000000002", &Bundle::of("v2").edit("timeout: 900", "timeout: 20"))?;
     let failure = short.failure().expect("it fails");
     ensure!(failure.event == "BeforeInstall" && failure.exit == Some(2), "{failure:?}");
-    ensure!(
-        failure.log.contains("the timeout of ApplicationStart in appspec.yml is 20 s"),
-        "{}",
-        failure.log
-    );
+    ensure!(failure.log.contains("the timeout of ApplicationStart is 20 s"), "{}", failure.log);
     let same = world.web.docker()?.inspect("status-page-web")?.expect("v1 is live");
     ensure!(live == same, "live was touched");
     Ok(())

@@ -10,6 +10,7 @@
 
 mod container;
 mod gates;
+mod groups;
 mod hooks;
 mod install;
 mod interrupted;

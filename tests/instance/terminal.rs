@@ -13,7 +13,7 @@ fn is_coloured(output: &str) -> bool {
 }
 
 fn on_a_terminal(world: &World, variables: &[&str], bundle: &str) -> Result<String> {
-    let command = format!("handover deploy {bundle}");
+    let command = format!("handover deploy --group test {bundle}");
     let output = world
         .web
         .command("env")
@@ -44,9 +44,10 @@ fn colours_are_for_terminals_that_want_them() -> Result<()> {
 fn nobody_has_to_listen() -> Result<()> {
     let world = World::up()?;
     // Both streams closed, as after the end of a terminal; then pipes whose readers are gone.
-    for (tag, redirection) in
-        [("v1", "handover deploy $0 >&- 2>&-"), ("v2", "handover deploy $0 2>&1 | true")]
-    {
+    for (tag, redirection) in [
+        ("v1", "handover deploy --group test $0 >&- 2>&-"),
+        ("v2", "handover deploy --group test $0 2>&1 | true"),
+    ] {
         let bundle = world.bundle(&Bundle::of(tag))?;
         let shell = format!("set -o pipefail; {redirection}");
         let output = world.web.command("bash").args(["-c", &shell, &bundle]).stdin(Stdio::null()).output()?;

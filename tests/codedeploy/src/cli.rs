@@ -117,7 +117,7 @@ struct DeploymentArgs {
     #[arg(long, default_value = "Application")]
     application: String,
     /// Deployment group name
-    #[arg(long, default_value = "DeploymentGroup")]
+    #[arg(long, default_value = "test")]
     group: String,
     /// Deployment group id, by default one that belongs to the name
     #[arg(long, value_name = "UUID")]
