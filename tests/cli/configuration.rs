@@ -369,6 +369,7 @@ fn secrets_that_say_too_much_or_too_little() {
       |
     9 | id = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf:password"
       |      ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ write a name, an ARN, or an ARN with :KEY:STAGE:VERSION, where each may be empty
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(secret("id = \"prod:database\""), @r#"
@@ -379,18 +380,20 @@ fn secrets_that_say_too_much_or_too_little() {
       |
     9 | id = "prod:database"
       |      ^^^^^^^^^^^^^^^ write a name, an ARN, or an ARN with :KEY:STAGE:VERSION, where each may be empty
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
-    assert_snapshot!(secret("literal = { host = \"db\" }\nid = \"prod/database\""), @r#"
+    assert_snapshot!(secret("literal = { host = \"db\" }\nid = \"prod/database\""), @r"
     exit: 2
     --- stderr
     error: 'id' and 'literal' cannot both say what the secret is
      --> BUNDLE/handover.toml:9:11
       |
-    9 | literal = { host = "db" }
+    9 | literal = { host = **** }
       |           ^^^^^^^^^^^^^^^ keep one of them
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
-    "#);
+    ");
     assert_snapshot!(secret("literal = { host = \"db\" }\nformat = \"text\""), @r#"
     exit: 2
     --- stderr
@@ -399,6 +402,7 @@ fn secrets_that_say_too_much_or_too_little() {
        |
     10 | format = "text"
        |          ^^^^^^ remove it
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(secret("fields = { host = \"db\" }"), @r#"
@@ -409,6 +413,7 @@ fn secrets_that_say_too_much_or_too_little() {
       |
     8 | [secret.database]
       | ^^^^^^^^^^^^^^^^^ add id = "NAME", the secret's name or ARN
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
 }
@@ -435,6 +440,7 @@ fn templates_that_cannot_be_right() {
        |
     11 | template = "templates/app.py"
        |            ^^^^^^^^^^^^^^^^^^ did you mean 'python'?
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(template("A = {{ databse.host }}\n"), @r#"
@@ -445,6 +451,7 @@ fn templates_that_cannot_be_right() {
        |
     11 | template = "templates/app.py"
        |            ^^^^^^^^^^^^^^^^^^ did you mean 'database'?
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(template("\n\n{% if %}\n"), @r#"
@@ -455,6 +462,7 @@ fn templates_that_cannot_be_right() {
        |
     11 | template = "templates/app.py"
        |            ^^^^^^^^^^^^^^^^^^ here
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(bundle("", "template = \"templates/other.py\""), @r#"
@@ -465,6 +473,7 @@ fn templates_that_cannot_be_right() {
        |
     11 | template = "templates/other.py"
        |            ^^^^^^^^^^^^^^^^^^^^ here
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(bundle("", "template = \"templates/../handover.toml\""), @r#"
@@ -475,6 +484,7 @@ fn templates_that_cannot_be_right() {
        |
     11 | template = "templates/../handover.toml"
        |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^ templates are files in the bundle's folder templates/: write "templates/NAME"
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(bundle("", "template = \"templates/passwd\""), @r#"
@@ -485,6 +495,7 @@ fn templates_that_cannot_be_right() {
        |
     11 | template = "templates/passwd"
        |            ^^^^^^^^^^^^^^^^^^ here
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(bundle("", "template = \"templates/app.py\"\nmode = \"0999\""), @r#"
@@ -495,6 +506,7 @@ fn templates_that_cannot_be_right() {
        |
     12 | mode = "0999"
        |        ^^^^^^ write it in octal, such as "0400"
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(bundle("", "template = \"templates/app.py\"\nowner = \"www-data\""), @r#"
@@ -505,6 +517,7 @@ fn templates_that_cannot_be_right() {
        |
     12 | owner = "www-data"
        |         ^^^^^^^^^^ write numbers, because names differ between host and image: 999 or "999:999"
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
 }
