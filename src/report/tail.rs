@@ -260,7 +260,7 @@ mod tests {
         why:   port 8000 is held by 'python3' (pid 4711)
         fix:   stop it
         now:   status-page-web (r2) is running
-        next:  mend the cause and deploy again; 'handover status' shows what serves
+        next:  handover status
         handover: FAILED (exit 1): status-page r3 was refused, the old release is serving
         ");
     }
