@@ -103,14 +103,14 @@ async fn everything_that_is_wrong_is_told_at_once() {
       fix: lower memory in [process.web], or take a larger instance
       4.   Docker refuses to find '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:nope' in its registry:
            manifest unknown: manifest unknown
-      fix: push the tag, or correct [image] tag in handover.toml
       5.   AWS refuses to read secret 'prod/database' (secretsmanager:GetSecretValue): ResourceNotFoundException: Secrets
            Manager can't find it.
-      fix: correct the id in handover.toml, or create the secret
+      fix: asked in eu-west-1: check its name with 'aws secretsmanager list-secrets --region eu-west-1', and write the
+           whole ARN if it is in another account or region than the image's repository
       6.   the clock of this instance is 3600 s behind that of AWS
       fix: set it: 'timedatectl' says whether it is kept in time, 'chronyc makestep' sets it
     now:   status-page-web (r1) is running
-    next:  mend the cause and deploy again; 'handover status' shows what serves
+    next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     ");
     let journal = std::fs::read_to_string(world.state().join("journal.jsonl")).unwrap();

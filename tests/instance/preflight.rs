@@ -68,7 +68,21 @@ fn everything_that_is_wrong_is_told_at_once() -> Result<()> {
         .edit(PUBLISH, "publish = [\"8001:8000\"]")
         .edit("prod/status-page/redis", "prod/status-page/nowhere");
     let log = refused(&world, "d-000000002", &bundle)?;
-    insta::assert_snapshot!(closing_lines(&log), @"");
+    // The word "secret" is masked: it is the password of the lab's database.
+    insta::assert_snapshot!(closing_lines(&log), @r"
+    why:   3 findings
+      1.   port 8001 is held by 'python3' (pid N)
+      fix: stop it, or publish another port in [process.web]
+      2.   Docker refuses to find '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:missing' in its registry:
+           manifest unknown: manifest unknown
+      3.   AWS refuses to read *** 'prod/status-page/nowhere' (***smanager:GetSecretValue): ResourceNotFoundException:
+           Secrets Manager can't find the specified ***.
+      fix: asked in eu-west-1: check its name with 'aws ***smanager list-***s --region eu-west-1', and write the whole
+           ARN if it is in another account or region than the image's repository
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
     let plan = world.handover(&["plan", &world.bundle(&bundle)?])?;
     ensure!(plan.status.code() == Some(1), "{plan:?}");
     for found in ["port 8001 is held by 'python3'", "status-page:missing", "prod/status-page/nowhere"] {
