@@ -28,7 +28,6 @@ pub(in crate::deploy) enum ToPull {
     /// It is here.
     Nothing,
     /// So many bytes, compressed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the registry is not asked for sizes yet"))]
     Bytes(u64),
     /// The registry does not say, for this reason.
     Unknown(String),
