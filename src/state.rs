@@ -79,8 +79,12 @@ pub fn fingerprint(
 ) -> String {
     use sha2::{Digest as _, Sha256};
     let Settings { secrets, environment, files, processes, .. } = settings;
-    let made_of = (image, secrets, environment, files, processes, secret_versions);
-    let text = serde_json::to_vec(&made_of).expect("settings are plain data");
+    let made_of = (image, secrets, environment, processes, secret_versions);
+    let mut text = serde_json::to_vec(&made_of).expect("settings are plain data");
+    // Added, so that a release without files has the fingerprint that it always had.
+    if !files.is_empty() {
+        text.extend(serde_json::to_vec(files).expect("settings are plain data"));
+    }
     let digits: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{digits}")
 }
