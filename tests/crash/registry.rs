@@ -255,7 +255,7 @@ async fn a_login_that_lacks_its_user_is_told_without_its_values() {
     let result = world.deploy("d-2", "v2").await;
     world.assert_no_secret(&result);
     let report = result.unwrap();
-    for words in ["ghcr.io", "field 'username' of secret 'prod/database'", "'password'"] {
+    for words in ["ghcr.io", "field 'username' of secret database ('prod/database')", "'password'"] {
         assert!(cause(&report).contains(words), "{report:?}");
     }
     // One that is not taken is not asked for again: it would be the same.
