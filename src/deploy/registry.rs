@@ -147,15 +147,15 @@ impl<'a> Registry<'a> {
             },
         };
         let (fields, source) = (&read[name], &settings.secrets[name]);
-        let field = |key: &str| match fields.get(key) {
-            Some(Field::Text(text)) => Ok(text.clone()),
-            _ => {
-                let present: Vec<String> = fields.keys().map(|key| format!("'{key}'")).collect();
-                Err(StepError::because(format!(
-                    "the login of registry '{host}' needs a text in field '{key}' of secret {name} ({source}), which has {}",
-                    present.join(", ")
-                )))
+        let field = |key: &str| {
+            if let Some(Field::Text(text)) = fields.get(key) {
+                return Ok(text.clone());
             }
+            let present: Vec<String> = fields.keys().map(|key| format!("'{key}'")).collect();
+            Err(StepError::because(format!(
+                "the login of registry '{host}' needs a text in field '{key}' of secret {name} ({source}), which has {}",
+                present.join(", ")
+            )))
         };
         Ok(RegistryLogin {
             user: field("username")?.expose_secret().to_owned(),

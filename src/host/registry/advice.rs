@@ -33,7 +33,7 @@ impl Asked<'_> {
         let Self { repository: name, auth, .. } = self;
         let host = &name.host;
         Some(match trouble {
-            Trouble::Unreachable | Trouble::Silent => return self.way_there(text),
+            Trouble::Unreachable | Trouble::Silent => self.way_there(text),
             Trouble::Denied => self.permission(text),
             Trouble::Unauthorized => match auth {
                 Auth::Ecr => format!(
@@ -83,27 +83,25 @@ impl Asked<'_> {
     }
 
     /// The endpoint of the VPC that a subnet without a way out needs.
-    fn way_there(&self, text: &str) -> Option<String> {
+    fn way_there(&self, text: &str) -> String {
         let host = host_in(text).unwrap_or(&self.repository.host);
         let region = self.region.or_else(|| self.repository.ecr().map(|(_, region)| region));
         let region = region.unwrap_or("REGION");
         if host.contains(".amazonaws.com")
             && host.split('.').any(|part| part == "s3" || part.starts_with("s3-"))
         {
-            return Some(format!(
+            return format!(
                 "ECR keeps layers in S3: a subnet without a NAT gateway needs the gateway endpoint com.amazonaws.{region}.s3 in its route table"
-            ));
+            );
         }
         if host.contains(".dkr.ecr") || host.contains(".dkr-ecr") {
-            return Some(format!(
+            return format!(
                 "a subnet without a NAT gateway needs the interface endpoints com.amazonaws.{region}.ecr.dkr and .ecr.api (private DNS on, port 443 let in) and the gateway endpoint .s3"
-            ));
+            );
         }
         let private =
             if *self.auth == Auth::None { "" } else { ", and its name known to the VPC's resolver" };
-        Some(format!(
-            "can this instance reach '{host}'? Its route and security group have to let it{private}"
-        ))
+        format!("can this instance reach '{host}'? Its route and security group have to let it{private}")
     }
 
     /// The action of IAM that is missing, and whose policy has to grant it.

@@ -144,7 +144,7 @@ impl Trouble {
         }
     }
 
-    /// How often it is worth asking, all in all. Five, as the ECS agent does (agent/dockerclient/dockerapi/docker_client.go),
+    /// How often it is worth asking, all in all. Five, as the ECS agent does (`agent/dockerclient/dockerapi/docker_client.go`),
     /// where a moment may help; three where a fresh login or a fresh download may; else once.
     pub fn tries(self) -> usize {
         match self {
