@@ -76,6 +76,14 @@ impl Registry {
         Ok(answer.header("docker-content-digest").filter(|_| answer.status == 200).map(str::to_owned))
     }
 
+    /// The digests of an image's layers, the lowest first. The index of several platforms has none.
+    pub fn layers_of(&self, repository: &str, tag: &str) -> Result<Vec<String>> {
+        let path = format!("/v2/{repository}/manifests/{tag}");
+        let manifest = self.request("GET", &path, &[("Accept", image::MANIFEST_TYPE)], &[])?.json()?;
+        let layers = manifest["layers"].as_array().with_context(|| format!("no layers: {manifest}"))?;
+        Ok(layers.iter().filter_map(|layer| layer["digest"].as_str().map(str::to_owned)).collect())
+    }
+
     /// Removes a tag; the manifest stays, under its digest.
     pub fn delete_tag(&self, repository: &str, tag: &str) -> Result<()> {
         let folder = self.storage(repository).join("_manifests/tags").join(tag);

@@ -1,15 +1,17 @@
 //! What the tests on instances share: a lab with one instance, `CodeDeploy`'s agent and handover on it, and bundles for it.
 
+pub mod canary;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use codedeploy::DeploymentReport;
-use lab::{ImageSpec, Instance, Lab, names, wait_until};
+use lab::{Hardware, ImageSpec, Instance, Lab, names, wait_until};
 use serde_json::Value;
 
 /// The longest that anything here waits for something that has to happen.
@@ -50,8 +52,13 @@ impl Bundle {
 impl World {
     /// The instance up, with the programs on it and nothing deployed.
     pub fn up() -> Result<Self> {
+        Self::up_on(&Hardware::default())
+    }
+
+    /// The same, on an instance of this hardware.
+    pub fn up_on(hardware: &Hardware) -> Result<Self> {
         let lab = Lab::up()?;
-        let web = lab.instance("web-1")?;
+        let web = lab.new_instance("web-1", hardware)?;
         let world = Self { web, lab };
         copy(&beside("codedeploy")?, &world.web.path("/usr/local/bin/codedeploy"))?;
         let handover = "/opt/codedeploy-agent/handover";
@@ -121,6 +128,17 @@ impl World {
         command.args(["--agent", version, "--json"]).args(options);
         command.stdin(Stdio::null());
         command
+    }
+
+    /// Starts another program that listens on a port of the instance, and waits until it does.
+    pub fn occupy_port(&self, port: u16) -> Result<Child> {
+        copy(&lab::application::binary()?, &self.web.path("/usr/local/bin/another-program"))?;
+        let mut command = self.web.command("another-program");
+        command.env("PORT", port.to_string()).stdin(Stdio::null()).stdout(Stdio::null());
+        let program = command.spawn()?;
+        let url = format!("http://{}:{port}/ping", self.web.ip());
+        wait_until("the other program listens", PATIENCE, || Ok(self.lab.http_get(&url).is_ok()))?;
+        Ok(program)
     }
 
     /// handover by hand.

@@ -1,0 +1,257 @@
+//! Secrets Manager, ECR's API, and the instance's credentials.
+
+use anyhow::Result;
+use insta::assert_snapshot;
+use lab::Fault;
+use lab::names::{CACHE_PASSWORD, RDS_MANAGED_SECRET, REDIS_SECRET};
+use world::Bundle;
+
+use crate::case::Case;
+
+const KIND: &str = "AWS";
+const GET: &str = "GetSecretValue";
+
+fn v2() -> Bundle {
+    Bundle::of("v2")
+}
+
+/// What RDS manages, as it was.
+const MANAGED: &str = r#"{"username":"sp","password":"secret"}"#;
+
+#[test]
+fn a_missing_secret() -> Result<()> {
+    let case = Case::of(KIND, "secret missing")?;
+    let aws = case.world.lab.aws()?;
+    aws.delete_secret(REDIS_SECRET)?;
+    assert_snapshot!(case.refused(&v2())?, @r"
+    BeforeInstall ends with 1
+    why:   AWS refuses to read secret 'prod/status-page/redis' (secretsmanager:GetSecretValue):
+           ResourceNotFoundException: Secrets Manager can't find the specified secret.
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
+    aws.put_secret(REDIS_SECRET, CACHE_PASSWORD)?;
+    case.mended()
+}
+
+#[test]
+fn a_secret_that_is_denied() -> Result<()> {
+    let case = Case::of(KIND, "secret denied")?;
+    let aws = case.world.lab.aws()?;
+    let message = "User: arn:aws:sts::123456789012:assumed-role/lab-instance-role/i-0 is not authorized to \
+                   perform: secretsmanager:GetSecretValue on resource: prod/status-page/redis because no \
+                   identity-based policy allows the secretsmanager:GetSecretValue action";
+    let denied = Fault { message: Some(message.to_owned()), ..Fault::error(400, "AccessDeniedException") };
+    aws.set_faults([(GET, denied.matching(REDIS_SECRET))])?;
+    assert_snapshot!(case.refused(&v2())?, @r"
+    BeforeInstall ends with 1
+    why:   AWS refuses to read secret 'prod/status-page/redis' (secretsmanager:GetSecretValue): AccessDeniedException:
+           User: arn:aws:sts::ID:assumed-role/lab-instance-role/i-0 is not authorized to perform:
+           secretsmanager:GetSecretValue on resource: prod/status-page/redis because no identity-based policy allows the
+           secretsmanager:GetSecretValue action
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
+    let asked = aws.call_log()?.iter().filter(|call| call.fault).count();
+    assert_eq!(asked, 1, "what is denied is not asked for again");
+    aws.clear_faults()?;
+    case.mended()
+}
+
+#[test]
+fn throttled_for_a_while() -> Result<()> {
+    let case = Case::of(KIND, "throttled for a while")?;
+    let aws = case.world.lab.aws()?;
+    let throttled = Fault::error(400, "ThrottlingException").times(2);
+    aws.set_faults([(GET, throttled.clone()), ("GetAuthorizationToken", throttled)])?;
+    case.succeeds(&v2())
+}
+
+#[test]
+fn throttled_for_ever() -> Result<()> {
+    let case = Case::of(KIND, "throttled for ever")?;
+    let aws = case.world.lab.aws()?;
+    aws.set_faults([(GET, Fault::error(400, "ThrottlingException"))])?;
+    assert_snapshot!(case.refused(&v2())?, @r"
+    BeforeInstall ends with 1
+    why:   AWS refuses to read secret 'rds!db-0123' (secretsmanager:GetSecretValue): ThrottlingException: a fault of the
+           lab; AWS refuses to read secret 'prod/status-page/redis' (secretsmanager:GetSecretValue): ThrottlingException:
+           a fault of the lab
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
+    aws.clear_faults()?;
+    case.mended()
+}
+
+#[test]
+fn a_null_in_a_secret() -> Result<()> {
+    let case = Case::of(KIND, "member of a secret is null")?;
+    let aws = case.world.lab.aws()?;
+    aws.put_secret(RDS_MANAGED_SECRET, r#"{"username":"sp","password":null}"#)?;
+    assert_snapshot!(case.refused(&v2())?, @r"
+    BeforeInstall ends with 1
+    why:   field 'password' of secret 'rds!db-0123' is null: only strings, numbers and booleans can be injected
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
+    aws.put_secret(RDS_MANAGED_SECRET, MANAGED)?;
+    case.mended()
+}
+
+#[test]
+fn a_secret_that_is_not_json() -> Result<()> {
+    let case = Case::of(KIND, "secret is not JSON")?;
+    let aws = case.world.lab.aws()?;
+    aws.put_secret(RDS_MANAGED_SECRET, "password=Tok#en^1")?;
+    assert_snapshot!(case.refused(&v2())?, @r#"
+    BeforeInstall ends with 1
+    why:   secret 'rds!db-0123' is not a JSON object: it stops at line 1, column 1; if it is plain text, add format =
+           "text" to [secret.database]
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    "#);
+    aws.put_secret(RDS_MANAGED_SECRET, MANAGED)?;
+    case.mended()
+}
+
+#[test]
+fn a_binary_secret() -> Result<()> {
+    let case = Case::of(KIND, "secret is binary")?;
+    let aws = case.world.lab.aws()?;
+    aws.put_secret_binary(RDS_MANAGED_SECRET, "AAEC")?;
+    assert_snapshot!(case.refused(&v2())?, @r"
+    BeforeInstall ends with 1
+    why:   AWS's answer to 'read secret 'rds!db-0123' (secretsmanager:GetSecretValue)' holds binary data, and only text
+           can be injected
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
+    aws.put_secret(RDS_MANAGED_SECRET, MANAGED)?;
+    case.mended()
+}
+
+#[test]
+fn a_secret_scheduled_for_deletion() -> Result<()> {
+    let case = Case::of(KIND, "secret scheduled for deletion")?;
+    let aws = case.world.lab.aws()?;
+    aws.schedule_secret_deletion(RDS_MANAGED_SECRET)?;
+    assert_snapshot!(case.refused(&v2())?, @r"
+    BeforeInstall ends with 1
+    why:   AWS refuses to read secret 'rds!db-0123' (secretsmanager:GetSecretValue): InvalidRequestException: An error
+           occurred (InvalidRequestException) when calling the GetSecretValue operation: You tried to perform the
+           operation on a secret that's currently marked deleted.
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
+    aws.restore_secret(RDS_MANAGED_SECRET)?;
+    case.mended()
+}
+
+#[test]
+fn no_credentials() -> Result<()> {
+    let case = Case::of(KIND, "no credentials: the instance has no role")?;
+    let web = &case.world.web;
+    let metadata = web.metadata()?;
+    web.set_metadata(&lab::Metadata { role: None, ..metadata.clone() })?;
+    assert_snapshot!(case.refused(&v2())?, @r"
+    BeforeInstall ends with 1
+    why:   failed to get a password for registry 'ID.dkr.ecr.eu-west-1.amazonaws.com'
+           (ecr:GetAuthorizationToken): other: the credential provider was not enabled: no credentials found in chain.
+           Attempted: Environment: the credential provider was not enabled: environment variable not set Profile: t ...
+           tial provider was not enabled WebIdentityToken: the credential provider was not enabled:
+           $AWS_WEB_IDENTITY_TOKEN_FILE was not set EcsContainer: the credential provider was not enabled: ECS provider
+           not configured Ec2InstanceMetadata: the credential provider was not enabled: received 404 from IMDS
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
+    web.set_metadata(&metadata)?;
+    case.mended()
+}
+
+#[test]
+fn metadata_that_never_answer() -> Result<()> {
+    let case = Case::of(KIND, "IMDS takes connections and never answers")?;
+    let web = &case.world.web;
+    let metadata = web.metadata()?;
+    web.set_metadata(&lab::Metadata { silent: true, ..metadata.clone() })?;
+    assert_snapshot!(case.refused(&v2())?, @r"
+    BeforeInstall ends with 1
+    why:   failed to get a password for registry 'ID.dkr.ecr.eu-west-1.amazonaws.com'
+           (ecr:GetAuthorizationToken): other: the credential provider was not enabled: no credentials found in chain.
+           Attempted: Environment: the credential provider was not enabled: environment variable not set Profile: t ...
+           led: $AWS_WEB_IDENTITY_TOKEN_FILE was not set EcsContainer: the credential provider was not enabled: ECS
+           provider not configured Ec2InstanceMetadata: the credential provider was not enabled: could not communicate
+           with IMDS: dispatch failure: timeout: HTTP read timeout occurred after 1s: timed out
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
+    web.set_metadata(&metadata)?;
+    case.mended()
+}
+
+#[test]
+fn metadata_behind_a_firewall() -> Result<()> {
+    let case = Case::of(KIND, "IMDS: packets are dropped")?;
+    case.world.web.drop_metadata(true)?;
+    assert_snapshot!(case.refused(&v2())?, @r"
+    BeforeInstall ends with 1
+    why:   failed to get a password for registry 'ID.dkr.ecr.eu-west-1.amazonaws.com'
+           (ecr:GetAuthorizationToken): other: the credential provider was not enabled: no credentials found in chain.
+           Attempted: Environment: the credential provider was not enabled: environment variable not set Profile: t ...
+           N_FILE was not set EcsContainer: the credential provider was not enabled: ECS provider not configured
+           Ec2InstanceMetadata: the credential provider was not enabled: could not communicate with IMDS: dispatch
+           failure: timeout: client error (Connect): HTTP connect timeout occurred after 1s: timed out
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
+    case.world.web.drop_metadata(false)?;
+    case.mended()
+}
+
+#[test]
+fn metadata_that_are_refused() -> Result<()> {
+    let case = Case::of(KIND, "IMDS: connections are refused")?;
+    case.world.web.stop_metadata()?;
+    assert_snapshot!(case.refused(&v2())?, @r"
+    BeforeInstall ends with 1
+    why:   failed to get a password for registry 'ID.dkr.ecr.eu-west-1.amazonaws.com'
+           (ecr:GetAuthorizationToken): other: the credential provider was not enabled: no credentials found in chain.
+           Attempted: Environment: the credential provider was not enabled: environment variable not set Profile: t ...
+           LE was not set EcsContainer: the credential provider was not enabled: ECS provider not configured
+           Ec2InstanceMetadata: the credential provider was not enabled: could not communicate with IMDS: dispatch
+           failure: io error: client error (Connect): tcp connect error: Connection refused (os error 111)
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
+    case.world.web.start_metadata()?;
+    case.mended()
+}
+
+#[test]
+fn ecr_that_is_denied() -> Result<()> {
+    let case = Case::of(KIND, "ecr:GetAuthorizationToken denied")?;
+    let aws = case.world.lab.aws()?;
+    aws.set_faults([("GetAuthorizationToken", Fault::error(400, "AccessDeniedException"))])?;
+    assert_snapshot!(case.refused(&v2())?, @r"
+    BeforeInstall ends with 1
+    why:   AWS refuses to get a password for registry 'ID.dkr.ecr.eu-west-1.amazonaws.com'
+           (ecr:GetAuthorizationToken): AccessDeniedException: a fault of the lab
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
+    aws.clear_faults()?;
+    case.mended()
+}

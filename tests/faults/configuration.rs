@@ -1,0 +1,59 @@
+//! `handover.toml` and the templates in it.
+
+use anyhow::Result;
+use insta::assert_snapshot;
+use world::Bundle;
+
+use crate::case::Case;
+
+const KIND: &str = "configuration";
+
+fn v2() -> Bundle {
+    Bundle::of("v2")
+}
+
+#[test]
+fn malformed_toml() -> Result<()> {
+    let case = Case::of(KIND, "malformed TOML")?;
+    let told = case.refused(&v2().edit("[image]", "[image"))?;
+    assert_snapshot!(told, @r"
+    BeforeInstall ends with 2
+    error: unclosed table, expected ']'
+     --> BUNDLE/handover.toml:4:7
+      |
+    4 | [image
+      |       ^ here
+    handover: FAILED (exit 2): nothing was changed
+    ");
+    case.mended()
+}
+
+#[test]
+fn an_unknown_key() -> Result<()> {
+    let case = Case::of(KIND, "unknown key")?;
+    let told = case.refused(&v2().edit("successes ", "sucesses "))?;
+    assert_snapshot!(told, @r"
+    BeforeInstall ends with 2
+    error: unknown key 'sucesses'
+      --> BUNDLE/handover.toml:36:1
+       |
+    36 | sucesses   = 3                       # in a row ...
+       | ^^^^^^^^ did you mean 'successes'?
+    handover: FAILED (exit 2): nothing was changed
+    ");
+    case.mended()
+}
+
+#[test]
+fn an_undefined_name_in_a_template() -> Result<()> {
+    let case = Case::of(KIND, "undefined name in a template")?;
+    let told = case.refused(&v2().edit("{{ redis.value", "{{ redis.valeu"))?;
+    assert_snapshot!(told, @r"
+    BeforeInstall ends with 1
+    why:   the template of 'REDIS_URL' fails: undefined value: `redis.valeu` is undefined
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
+    case.mended()
+}

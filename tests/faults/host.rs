@@ -1,0 +1,104 @@
+//! The instance: its disk, its Docker Engine, its ports.
+
+use anyhow::{Result, ensure};
+use insta::assert_snapshot;
+use lab::names::{REPOSITORY, REPOSITORY_URL};
+use lab::{Hardware, ImageSpec, RegistryFault, wait_until};
+use serde_json::json;
+use world::{Bundle, PATIENCE, World};
+
+use crate::case::Case;
+
+const KIND: &str = "instance";
+
+fn v2() -> Bundle {
+    Bundle::of("v2")
+}
+
+/// Another port of the host, to the application's.
+const ANOTHER_PORT: (&str, &str) = ("[\"8000:8000\"]", "[\"8000:8000\", \"9000:8001\"]");
+
+fn on_another_port() -> Bundle {
+    let health = "http        = \"/health\"";
+    v2().edit(ANOTHER_PORT.0, ANOTHER_PORT.1).edit(health, &format!("port = 8000\n{health}"))
+}
+
+#[test]
+fn a_disk_that_is_too_small() -> Result<()> {
+    let world = World::up_on(&Hardware { docker_disk: Some(64) })?;
+    let first = world.deploy("d-000000001", &Bundle::of("v1"))?;
+    ensure!(first.succeeded(), "{first:?}");
+    let mut image = ImageSpec::new("v2");
+    image.ballast_mb = 40;
+    world.lab.registry().push_image(REPOSITORY, "v2", &image)?;
+    let case = Case::on(world, KIND, "disk too small")?;
+    assert_snapshot!(case.refused(&v2())?, @r"
+    BeforeInstall ends with 1
+    why:   Docker refuses to pull
+           '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:d2b2659db9e7ae4b947ceb3b3250eb0b31c13edeb4...
+           failed to register layer: Error processing tar file(exit status 1): write /ballast: no space left on device
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
+    case.world.web.resize_docker_disk(512)?;
+    case.mended()
+}
+
+#[test]
+fn a_docker_engine_that_is_slow_to_start() -> Result<()> {
+    let case = Case::of(KIND, "Docker is slow to start")?;
+    let web = &case.world.web;
+    web.cut()?;
+    web.boot_without_docker()?;
+    let deployment = case.begin("v1", &v2())?;
+    wait_until("a hook runs", PATIENCE, || {
+        Ok(web.command("sh").args(["-c", "test -s /run/lock/handover-status-page.lock"]).status()?.success())
+    })?;
+    web.start_docker()?;
+    case.succeeds_in(deployment, "v2")
+}
+
+#[test]
+fn a_docker_engine_that_restarts_during_a_pull() -> Result<()> {
+    let case = Case::of(KIND, "Docker is restarted during the pull")?;
+    let registry = case.world.lab.registry();
+    let mut image = ImageSpec::new("v2");
+    image.ballast_mb = 1;
+    registry.push_image(REPOSITORY, "v2", &image)?;
+    registry.reset_requests()?;
+    registry.set_faults(&[RegistryFault::stall(RegistryFault::BLOBS)])?;
+    let deployment = case.begin("v1", &v2())?;
+    wait_until("a layer is on its way", PATIENCE, || {
+        Ok(registry.requests()?.iter().any(|request| request.path.contains(RegistryFault::BLOBS)))
+    })?;
+    case.world.web.restart_docker()?;
+    registry.clear_faults()?;
+    case.succeeds_in(deployment, "v2")
+}
+
+#[test]
+fn a_port_that_another_program_holds() -> Result<()> {
+    let case = Case::of(KIND, "port taken by another program")?;
+    let mut program = case.world.occupy_port(9000)?;
+    assert_snapshot!(case.refused(&on_another_port())?, @"");
+    case.world.web.signal(&program, 9)?;
+    program.wait()?;
+    case.succeeds(&on_another_port())
+}
+
+#[test]
+fn a_port_that_another_container_holds() -> Result<()> {
+    let case = Case::of(KIND, "port taken by another container")?;
+    let docker = case.world.web.docker()?;
+    let settings = json!({
+        "Image": format!("{REPOSITORY_URL}@{}", case.world.lab.registry().digest_of(REPOSITORY, "v1")?.unwrap_or_default()),
+        "ExposedPorts": { "8001/tcp": {} },
+        "HostConfig": { "PortBindings": { "8001/tcp": [{ "HostPort": "9000" }] } },
+    });
+    docker.run("somebody-elses", &settings)?;
+    let case = Case::on(case.world, KIND, "port taken by another container")?;
+    assert_snapshot!(case.refused(&on_another_port())?, @"");
+    docker.delete("/containers/somebody-elses?force=true")?;
+    case.succeeds(&on_another_port())
+}

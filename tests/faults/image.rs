@@ -1,0 +1,122 @@
+//! Images that are no good. Most of them show it only when they run, and then live was stopped: the order of these tests is
+//! stop-first.
+
+use anyhow::Result;
+use insta::assert_snapshot;
+use lab::ImageSpec;
+use lab::names::REPOSITORY;
+use world::Bundle;
+
+use crate::case::Case;
+
+const KIND: &str = "image";
+const DEADLINE: (&str, &str) = ("deadline    = \"2m\"", "deadline = \"2s\"");
+
+/// A case with an image that behaves like this, under the tag `bad`, and the bundle that deploys it.
+fn with(variant: &str, fault: &'static str) -> Result<(Case, Bundle)> {
+    let case = Case::of(KIND, fault)?;
+    case.world.push("bad", variant)?;
+    Ok((case, Bundle::of("bad").edit(DEADLINE.0, DEADLINE.1)))
+}
+
+#[test]
+fn one_that_exits_at_once() -> Result<()> {
+    let (case, bundle) = with("crash", "exits at once")?;
+    let told = case.put_back(&bundle)?;
+    assert_snapshot!(told, @"");
+    told.next_shows(&case.world, "crashing, as I was told")?;
+    case.mended()
+}
+
+#[test]
+fn one_that_never_listens() -> Result<()> {
+    let (case, bundle) = with("never-listens", "never listens")?;
+    let told = case.put_back(&bundle)?;
+    assert_snapshot!(told, @"");
+    told.next_shows(&case.world, "starts as never-listens")?;
+    case.mended()
+}
+
+#[test]
+fn one_that_answers_500() -> Result<()> {
+    let (case, bundle) = with("error", "answers 500")?;
+    let told = case.put_back(&bundle)?;
+    assert_snapshot!(told, @"");
+    told.next_shows(&case.world, "starts as error")?;
+    case.mended()
+}
+
+#[test]
+fn one_that_answers_once() -> Result<()> {
+    let (case, bundle) = with("flaky", "answers 200 once and then 500")?;
+    let told = case.put_back(&bundle)?;
+    assert_snapshot!(told, @"");
+    told.next_shows(&case.world, "starts as flaky")?;
+    case.mended()
+}
+
+#[test]
+fn one_that_eats_its_memory() -> Result<()> {
+    let (case, bundle) = with("eat-memory", "is killed for its memory")?;
+    let told = case.put_back(&bundle.edit("\"512m\"", "\"24m\"").edit("\"200ms\"", "\"5s\""))?;
+    assert_snapshot!(told, @"");
+    told.next_shows(&case.world, "starts as eat-memory")?;
+    case.mended()
+}
+
+#[test]
+fn one_that_ignores_sigterm() -> Result<()> {
+    let (case, bundle) = with("ignore-term", "ignores SIGTERM, and is not healthy")?;
+    let health = "http        = \"/health\"";
+    let bundle = bundle.edit(health, &format!("port = 8001\n{health}")).edit("\"35s\"", "\"1s\"");
+    assert_snapshot!(case.put_back(&bundle)?, @"");
+    case.mended()
+}
+
+#[test]
+fn a_live_release_that_ignores_sigterm() -> Result<()> {
+    let (case, bundle) = with("ignore-term", "live ignores SIGTERM")?;
+    case.succeeds(&bundle.edit("\"35s\"", "\"1s\""))?;
+    case.mended()
+}
+
+#[test]
+fn a_command_that_is_not_in_the_image() -> Result<()> {
+    let case = Case::of(KIND, "command is not in the image")?;
+    let bundle = Bundle::of("v2").edit("[process.web]", "[process.web]\ncommand = [\"/gunicorn\"]");
+    let mut image = ImageSpec::new("v2");
+    image.entrypoint = Vec::new();
+    case.world.lab.registry().push_image(REPOSITORY, "v2", &image)?;
+    assert_snapshot!(case.put_back(&bundle)?, @"");
+    case.world.push("v2", "good")?;
+    case.mended()
+}
+
+fn another_architecture() -> &'static str {
+    if ImageSpec::new("").architecture == "arm64" { "amd64" } else { "arm64" }
+}
+
+#[test]
+fn an_index_without_this_platform() -> Result<()> {
+    let case = Case::of(KIND, "index without this platform")?;
+    let mut image = ImageSpec::new("v2");
+    another_architecture().clone_into(&mut image.architecture);
+    case.world.lab.registry().push_index(REPOSITORY, "v2", &[image])?;
+    assert_snapshot!(case.refused(&Bundle::of("v2"))?, @"");
+    case.world.push("v2", "good")?;
+    case.mended()
+}
+
+#[test]
+fn an_image_for_another_platform() -> Result<()> {
+    let case = Case::of(KIND, "single image for another platform")?;
+    let mut image = ImageSpec::new("v2");
+    another_architecture().clone_into(&mut image.architecture);
+    // A program of that platform: what this machine cannot run.
+    image.without_application = true;
+    image.files = vec![("/app".to_owned(), b"\x7fELF of another machine".to_vec(), 0o755)];
+    case.world.lab.registry().push_image(REPOSITORY, "v2", &image)?;
+    assert_snapshot!(case.refused(&Bundle::of("v2"))?, @"");
+    case.world.push("v2", "good")?;
+    case.mended()
+}
