@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::bundle::{Chosen, Refusal, Which};
 use super::ending::Ending;
-use crate::deploy::Request;
 use crate::deploy::run::Clock;
 use crate::deploy::step::Phase;
+use crate::deploy::{DOCKER_PATIENCE, DeployError, Request};
 use crate::exit::ExitStatus;
 use crate::host::Host;
 use crate::printer::Printer;
@@ -51,9 +51,14 @@ fn prepare(args: &Args) -> Result<Request, Refusal> {
 /// Deploys on this instance, and tells how it went.
 pub(super) async fn execute(request: Request, ending: Ending<'_>) -> ExitStatus {
     let ending = ending.about_request(&request);
-    let host = match Host::of_the_system() {
+    let termination = request.termination.clone();
+    let host = tokio::select! {
+        host = Host::of_the_system_within(DOCKER_PATIENCE) => host.map_err(DeployError::from),
+        () = termination.requested() => Err(DeployError::Interrupted),
+    };
+    let host = match host {
         Ok(host) => host,
-        Err(error) => return ending.tell(Err(error.into())).await,
+        Err(error) => return ending.tell(Err(error)).await,
     };
     crate::logging::start(&host.paths.log);
     tracing::info!(

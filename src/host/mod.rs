@@ -12,6 +12,7 @@ pub mod roots;
 pub mod web;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aws::{Aws, AwsError};
 use docker::{Docker, DockerError};
@@ -114,6 +115,19 @@ impl Host {
             machine: Machine::of_the_system(),
             paths,
         })
+    }
+
+    /// The same, once the Engine's socket is there: at a first boot the Engine starts beside us, and makes it.
+    pub async fn of_the_system_within(patience: Duration) -> Result<Self, DockerError> {
+        let deadline = tokio::time::Instant::now() + patience;
+        loop {
+            match Self::of_the_system() {
+                Err(error) if error.is_passing() && tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                host => return host,
+            }
+        }
     }
 }
 
