@@ -72,7 +72,13 @@ fn two_at_once() -> Result<()> {
     // It takes the first one's place, and is not held up by what held up that one.
     case.succeeds(&Bundle::of("v3"))?;
     let told = case.replaced_in(first)?;
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @r"
+    BeforeInstall ends with 1
+    why:   handover was asked to stop while it had to pull the image
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
     case.world.assert_settled("v3")
 }
 
@@ -85,7 +91,7 @@ fn an_operator_beside_a_hook() -> Result<()> {
     let told = case.told_by("deploy", &busy)?;
     assert_snapshot!(told, @r"
     deploy ends with 75
-    another run holds the lock: pid PID, 'BeforeInstall' of deployment d-000000002, since 03:24:02 UTC
+    another run holds the lock: pid PID, 'BeforeInstall' of deployment d-000000002, since TIME UTC
     next:  handover status
     handover: FAILED (exit 75): nothing was changed
     ");

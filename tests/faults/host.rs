@@ -52,9 +52,9 @@ fn a_docker_engine_that_is_slow_to_start() -> Result<()> {
     web.cut()?;
     web.boot_without_docker()?;
     let deployment = case.begin("v1", &v2())?;
-    wait_until("a hook runs", PATIENCE, || {
-        Ok(web.command("sh").args(["-c", "test -s /run/lock/handover-status-page.lock"]).status()?.success())
-    })?;
+    let log =
+        "grep -rqs 'LifecycleEvent - BeforeInstall' /opt/codedeploy-agent/deployment-root/*/d-000000002/logs";
+    wait_until("the hook runs", PATIENCE, || Ok(web.command("sh").args(["-c", log]).status()?.success()))?;
     web.start_docker()?;
     case.succeeds_in(deployment, "v2")
 }

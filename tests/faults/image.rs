@@ -23,7 +23,17 @@ fn with(variant: &str, fault: &'static str) -> Result<(Case, Bundle)> {
 fn one_that_exits_at_once() -> Result<()> {
     let (case, bundle) = with("crash", "exits at once")?;
     let told = case.put_back(&bundle)?;
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @r"
+    ApplicationStart ends with 1
+    why:   container 'status-page-web.r2' is not healthy: it exited with code 1
+    the container's last lines:
+      | app bad starts as crash
+      | app: crashing, as I was told
+    gap:   nothing answered for N s
+    now:   status-page-web (r1) is running
+    next:  tail -n 50 /var/lib/handover/status-page/releases/2/web.log
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
     told.next_shows(&case.world, "crashing, as I was told")?;
     case.mended()
 }
@@ -32,7 +42,17 @@ fn one_that_exits_at_once() -> Result<()> {
 fn one_that_never_listens() -> Result<()> {
     let (case, bundle) = with("never-listens", "never listens")?;
     let told = case.put_back(&bundle)?;
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @r"
+    ApplicationStart ends with 1
+    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2s: of 38 probes 0 succeeded, and the
+           last that failed could not connect to ADDRESS:8000: Connection refused (os error 111)
+    the container's last lines:
+      | app bad starts as never-listens
+    gap:   nothing answered for N s
+    now:   status-page-web (r1) is running
+    next:  tail -n 50 /var/lib/handover/status-page/releases/2/web.log
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
     told.next_shows(&case.world, "starts as never-listens")?;
     case.mended()
 }
@@ -41,7 +61,18 @@ fn one_that_never_listens() -> Result<()> {
 fn one_that_answers_500() -> Result<()> {
     let (case, bundle) = with("error", "answers 500")?;
     let told = case.put_back(&bundle)?;
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @r"
+    ApplicationStart ends with 1
+    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2s: of 35 probes 0 succeeded, and the
+           last that failed was answered with status 500 after 0 ms
+    the container's last lines:
+      | app bad starts as error
+      | app listens on 8000
+    gap:   nothing answered for N s
+    now:   status-page-web (r1) is running
+    next:  tail -n 50 /var/lib/handover/status-page/releases/2/web.log
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
     told.next_shows(&case.world, "starts as error")?;
     case.mended()
 }
@@ -50,7 +81,18 @@ fn one_that_answers_500() -> Result<()> {
 fn one_that_answers_once() -> Result<()> {
     let (case, bundle) = with("flaky", "answers 200 once and then 500")?;
     let told = case.put_back(&bundle)?;
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @r"
+    ApplicationStart ends with 1
+    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2s: of 35 probes 1 succeeded, and the
+           last that failed was answered with status 500 after 0 ms
+    the container's last lines:
+      | app bad starts as flaky
+      | app listens on 8000
+    gap:   nothing answered for N s
+    now:   status-page-web (r1) is running
+    next:  tail -n 50 /var/lib/handover/status-page/releases/2/web.log
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
     told.next_shows(&case.world, "starts as flaky")?;
     case.mended()
 }
@@ -58,8 +100,18 @@ fn one_that_answers_once() -> Result<()> {
 #[test]
 fn one_that_eats_its_memory() -> Result<()> {
     let (case, bundle) = with("eat-memory", "is killed for its memory")?;
-    let told = case.put_back(&bundle.edit("\"512m\"", "\"24m\"").edit("\"200ms\"", "\"5s\""))?;
-    assert_snapshot!(told, @"");
+    let told = case.put_back(&bundle.edit("\"512m\"", "\"24m\"").edit("\"200ms\"", "\"1s\""))?;
+    assert_snapshot!(told, @r"
+    ApplicationStart ends with 1
+    why:   container 'status-page-web.r2' is not healthy: it was killed because it used more memory than it may (OOM)
+    the container's last lines:
+      | app bad starts as eat-memory
+      | app listens on 8000
+    gap:   nothing answered for N s
+    now:   status-page-web (r1) is running
+    next:  tail -n 50 /var/lib/handover/status-page/releases/2/web.log
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
     told.next_shows(&case.world, "starts as eat-memory")?;
     case.mended()
 }
@@ -69,7 +121,18 @@ fn one_that_ignores_sigterm() -> Result<()> {
     let (case, bundle) = with("ignore-term", "ignores SIGTERM, and is not healthy")?;
     let health = "http        = \"/health\"";
     let bundle = bundle.edit(health, &format!("port = 8001\n{health}")).edit("\"35s\"", "\"1s\"");
-    assert_snapshot!(case.put_back(&bundle)?, @"");
+    assert_snapshot!(case.put_back(&bundle)?, @r"
+    ApplicationStart ends with 1
+    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2s: of 36 probes 0 succeeded, and the
+           last that failed could not connect to ADDRESS:8001: Connection refused (os error 111)
+    the container's last lines:
+      | app bad starts as ignore-term
+      | app listens on 8000
+    gap:   nothing answered for N s
+    now:   status-page-web (r1) is running
+    next:  tail -n 50 /var/lib/handover/status-page/releases/2/web.log
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
     case.mended()
 }
 
@@ -87,7 +150,16 @@ fn a_command_that_is_not_in_the_image() -> Result<()> {
     let mut image = ImageSpec::new("v2");
     image.entrypoint = Vec::new();
     case.world.lab.registry().push_image(REPOSITORY, "v2", &image)?;
-    assert_snapshot!(case.put_back(&bundle)?, @"");
+    assert_snapshot!(case.put_back(&bundle)?, @r#"
+    ApplicationStart ends with 1
+    why:   Docker refuses to start container 'ID': failed to create shim task: OCI runtime create failed: runc
+           create failed: unable to start container process: exec: "/gunicorn": stat /gunicorn: no such file or
+           directory: unknown
+    gap:   nothing answered for N s
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    "#);
     case.world.push("v2", "good")?;
     case.mended()
 }
@@ -102,7 +174,15 @@ fn an_index_without_this_platform() -> Result<()> {
     let mut image = ImageSpec::new("v2");
     another_architecture().clone_into(&mut image.architecture);
     case.world.lab.registry().push_index(REPOSITORY, "v2", &[image])?;
-    assert_snapshot!(case.refused(&Bundle::of("v2"))?, @"");
+    assert_snapshot!(case.refused(&Bundle::of("v2"))?, @r"
+    BeforeInstall ends with 1
+    why:   Docker refuses to pull
+           '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST
+           no matching manifest for linux/amd64 in the manifest list entries
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
     case.world.push("v2", "good")?;
     case.mended()
 }

@@ -127,7 +127,7 @@ fn words_of(line: &str) -> &str {
 
 /// Ids, digests, times and addresses by their names.
 fn without_chance(text: &str) -> String {
-    const CHANCES: [(&str, &str); 9] = [
+    const CHANCES: [(&str, &str); 11] = [
         ("/opt/codedeploy-agent/deployment-root/[^/]+/[^/]+/deployment-archive", "BUNDLE"),
         (r"sha256:[0-9a-f]{12,64}(\.\.\.)?", "sha256:DIGEST"),
         (r"\b[0-9a-f]{12}\b", "ID"),
@@ -136,6 +136,8 @@ fn without_chance(text: &str) -> String {
         (r"\bpid \d+", "pid PID"),
         (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+Z)?", "TIME"),
         (r"\b\d\d:\d\d:\d\d UTC", "TIME UTC"),
+        (r"\bof \d+ probes\b", "of N probes"),
+        (r"\bafter \d+ ms\b", "after N ms"),
         (r"10\.66\.0\.11:\d+->", "HERE->"),
     ];
     CHANCES.iter().fold(text.to_owned(), |text, (pattern, name)| {
