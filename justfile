@@ -10,7 +10,7 @@ test *arguments:
 
 # Tests that need no lab and no root
 quick:
-    cargo nextest run --workspace --all-features -E 'not (package(lab) or binary(instance))'
+    cargo nextest run --workspace --all-features -E 'not (package(lab) or binary(instance) or binary(faults))'
 
 # The crash matrix alone
 crash *arguments:

@@ -80,6 +80,23 @@ fn plant(world: &World) -> Result<Canary> {
     Ok(Canary::of(&[DATABASE, CACHE]))
 }
 
+/// A release that gets secrets in its environment and in a file.
+fn release(tag: &'static str) -> Bundle {
+    let file = "[file.\"/etc/app/settings.json\"]\ntemplate = \"templates/settings.json\"\n\n[environment]";
+    let template = r#"{ "password": {{ database.password | tojson }} }"#;
+    Bundle::of(tag).edit("[environment]", file).file("templates/settings.json", template)
+}
+
+/// The releases of which rendered files are kept that contain a secret.
+fn rendered(world: &World, canary: &Canary) -> Result<BTreeSet<String>> {
+    let releases = world.web.path("/var/lib/handover/status-page/releases");
+    let found = canary.files_below(&releases)?;
+    let top = releases.display().to_string();
+    let numbers =
+        found.iter().map(|path| path.trim_start_matches(&top).split('/').nth(1).unwrap_or_default());
+    Ok(numbers.map(str::to_owned).collect())
+}
+
 /// All that has happened to containers and images so far.
 fn events(world: &World) -> Result<Vec<u8>> {
     let now = jiff::Timestamp::now().as_second() + 1;
@@ -95,15 +112,15 @@ fn a_secret_is_in_the_container_and_nowhere_else() -> Result<()> {
     world.push("leaky", "print-secrets")?;
     // An application that prints its environment, and then fails its gate on a port where nobody listens.
     let health = "http        = \"/health\"";
-    let leaky = Bundle::of("leaky")
+    let leaky = release("leaky")
         .edit(health, &format!("{health}\nport = 8001"))
         .edit("deadline    = \"2m\"", "deadline = \"1s\"");
     let deployments = || {
         Ok([
-            world.deploy("d-000000001", &Bundle::of("v1"))?,
+            world.deploy("d-000000001", &release("v1"))?,
             world.deploy("d-000000002", &leaky)?,
-            world.deploy("d-000000003", &Bundle::of("crash"))?,
-            world.deploy("d-000000004", &Bundle::of("v2"))?,
+            world.deploy("d-000000003", &release("crash"))?,
+            world.deploy("d-000000004", &release("v2"))?,
         ])
     };
     let (reports, seen) = watched(&world, &canary, deployments)?;
@@ -122,6 +139,8 @@ fn a_secret_is_in_the_container_and_nowhere_else() -> Result<()> {
     }
     let found = canary.found_outside_of_containers(&world)?;
     ensure!(found.is_empty(), "secrets are in {found:?}");
+    let rendered = rendered(&world, &canary)?;
+    ensure!(rendered.iter().eq(["1", "4"]), "files of refused releases were left: {rendered:?}");
     ensure!(!canary.is_in(&events(&world)?), "a secret is in Docker's events");
     for container in world.web.docker()?.containers()? {
         ensure!(
@@ -147,7 +166,7 @@ fn a_secret_is_in_the_container_and_nowhere_else() -> Result<()> {
 fn the_search_finds_what_is_there() -> Result<()> {
     let world = World::up()?;
     let canary = plant(&world)?;
-    let deployed = world.deploy("d-000000001", &Bundle::of("v1"))?;
+    let deployed = world.deploy("d-000000001", &release("v1"))?;
     ensure!(deployed.succeeded(), "{deployed:?}");
     world.assert_settled("v1")?;
     let inspect = world.web.docker()?.inspect("status-page-web")?.context("v1 is live")?;
@@ -157,6 +176,7 @@ fn the_search_finds_what_is_there() -> Result<()> {
     let encoded =
         "REDIS_URL=rediss://:C4nary%2Bof%2Fthe%23cache%5E%26%3Cwith%3Especials%2541@cache.internal:6379/0";
     ensure!(has(encoded.to_owned()), "{variables:?}");
+    ensure!(rendered(&world, &canary)?.iter().eq(["1"]), "the search does not find the rendered file");
     for value in [DATABASE, CACHE] {
         let found =
             Canary::of(&[value]).files_below(&world.web.path("/var/lib/docker").join("containers"))?;

@@ -11,7 +11,7 @@ use world::{Bundle, World, report};
 
 use crate::live::Before;
 use crate::page;
-use crate::told::Told;
+use crate::told::{self, Told};
 
 /// One fault on an instance where release v1 serves.
 pub struct Case {
@@ -93,19 +93,30 @@ impl Case {
 
     /// The cause is gone: the next deployment succeeds, and nothing is half done.
     pub fn mended(&self) -> Result<()> {
-        self.succeeds(&Bundle::of("v2"))
+        self.mended_by(&Bundle::of("v2"))
     }
 
-    /// A deployment that succeeds, with or without hiccups on its way.
+    /// The same with this bundle.
+    pub fn mended_by(&self, bundle: &Bundle) -> Result<()> {
+        self.deployed(self.begin("v1", bundle)?, bundle.tag).map(drop)
+    }
+
+    /// A deployment that succeeds in spite of the fault.
     pub fn succeeds(&self, bundle: &Bundle) -> Result<()> {
         self.succeeds_in(self.begin("v1", bundle)?, bundle.tag)
     }
 
     /// The same, of one that is under way.
     pub fn succeeds_in(&self, deployment: Child, tag: &str) -> Result<()> {
+        let verdict = told::last_line(&self.world, &self.deployed(deployment, tag)?)?;
+        page::row(self.kind, self.fault, "succeeds", "", &verdict)
+    }
+
+    fn deployed(&self, deployment: Child, tag: &str) -> Result<DeploymentReport> {
         let report = self.end(deployment)?;
         ensure!(report.succeeded(), "{:?}", report.failure());
-        self.world.assert_settled(tag)
+        self.world.assert_settled(tag)?;
+        Ok(report)
     }
 
     /// Starts a deployment by one of the two agents.

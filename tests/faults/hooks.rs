@@ -70,7 +70,7 @@ fn two_at_once() -> Result<()> {
     let case = Case::of(KIND, "another deployment begins while a hook is at work")?;
     let first = stalled(&case, "v1", &Bundle::of("v2"))?;
     // It takes the first one's place, and is not held up by what held up that one.
-    case.succeeds(&Bundle::of("v3"))?;
+    case.mended_by(&Bundle::of("v3"))?;
     let told = case.replaced_in(first)?;
     assert_snapshot!(told, @r"
     BeforeInstall ends with 1

@@ -149,6 +149,13 @@ fn without_chance(text: &str) -> String {
     })
 }
 
+/// The last line of a deployment's hooks.
+pub fn last_line(world: &World, report: &DeploymentReport) -> Result<String> {
+    let log = scripts_log(world, report)?;
+    let line = log.lines().next_back().and_then(|line| line.split_once("[stderr]"));
+    Ok(line.context("nothing was said")?.1.to_owned())
+}
+
 /// What the agent kept of a deployment's hooks.
 fn scripts_log(world: &World, report: &DeploymentReport) -> Result<String> {
     let place = format!(

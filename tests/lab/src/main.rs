@@ -55,6 +55,20 @@ enum Action {
         /// The instance's name.
         name: String,
     },
+    /// End a part: registry, aws, database, cache or resolver, or an instance's as NAME/docker or NAME/imds.
+    Stop {
+        /// The lab's folder.
+        dir: PathBuf,
+        /// The part.
+        part: String,
+    },
+    /// Start a part again, and wait until it answers.
+    Start {
+        /// The lab's folder.
+        dir: PathBuf,
+        /// The part.
+        part: String,
+    },
     /// Build an image of the test application and push it; print its digest.
     Push {
         /// The lab's folder.
@@ -125,6 +139,8 @@ fn run(action: Action) -> Result<ExitCode> {
         Action::Exec { dir, name, command } => return exec(&dir, &name, &command),
         Action::Cut { dir, name } => Lab::attach(&dir)?.instance(&name)?.cut()?,
         Action::Boot { dir, name } => Lab::attach(&dir)?.instance(&name)?.boot()?,
+        Action::Stop { dir, part } => change(&dir, &part, Change::Stop)?,
+        Action::Start { dir, part } => change(&dir, &part, Change::Start)?,
         Action::Push { dir, variant, tag } => {
             let spec = ImageSpec::new(&tag).variant(&variant);
             println!("{}", Lab::attach(&dir)?.registry().push_image(lab::names::REPOSITORY, &tag, &spec)?);
@@ -154,6 +170,27 @@ fn exec(dir: &std::path::Path, name: &str, command: &[String]) -> Result<ExitCod
     }
     let status = command.args(arguments).status()?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Change {
+    Stop,
+    Start,
+}
+
+/// Stops or starts a part of the VPC, or of an instance.
+fn change(dir: &std::path::Path, part: &str, change: Change) -> Result<()> {
+    let lab = Lab::attach(dir)?;
+    let stop = change == Change::Stop;
+    match part.split_once('/') {
+        None if stop => lab.stop(part),
+        None => lab.start(part),
+        Some((name, "docker")) if stop => lab.instance(name)?.stop_docker(),
+        Some((name, "docker")) => lab.instance(name)?.start_docker(),
+        Some((name, "imds")) if stop => lab.instance(name)?.stop_metadata(),
+        Some((name, "imds")) => lab.instance(name)?.start_metadata(),
+        Some((_, part)) => anyhow::bail!("an instance has no {part}: write NAME/docker or NAME/imds"),
+    }
 }
 
 fn fetch(url: &str) -> Result<()> {

@@ -47,7 +47,7 @@ impl Canary {
     }
 
     /// The files on an instance that are no container's, and contain one of the values: everything that handover and the
-    /// agent write.
+    /// agent write, but for the files that are rendered for containers.
     pub fn found_outside_of_containers(&self, world: &World) -> Result<Vec<String>> {
         let mut found = Vec::new();
         for folder in
@@ -55,6 +55,7 @@ impl Canary {
         {
             self.walk(&world.web.path(folder), &mut found)?;
         }
+        found.retain(|path| !is_rendered(path));
         Ok(found)
     }
 
@@ -73,6 +74,11 @@ impl Canary {
         }
         Ok(())
     }
+}
+
+/// `/var/lib/handover/APP/releases/N/files/...`
+fn is_rendered(path: &str) -> bool {
+    path.split_once("/releases/").is_some_and(|(_, path)| path.split('/').nth(1) == Some("files"))
 }
 
 fn forms(value: &str) -> Vec<Vec<u8>> {

@@ -33,18 +33,27 @@ pub struct Bundle {
     pub tag: &'static str,
     /// Words of `handover.toml` and `appspec.yml` and what stands for them.
     pub edits: Vec<(String, String)>,
+    /// Further files, by their paths in the bundle.
+    pub files: Vec<(String, String)>,
 }
 
 impl Bundle {
     /// What `appspec/` says, with the image of this tag.
     pub fn of(tag: &'static str) -> Self {
-        Self { tag, edits: vec![] }
+        Self { tag, edits: vec![], files: vec![] }
     }
 
     /// The same with other words in one place.
     #[must_use]
     pub fn edit(mut self, from: &str, to: &str) -> Self {
         self.edits.push((from.to_owned(), to.to_owned()));
+        self
+    }
+
+    /// The same with one more file.
+    #[must_use]
+    pub fn file(mut self, path: &str, text: &str) -> Self {
+        self.files.push((path.to_owned(), text.to_owned()));
         self
     }
 }
@@ -106,6 +115,11 @@ impl World {
                 text = text.replace(from.as_str(), to);
             }
             fs::write(folder.join(file), text)?;
+        }
+        for (path, text) in &bundle.files {
+            let path = folder.join(path);
+            fs::create_dir_all(path.parent().context("a file without a folder")?)?;
+            fs::write(path, text)?;
         }
         for ((from, _), used) in edits {
             ensure!(used, "there is no '{from}' in appspec/");
