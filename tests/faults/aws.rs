@@ -3,7 +3,8 @@
 use anyhow::Result;
 use insta::assert_snapshot;
 use lab::Fault;
-use lab::names::{CACHE_PASSWORD, RDS_MANAGED_SECRET, REDIS_SECRET};
+use lab::names::{CACHE_PASSWORD, DATABASE_PASSWORD, DATABASE_USER, RDS_MANAGED_SECRET, REDIS_SECRET};
+use serde_json::json;
 use world::Bundle;
 
 use crate::case::Case;
@@ -16,7 +17,9 @@ fn v2() -> Bundle {
 }
 
 /// What RDS manages, as it was.
-const MANAGED: &str = r#"{"username":"sp","password":"secret"}"#;
+fn managed() -> String {
+    json!({ "username": DATABASE_USER, "password": DATABASE_PASSWORD }).to_string()
+}
 
 #[test]
 fn a_missing_secret() -> Result<()> {
@@ -99,7 +102,7 @@ fn a_null_in_a_secret() -> Result<()> {
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     ");
-    aws.put_secret(RDS_MANAGED_SECRET, MANAGED)?;
+    aws.put_secret(RDS_MANAGED_SECRET, &managed())?;
     case.mended()
 }
 
@@ -116,7 +119,7 @@ fn a_secret_that_is_not_json() -> Result<()> {
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     "#);
-    aws.put_secret(RDS_MANAGED_SECRET, MANAGED)?;
+    aws.put_secret(RDS_MANAGED_SECRET, &managed())?;
     case.mended()
 }
 
@@ -133,7 +136,7 @@ fn a_binary_secret() -> Result<()> {
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     ");
-    aws.put_secret(RDS_MANAGED_SECRET, MANAGED)?;
+    aws.put_secret(RDS_MANAGED_SECRET, &managed())?;
     case.mended()
 }
 

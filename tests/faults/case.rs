@@ -101,6 +101,11 @@ impl Case {
         self.deployed(self.begin("v1", bundle)?, bundle.tag).map(drop)
     }
 
+    /// The same of a deployment that is under way.
+    pub fn mended_in(&self, deployment: Child) -> Result<()> {
+        self.deployed(deployment, "v2").map(drop)
+    }
+
     /// A deployment that succeeds in spite of the fault.
     pub fn succeeds(&self, bundle: &Bundle) -> Result<()> {
         self.succeeds_in(self.begin("v1", bundle)?, bundle.tag)

@@ -29,12 +29,12 @@ SECRETS = {
             "engine": "postgres",
             "host": "db.internal",
             "username": "sp",
-            "password": "secret",
+            "password": "Pa55&word/of%db",
             "dbname": "statuspage",
             "port": 5432,
         }
     ),
-    "rds!db-0123": json.dumps({"username": "sp", "password": "secret"}),
+    "rds!db-0123": json.dumps({"username": "sp", "password": "Pa55&word/of%db"}),
     "prod/status-page/redis": "Tok#en^1",
 }
 

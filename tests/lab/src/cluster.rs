@@ -15,7 +15,7 @@ use crate::names::{DATABASE_NAME, DATABASE_PASSWORD, DATABASE_USER};
 use crate::tools;
 
 /// Grows when the way the cluster is made changes.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// The folder of the cluster.
 pub(crate) fn template() -> Result<PathBuf> {

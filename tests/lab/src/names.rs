@@ -33,8 +33,8 @@ pub const REDIS_SECRET: &str = "prod/status-page/redis";
 pub const DATABASE_HOST: &str = "db.internal";
 /// PostgreSQL's user.
 pub const DATABASE_USER: &str = "sp";
-/// PostgreSQL's password.
-pub const DATABASE_PASSWORD: &str = "secret";
+/// PostgreSQL's password: no word that could stand anywhere else.
+pub const DATABASE_PASSWORD: &str = "Pa55&word/of%db";
 /// PostgreSQL's database.
 pub const DATABASE_NAME: &str = "statuspage";
 /// The host name of Redis; its port is 6379, with TLS.

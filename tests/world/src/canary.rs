@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lab::names::{CACHE_PASSWORD, REGISTRY_PASSWORD};
+use lab::names::{CACHE_PASSWORD, DATABASE_PASSWORD, REGISTRY_PASSWORD};
 use memchr::memmem::Finder;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -28,10 +28,11 @@ impl Canary {
         Self { forms: forms.map(|form| Finder::new(&form).into_owned()).collect() }
     }
 
-    /// What nobody may see in any deployment in the lab: the password of Redis (the one of PostgreSQL is too plain a word),
-    /// the registry's, and the credentials of the instance's role.
+    /// What nobody may see in any deployment in the lab: the passwords of database, cache and registry, and the credentials
+    /// of the instance's role.
     pub fn of_the_lab() -> Self {
-        Self::of(&[CACHE_PASSWORD, REGISTRY_PASSWORD, "lab-secret-access-key", "lab-session-token"])
+        let role = ["lab-secret-access-key", "lab-session-token"];
+        Self::of(&[DATABASE_PASSWORD, CACHE_PASSWORD, REGISTRY_PASSWORD, role[0], role[1]])
     }
 
     /// Whether one of the values is in there, in any form.

@@ -21,10 +21,10 @@ fn answers_from_the_database_and_redis() {
     let second = answer(&lab, &instance, "/");
     assert!(second["cache"].as_u64() > first["cache"].as_u64());
     assert_eq!(answer(&lab, &instance, "/health")["ready"], true);
-    // sha256 of "secret"
+    // sha256 of the database's password
     assert_eq!(
         answer(&lab, &instance, "/env/DATABASE_PASSWORD")["sha256"],
-        "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
+        "5c1bb5dc72ffb8838e594e549b6e81a4a8fd4d5a98beea903168e9817c1663b8"
     );
     wait_until("healthy", SOON, || Ok(state(&instance, "web")["Health"]["Status"] == "healthy")).unwrap();
 

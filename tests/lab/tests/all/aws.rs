@@ -54,7 +54,7 @@ fn the_secrets_are_there_and_calls_are_counted() {
     assert_eq!(database["host"], "db.internal");
     assert_eq!(database["port"], 5432);
     let managed = value(&ask(&instance, RDS_MANAGED_SECRET));
-    assert_eq!(managed["SecretString"], r#"{"username": "sp", "password": "secret"}"#);
+    assert_eq!(managed["SecretString"], r#"{"username": "sp", "password": "Pa55&word/of%db"}"#);
     assert_eq!(value(&ask(&instance, REDIS_SECRET))["SecretString"], "Tok#en^1");
     assert!(ask(&instance, "prod/nothing").contains("ResourceNotFoundException"));
 
