@@ -199,13 +199,13 @@ async fn each_check_is_made() {
     type Break = fn(&mut World);
     let cases: [(&str, Break); 6] = [
         ("Docker 20.10.24 speaks API 1.26 at most, and 1.30 is needed", |w| {
-            w.engine.api_versions((1, 12), (1, 26))
+            w.engine.api_versions((1, 12), (1, 26));
         }),
         ("has 20 MiB free, and 544 MiB are needed (an image of unknown size)", |w| {
             w.space = |_| Ok(Space { device: 1, bytes: 20 << 20, files: None });
         }),
         ("has room for 7 more files", |w| {
-            w.space = |_| Ok(Space { device: 1, bytes: 1 << 40, files: Some(7) })
+            w.space = |_| Ok(Space { device: 1, bytes: 1 << 40, files: Some(7) });
         }),
         ("[process.web] memory is 1.0 GiB, and this machine has 512 MiB", |w| {
             w.edit("stop-timeout = \"1s\"", "stop-timeout = \"1s\"\nmemory = \"1g\"");

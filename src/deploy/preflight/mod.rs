@@ -177,7 +177,7 @@ async fn live_of(docker: &Docker, settings: &Settings) -> Result<Live, DockerErr
 async fn check_networks(docker: &Docker, settings: &Settings) -> Vec<DockerError> {
     let networks = settings.processes.values().map(|process| process.options.network.as_ref());
     let checked = join_all(networks.map(|network| docker.check_network(network))).await;
-    checked.into_iter().filter_map(|checked| checked.err()).collect()
+    checked.into_iter().filter_map(Result::err).collect()
 }
 
 /// Looks at a process's ports once more, right before live is stopped: hooks may be minutes apart.

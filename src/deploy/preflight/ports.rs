@@ -200,8 +200,8 @@ mod tests {
         }
     }
 
-    fn python() -> Option<Holder> {
-        Some(Holder { pid: 4711, command: "python3".to_owned(), container: None })
+    fn python() -> Holder {
+        Holder { pid: 4711, command: "python3".to_owned(), container: None }
     }
 
     /// With what is called `status-page-web` live.
@@ -217,13 +217,13 @@ mod tests {
     }
 
     fn refused(publish: &str, sockets: &[(&'static str, u16)]) -> bool {
-        let sockets = sockets.iter().map(|(address, port)| (*address, *port, python())).collect();
+        let sockets = sockets.iter().map(|(address, port)| (*address, *port, Some(python()))).collect();
         !found(publish, &[], Sockets(sockets)).is_empty()
     }
 
     #[test]
     fn a_foreign_process_is_named_once() {
-        let sockets = Sockets(vec![("0.0.0.0", 8000, python()), ("::", 8000, python())]);
+        let sockets = Sockets(vec![("0.0.0.0", 8000, Some(python())), ("::", 8000, Some(python()))]);
         assert_eq!(
             found("8000:8000", &[], sockets),
             [
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(found("8000:8000", std::slice::from_ref(&live), sockets()), [""; 0]);
         // From one address to all of them: who has the others is not covered by that.
         let live = listed("status-page-web", Some(("status-page", "d-1")), &["127.0.0.1:8000"]);
-        let sockets = Sockets(vec![("127.0.0.1", 8000, Some(proxy)), ("10.0.0.1", 8000, python())]);
+        let sockets = Sockets(vec![("127.0.0.1", 8000, Some(proxy)), ("10.0.0.1", 8000, Some(python()))]);
         assert_eq!(found("8000:8000", &[live], sockets).len(), 1);
     }
 
@@ -293,7 +293,7 @@ mod tests {
             ),
         ];
         for (container, told) in cases {
-            let sockets = Sockets(vec![("0.0.0.0", 8000, python())]);
+            let sockets = Sockets(vec![("0.0.0.0", 8000, Some(python()))]);
             assert_eq!(found("8000:8000", &[container], sockets), [told]);
         }
     }

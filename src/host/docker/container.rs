@@ -34,6 +34,7 @@ pub enum HealthCheck {
 
 /// A container as it is now.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the Engine's, and independent of each other")]
 pub struct Container {
     /// Docker's id.
     pub id: String,

@@ -46,7 +46,9 @@ mod tests {
 
     fn lines(longest: usize, chunks: &[&[u8]]) -> Vec<String> {
         let mut output = Output::of_at_most(longest);
-        chunks.iter().for_each(|chunk| output.take(chunk));
+        for chunk in chunks {
+            output.take(chunk);
+        }
         output.lines()
     }
 

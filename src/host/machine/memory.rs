@@ -1,4 +1,4 @@
-//! Memory, by proc_meminfo(5).
+//! Memory, by `proc_meminfo`(5).
 
 /// The memory of a machine, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

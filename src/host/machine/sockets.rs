@@ -1,4 +1,4 @@
-//! Who listens where, by procfs: proc_pid_net(5) has the sockets, the links in `/proc/PID/fd` say whose they are.
+//! Who listens where, by procfs: `proc_pid_net`(5) has the sockets, the links in `/proc/PID/fd` say whose they are.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
