@@ -177,6 +177,7 @@ fn how_to_log_in_has_to_be_said_for_other_registries() {
       |
     3 | repository = "ghcr.io/org/app"
       |              ^^^^^^^^^^^^^^^^^ add auth = "none", auth = { secret = "NAME" }, or auth = "ecr" for what stands before ECR
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(with("tag =", "auth = \"iam\"\ntag ="), @r#"
@@ -187,6 +188,7 @@ fn how_to_log_in_has_to_be_said_for_other_registries() {
       |
     4 | auth = "iam"
       |        ^^^^^ write "ecr", "none" or { secret = "NAME" }
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     let with_secret =
@@ -199,6 +201,7 @@ fn how_to_log_in_has_to_be_said_for_other_registries() {
       |
     4 | auth = { secret = "registy" }
       |        ^^^^^^^^^^^^^^^^^^^^^^ did you mean 'registry'?
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(with("tag =", "region = \"Ireland\"\ntag ="), @r#"
@@ -209,6 +212,7 @@ fn how_to_log_in_has_to_be_said_for_other_registries() {
       |
     4 | region = "Ireland"
       |          ^^^^^^^^^ write one such as "eu-west-1"
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
 }
