@@ -220,7 +220,7 @@ impl Releases {
         let path = folder.join(config::FILE_NAME);
         let Some(text) = fs::read_if_there(&path)? else { return Ok(None) };
         match config::parse_in(&folder, &text, &path.display().to_string()) {
-            Ok(settings) => Ok(Some(Config { settings, text })),
+            Ok(settings) => Ok(Some(Config { settings, text, bundle: None })),
             Err(why) => Err(StateError::Foreign { path, why: Box::new(why) }),
         }
     }
@@ -244,7 +244,7 @@ mod tests {
             fingerprint(&config::parse(text, "handover.toml").unwrap(), &image, &BTreeMap::default())
         };
         let full = include_str!("../tests/fixtures/config-full.toml");
-        assert_eq!(of(full), "sha256:9ae02306e0fe87c596ef3f9fc566a4a3fe0dc4a83135869b8a19ee107ed8fbd4");
+        assert_eq!(of(full), "sha256:6e8629631883691c66b28edfb771c438153d526aac97ceb6b6934218857e7dbc");
         let key = "stop-timeout = \"35s\"";
         assert!(full.contains(key));
         for more in ["read-only = true", "cpus = 1", "log = { max-file = 2 }", "ulimits = { nofile = 1024 }"]

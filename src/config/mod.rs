@@ -44,6 +44,8 @@ pub struct Config {
     pub settings: Settings,
     /// What was written. Where there are groups it is what one of them gets, so that nobody has to know later which.
     pub text: String,
+    /// The folder of the bundle; none of what was kept with a release.
+    pub bundle: Option<PathBuf>,
 }
 
 /// Why there is no configuration.
@@ -72,7 +74,7 @@ pub fn load(bundle: &Path, asked: Asked<'_>) -> Result<Config, ConfigError> {
     let (text, origin) = read(bundle)?;
     let (settings, effective) = effective_settings(&Templates::of(bundle), &text, &origin, asked)?;
     let text = if effective.entry.is_some() { effective::render(&effective, &text) } else { text };
-    Ok(Config { settings, text })
+    Ok(Config { settings, text, bundle: Some(bundle.to_owned()) })
 }
 
 /// The configuration that a deployment group gets, as TOML that says where each key comes from.

@@ -17,6 +17,7 @@ use std::time::Duration;
 use aws::{Aws, AwsError};
 use docker::{Docker, DockerError};
 pub use machine::Machine;
+use registry::size::Scales;
 
 use crate::release::AppName;
 
@@ -99,6 +100,8 @@ pub struct Host {
     pub docker: Docker,
     /// AWS. Built when it is first needed, because certificates take time to read.
     pub aws: LazyAws,
+    /// The sizes of images.
+    pub scales: Scales,
     /// The kernel.
     pub machine: Machine,
     /// The places.
@@ -112,6 +115,7 @@ impl Host {
         Ok(Self {
             docker: Docker::at(&paths.docker)?,
             aws: LazyAws::default(),
+            scales: Scales::default(),
             machine: Machine::of_the_system(),
             paths,
         })

@@ -36,6 +36,10 @@ pub struct Report {
     pub recovered: bool,
     /// The step that turned it back, and what was seen then.
     pub cause: Option<String>,
+    /// The folder of the bundle, where one was read.
+    pub bundle: Option<PathBuf>,
+    /// The deployment group, where one is known.
+    pub group: Option<String>,
     /// The last lines of a container that failed, without secrets.
     pub evidence: Vec<String>,
     /// Where more of them is kept.
@@ -91,6 +95,8 @@ impl Report {
             cause,
             evidence,
             findings,
+            bundle: run.config.bundle.clone(),
+            group: run.header().group.clone(),
             log: next::kept_log(run.processes().iter().map(|p| run.releases.log(run.release(), p))),
             serving: serving(run.host, &run.config.settings).await,
             gap_ms: run.gap.map(milliseconds),

@@ -18,6 +18,11 @@ pub(super) fn after(report: &Report) -> Option<String> {
 
 /// What tells most about a release that was refused.
 fn look_at(report: &Report) -> String {
+    // The same checks once more, for whoever has mended what they found.
+    if let (Some(bundle), false) = (&report.bundle, report.findings.is_empty()) {
+        let group = report.group.as_ref().map(|group| format!(" --group {group}")).unwrap_or_default();
+        return format!("handover plan {}{group}", bundle.display());
+    }
     if let Some(log) = &report.log {
         return format!("tail -n 50 {}", log.display());
     }

@@ -216,6 +216,8 @@ mod tests {
             evidence,
             log: None,
             findings: vec![],
+            bundle: None,
+            group: None,
             serving: vec![Serving {
                 process,
                 container: "status-page-web".to_owned(),

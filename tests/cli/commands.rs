@@ -125,7 +125,8 @@ fn nothing_was_deployed_here_yet() {
     assert_snapshot!(handover(&["recover", "--app", "Status Page"]).seen(), @r"
     exit: 3
     --- stderr
-    Docker does not answer at '/nonexistent/docker.sock': is it running? (systemctl status docker)
+    Docker does not answer at '/nonexistent/docker.sock': there is no such file; is it running? 'systemctl status
+    docker' says
     handover: FAILED (exit 3): nothing was changed
     ");
 }
@@ -135,7 +136,7 @@ fn no_engine() {
     assert_snapshot!(handover(&["status"]).seen(), @r"
     exit: 3
     --- stderr
-    handover: Docker does not answer at '/nonexistent/docker.sock': is it running? (systemctl status docker)
+    handover: Docker does not answer at '/nonexistent/docker.sock': there is no such file; is it running? 'systemctl status docker' says
     ");
 }
 

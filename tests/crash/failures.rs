@@ -17,7 +17,8 @@ async fn assert_untouched(world: &World, result: Result<Report, DeployError>, wo
     let report = result.unwrap();
     assert!(matches!(report.outcome, Outcome::Over(Ended::Reverted { serving: true, .. })), "{report:?}");
     assert_eq!(report.exit().code(), 1);
-    let cause = report.cause.unwrap();
+    let findings = report.findings.iter().map(ToString::to_string);
+    let cause: String = findings.chain(report.cause).collect();
     for word in words {
         assert!(cause.contains(word), "'{word}' is missing: {cause}");
     }

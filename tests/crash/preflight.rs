@@ -101,12 +101,10 @@ async fn everything_that_is_wrong_is_told_at_once() {
       fix: make room: 'docker system df' says what Docker keeps, 'handover prune' removes old releases
       3.   [process.web] memory is 2.0 GiB, and this machine has 1.0 GiB
       fix: lower memory in [process.web], or take a larger instance
-      4.   Docker refuses to find '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:nope' in its registry:
-           manifest unknown: manifest unknown
-      5.   AWS refuses to read secret 'prod/database' (secretsmanager:GetSecretValue): ResourceNotFoundException: Secrets
-           Manager can't find it.
-      fix: asked in eu-west-1: check its name with 'aws secretsmanager list-secrets --region eu-west-1', and write the
-           whole ARN if it is in another account or region than the image's repository
+      4.   Docker refuses to find '123456789012.dkr.ecr.eu-west ... in its registry: manifest unknown: manifest unknown
+      fix: tag 'nope' is not in 123456789012.dkr.ecr.eu-west-1. ... was it pushed to account 123456789012 in eu-west-1?
+      5.   AWS refuses to read secret 'prod/database' (secretsm ... rceNotFoundException: Secrets Manager can't find it.
+      fix: asked in eu-west-1: check its name with 'aws secrets ... nother account or region than the image's repository
       6.   the clock of this instance is 3600 s behind that of AWS
       fix: set it: 'timedatectl' says whether it is kept in time, 'chronyc makestep' sets it
     now:   status-page-web (r1) is running
@@ -201,9 +199,12 @@ async fn each_check_is_made() {
         ("Docker 20.10.24 speaks API 1.26 at most, and 1.30 is needed", |w| {
             w.engine.api_versions((1, 12), (1, 26));
         }),
-        ("has 20 MiB free, and 544 MiB are needed (an image of unknown size)", |w| {
-            w.space = |_| Ok(Space { device: 1, bytes: 20 << 20, files: None });
-        }),
+        (
+            "has 20 MiB free, and 182 MiB are needed (the image: 3 times the 50 MiB that are to be pulled)",
+            |w| {
+                w.space = |_| Ok(Space { device: 1, bytes: 20 << 20, files: None });
+            },
+        ),
         ("has room for 7 more files", |w| {
             w.space = |_| Ok(Space { device: 1, bytes: 1 << 40, files: Some(7) });
         }),

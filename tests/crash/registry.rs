@@ -9,8 +9,10 @@ use handover::report::Report;
 
 use crate::world::{REPOSITORY, SECRET, World};
 
-fn cause(report: &Report) -> &str {
-    report.cause.as_deref().unwrap_or_else(|| panic!("{report:?}"))
+/// The cause and every finding, with their ways out.
+fn told(report: &Report) -> String {
+    let findings = report.findings.iter().map(ToString::to_string);
+    findings.chain(report.cause.clone()).collect::<Vec<_>>().join("\n")
 }
 
 /// How often the Engine was asked to look and to pull.
@@ -52,7 +54,7 @@ async fn a_damaged_download_is_repeated_twice_and_then_told() {
     let report = world.deploy("d-3", "v3").await.unwrap();
     assert_eq!(world.live_hash(), before);
     for words in ["verification failed", "asked 3 times", "not what the manifest names"] {
-        assert!(cause(&report).contains(words), "{report:?}");
+        assert!(told(&report).contains(words), "{report:?}");
     }
     world.assert_settled("v2");
 }
@@ -96,7 +98,7 @@ async fn who_refuses_is_not_asked_again() {
         assert_eq!(world.live_hash(), before);
         assert_eq!(asked(&world), asks, "{report:?}");
         for word in words {
-            assert!(cause(&report).contains(word), "'{word}' is missing: {report:?}");
+            assert!(told(&report).contains(word), "'{word}' is missing: {report:?}");
         }
         world.assert_settled("v1");
     }
@@ -133,7 +135,7 @@ async fn a_pull_of_which_nothing_is_heard_is_cut_off_and_begun_again() {
     let report = world.deploy("d-3", "v3").await.unwrap();
     assert_eq!(world.live_hash(), before);
     for words in ["did not go on to pull", "within 300ms", "asked 3 times"] {
-        assert!(cause(&report).contains(words), "{report:?}");
+        assert!(told(&report).contains(words), "{report:?}");
     }
     world.assert_settled("v2");
 }
@@ -148,7 +150,7 @@ async fn a_pull_ends_before_the_hook_does() {
     let report = world.run(Request { clock, ..world.request("d-2", "v2") }).await.unwrap();
     assert_eq!(world.live_hash(), before);
     for words in ["were left for it", "longer timeout in appspec.yml"] {
-        assert!(cause(&report).contains(words), "{report:?}");
+        assert!(told(&report).contains(words), "{report:?}");
     }
 }
 
@@ -167,7 +169,7 @@ async fn an_image_for_other_machines_is_refused_before_it_is_pulled() {
         assert_eq!(world.live_hash(), before);
         assert_eq!(asked(&world), asks, "{report:?}");
         for architecture in architectures.iter().chain(&["amd64"]) {
-            assert!(cause(&report).contains(&format!("linux/{architecture}")), "{report:?}");
+            assert!(told(&report).contains(&format!("linux/{architecture}")), "{report:?}");
         }
     }
 }
@@ -256,15 +258,12 @@ async fn a_login_that_lacks_its_user_is_told_without_its_values() {
     world.assert_no_secret(&result);
     let report = result.unwrap();
     for words in ["ghcr.io", "field 'username' of secret database ('prod/database')", "'password'"] {
-        assert!(cause(&report).contains(words), "{report:?}");
+        assert!(told(&report).contains(words), "{report:?}");
     }
     // One that is not taken is not asked for again: it would be the same.
     world.aws.set_secret("{\"username\": \"sp\", \"password\": \"an old one\"}");
     world.engine.forget_calls();
     let report = world.deploy("d-3", "v2").await.unwrap();
     assert_eq!(asked(&world), (1, 0), "{report:?}");
-    assert!(
-        cause(&report).contains("does not take username and password of [secret.database]"),
-        "{report:?}"
-    );
+    assert!(told(&report).contains("does not take username and password of [secret.database]"), "{report:?}");
 }

@@ -144,14 +144,13 @@ async fn a_rotation_between_two_processes_changes_nothing_for_this_deployment() 
     );
     world.edit("[environment]", "[environment]\nBEFORE = { secret = \"before.value\" }");
     // Killed with the secrets read and the container not yet made.
-    let mut n = 0;
-    loop {
+    for n in 0.. {
         world.deploy_killed(Site::AfterEntry(n), "d-2", "v2").await;
         let journal = std::fs::read_to_string(world.state().join("journal.jsonl")).unwrap();
-        if journal.contains("\"done\",\"step\":\"read-secrets\"") {
+        if journal.contains("\"done\",\"step\":\"preflight\"") {
             break;
         }
-        n += 1;
+        assert!(n < 20, "the secrets are not read:\n{journal}");
     }
     assert!(world.engine.container("status-page-web.r2").is_none());
     world.aws.set_secret(r#"{"password": "third-password"}"#);
@@ -188,7 +187,8 @@ async fn all_that_is_wrong_is_told_at_once() {
     world.edit("database.host", "database.hosst");
     world.edit("database.password", "database.pasword");
     world.add_file("{{ database.nothing }}");
-    let cause = world.deploy("d-2", "v2").await.unwrap().cause.unwrap();
+    let report = world.deploy("d-2", "v2").await.unwrap();
+    let cause: String = report.findings.iter().map(|finding| format!("{finding}\n")).collect();
     for word in
         ["'DATABASE_HOST'", "'hosst'", "'DATABASE_PASSWORD'", "'pasword'", "configuration.py", "'nothing'"]
     {

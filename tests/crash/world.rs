@@ -15,6 +15,7 @@ use handover::deploy::step::Phase;
 use handover::deploy::{self, DeployError, Request};
 use handover::host::docker::{Docker, Patience};
 use handover::host::machine::disk::Space;
+use handover::host::registry::size::Scales;
 use handover::host::{Host, LazyAws, Machine, Paths};
 use handover::report::{Report, tail};
 use handover::signal::Termination;
@@ -125,7 +126,8 @@ impl World {
         let paths = Paths::below(self.dir.path());
         let docker = Docker::at(self.engine.socket()).unwrap().with_patience(*self.patience.lock().unwrap());
         let machine = Machine::pretended(&self.dir.path().join("proc"), self.space);
-        Host { docker, aws: LazyAws::ready(self.aws.connect()), machine, paths }
+        let scales = Scales::Pretended(|_| Ok(50 << 20));
+        Host { docker, aws: LazyAws::ready(self.aws.connect()), scales, machine, paths }
     }
 
     /// Changes the configuration of what is deployed from now on.
@@ -137,7 +139,7 @@ impl World {
     pub fn config(&self, tag: &str) -> Config {
         let text = self.config_text(tag);
         let settings = config::parse_in(&self.bundle(), &text, "handover.toml");
-        Config { settings: settings.unwrap_or_else(|e| panic!("{e}")), text }
+        Config { settings: settings.unwrap_or_else(|e| panic!("{e}")), text, bundle: None }
     }
 
     /// The folder of the bundle: only its templates are read.

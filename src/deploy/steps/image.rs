@@ -8,7 +8,6 @@ use crate::environment::Secrets;
 use crate::host::Host;
 use crate::host::docker::{Docker, Platform, RegistryLogin};
 use crate::host::registry::advice::Wanted;
-use crate::host::registry::size;
 use crate::journal::Fact;
 use crate::release::ImageRef;
 
@@ -48,7 +47,7 @@ pub(in crate::deploy) async fn resolve<'a>(
     } else {
         let machine = host.docker.platform().await?;
         let login = registry.login(terms.redactor).await?;
-        let size = size::compressed_size(&image, &machine, login.as_ref()).await;
+        let size = host.scales.weigh(&image, &machine, login.as_ref()).await;
         size.map_or_else(ToPull::Unknown, ToPull::Bytes)
     };
     Ok(Meaning { image, to_pull, registry })

@@ -50,12 +50,12 @@ const STOP_MARGIN: Duration = Duration::from_mins(2);
 #[derive(Debug, thiserror::Error)]
 pub enum DockerError {
     /// The Engine cannot be reached.
-    #[error("Docker does not answer at '{socket}': is it running? (systemctl status docker)")]
+    #[error("Docker does not answer at '{socket}': {why}; is it running? 'systemctl status docker' says")]
     Unreachable {
         /// The socket.
         socket: String,
         /// Why.
-        source: bollard::errors::Error,
+        why: String,
     },
     /// The Engine refused.
     #[error("Docker refuses to {act}: {}", clean(.message))]
@@ -130,7 +130,7 @@ impl Docker {
         let longest = 3 * 60 * 60;
         match bollard::Docker::connect_with_unix(&socket, longest, bollard::API_DEFAULT_VERSION) {
             Ok(client) => Ok(Self { client, socket, patience: Patience::default() }),
-            Err(source) => Err(DockerError::Unreachable { socket, source }),
+            Err(error) => Err(unreachable(&error, socket)),
         }
     }
 
@@ -167,12 +167,10 @@ impl Docker {
             Error::DockerResponseServerError { status_code, message } => {
                 DockerError::Refused { act, status: status_code, message }
             }
-            source @ (Error::HyperResponseError { .. }
+            Error::HyperResponseError { .. }
             | Error::HyperLegacyError { .. }
             | Error::IOError { .. }
-            | Error::SocketNotFoundError(_)) => {
-                DockerError::Unreachable { socket: self.socket.clone(), source }
-            }
+            | Error::SocketNotFoundError(_) => unreachable(&error, self.socket.clone()),
             source => DockerError::Failed { act, source },
         }
     }
@@ -374,6 +372,19 @@ impl Docker {
 /// The first twelve digits of an id, as people quote it; a name stays as it is.
 fn short(id: &str) -> &str {
     if id.len() == 64 { &id[..12] } else { id }
+}
+
+fn unreachable(error: &bollard::errors::Error, socket: String) -> DockerError {
+    let why = match error {
+        bollard::errors::Error::SocketNotFoundError(_) => "there is no such file".to_owned(),
+        error => root(error),
+    };
+    DockerError::Unreachable { socket, why }
+}
+
+/// The cause at the bottom: the layers of clients above it say nothing.
+fn root(error: &(dyn std::error::Error + 'static)) -> String {
+    error.source().map_or_else(|| error.to_string(), root)
 }
 
 /// 304: it was so already.

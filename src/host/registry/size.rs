@@ -50,6 +50,31 @@ struct Token {
     token: String,
 }
 
+/// Who knows how large images are.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Scales {
+    /// Their registries.
+    #[default]
+    Registries,
+    /// A test.
+    Pretended(fn(&ImageRef) -> Result<u64, String>),
+}
+
+impl Scales {
+    /// The bytes that a pull of `image` downloads onto an empty disk; see [`compressed_size`].
+    pub async fn weigh(
+        self,
+        image: &ImageRef,
+        platform: &Platform,
+        login: Option<&RegistryLogin>,
+    ) -> Result<u64, String> {
+        match self {
+            Self::Registries => compressed_size(image, platform, login).await,
+            Self::Pretended(weigh) => weigh(image),
+        }
+    }
+}
+
 /// The bytes that a pull of `image` downloads onto an empty disk: its layers as they are stored, and its configuration.
 /// Layers that are here already are counted too. Fails with the reason in one line.
 pub async fn compressed_size(
