@@ -51,7 +51,8 @@ fn a_container_is_made_of_what_was_asked_for() -> Result<()> {
     let host = json!({
         "LogConfig": { "Type": "local", "Config": options },
         "NanoCpus": 500_000_000,
-        "Memory": 512 << 20,
+        // That of [group.test].
+        "Memory": 256 << 20,
         "ReadonlyRootfs": true,
         "Tmpfs": { "/tmp": "size=16m,mode=1777", "/run": "" },
         "ExtraHosts": ["metrics.internal:10.66.0.9", "host.docker.internal:host-gateway"],

@@ -82,7 +82,7 @@ fn a_process_without_ports_has_to_keep_running() -> Result<()> {
 fn an_application_that_eats_its_memory_is_told_apart() -> Result<()> {
     let world = World::with_v1()?;
     world.push("hungry", "eat-memory")?;
-    let refused = world.deploy("d-000000002", &Bundle::of("hungry").edit("\"512m\"", "\"24m\""))?;
+    let refused = world.deploy("d-000000002", &Bundle::of("hungry").edit("\"256m\"", "\"24m\""))?;
     let failure = refused.failure().expect("it is refused");
     ensure!(failure.log.contains("more memory than it may (OOM)"), "{}", failure.log);
     world.assert_settled("v1")
@@ -106,9 +106,9 @@ fn account_and_region_come_from_the_instance_when_the_repository_does_not_say_th
         .command("env")
         .args(["AWS_EC2_METADATA_DISABLED=true", "handover", "plan", &path])
         .output()?;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(
-        said.contains("write its whole name, ACCOUNT.dkr.ecr.REGION.amazonaws.com/status-page"),
+        said.contains("fix: write its whole name, ACCOUNT.dkr.ecr.REGION.amazonaws.com/status-page"),
         "{said}"
     );
     Ok(())
