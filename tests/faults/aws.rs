@@ -30,6 +30,8 @@ fn a_missing_secret() -> Result<()> {
     BeforeInstall ends with 1
     why:   AWS refuses to read secret 'prod/status-page/redis' (secretsmanager:GetSecretValue):
            ResourceNotFoundException: Secrets Manager can't find the specified secret.
+    fix:   asked in eu-west-1: check its name with 'aws secretsmanager list-secrets --region eu-west-1', and write the
+           whole ARN if it is in another account or region than the image's repository
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -50,9 +52,12 @@ fn a_secret_that_is_denied() -> Result<()> {
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
     why:   AWS refuses to read secret 'prod/status-page/redis' (secretsmanager:GetSecretValue): AccessDeniedException:
-           User: arn:aws:sts::ID:assumed-role/lab-instance-role/i-0 is not authorized to perform:
+           User: arn:aws:sts::123456789012:assumed-role/lab-instance-role/i-0 is not authorized to perform:
            secretsmanager:GetSecretValue on resource: prod/status-page/redis because no identity-based policy allows the
            secretsmanager:GetSecretValue action
+    fix:   allow secretsmanager:GetSecretValue on
+           arn:aws:secretsmanager:eu-west-1:ACCOUNT:secret:prod/status-page/redis-??????, in the policy of the instance
+           profile's role
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -97,7 +102,8 @@ fn a_null_in_a_secret() -> Result<()> {
     aws.put_secret(RDS_MANAGED_SECRET, r#"{"username":"sp","password":null}"#)?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   field 'password' of secret 'rds!db-0123' is null: only strings, numbers and booleans can be injected
+    why:   environment variable 'DATABASE_PASSWORD': field 'password' of secret 'rds!db-0123' is null: only strings,
+           numbers and booleans can be injected
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -113,8 +119,8 @@ fn a_secret_that_is_not_json() -> Result<()> {
     aws.put_secret(RDS_MANAGED_SECRET, "password=Tok#en^1")?;
     assert_snapshot!(case.refused(&v2())?, @r#"
     BeforeInstall ends with 1
-    why:   secret 'rds!db-0123' is not a JSON object: it stops at line 1, column 1; if it is plain text, add format =
-           "text" to [secret.database]
+    why:   secret 'rds!db-0123' is not a JSON object: it stops at line 1, column 1
+    fix:   if it is plain text, add format = "text" to [secret.database]
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -130,8 +136,8 @@ fn a_binary_secret() -> Result<()> {
     aws.put_secret_binary(RDS_MANAGED_SECRET, "AAEC")?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   AWS's answer to 'read secret 'rds!db-0123' (secretsmanager:GetSecretValue)' holds binary data, and only text
-           can be injected
+    why:   AWS's answer to 'read secret 'rds!db-0123' (secretsmanager:GetSecretValue)' holds binary data (SecretBinary),
+           and only text can be injected: store it as a SecretString
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -150,6 +156,7 @@ fn a_secret_scheduled_for_deletion() -> Result<()> {
     why:   AWS refuses to read secret 'rds!db-0123' (secretsmanager:GetSecretValue): InvalidRequestException: An error
            occurred (InvalidRequestException) when calling the GetSecretValue operation: You tried to perform the
            operation on a secret that's currently marked deleted.
+    fix:   bring it back: aws secretsmanager restore-secret --secret-id rds!db-0123 --region eu-west-1
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -166,12 +173,8 @@ fn no_credentials() -> Result<()> {
     web.set_metadata(&lab::Metadata { role: None, ..metadata.clone() })?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   failed to get a password for registry 'ID.dkr.ecr.eu-west-1.amazonaws.com'
-           (ecr:GetAuthorizationToken): other: the credential provider was not enabled: no credentials found in chain.
-           Attempted: Environment: the credential provider was not enabled: environment variable not set Profile: t ...
-           tial provider was not enabled WebIdentityToken: the credential provider was not enabled:
-           $AWS_WEB_IDENTITY_TOKEN_FILE was not set EcsContainer: the credential provider was not enabled: ECS provider
-           not configured Ec2InstanceMetadata: the credential provider was not enabled: received 404 from IMDS
+    why:   no credentials for AWS: this instance has no IAM role: attach an instance profile to it (aws ec2
+           associate-iam-instance-profile)
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -188,12 +191,9 @@ fn metadata_that_never_answer() -> Result<()> {
     web.set_metadata(&lab::Metadata { silent: true, ..metadata.clone() })?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   failed to get a password for registry 'ID.dkr.ecr.eu-west-1.amazonaws.com'
-           (ecr:GetAuthorizationToken): other: the credential provider was not enabled: no credentials found in chain.
-           Attempted: Environment: the credential provider was not enabled: environment variable not set Profile: t ...
-           led: $AWS_WEB_IDENTITY_TOKEN_FILE was not set EcsContainer: the credential provider was not enabled: ECS
-           provider not configured Ec2InstanceMetadata: the credential provider was not enabled: could not communicate
-           with IMDS: dispatch failure: timeout: HTTP read timeout occurred after 1s: timed out
+    why:   no credentials for AWS: the instance's metadata (169.254.169.254) do not answer: see that they are enabled
+           (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing filters that address, and, if
+           handover runs in a container, that the hop limit is 2
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -208,12 +208,9 @@ fn metadata_behind_a_firewall() -> Result<()> {
     case.world.web.drop_metadata(true)?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   failed to get a password for registry 'ID.dkr.ecr.eu-west-1.amazonaws.com'
-           (ecr:GetAuthorizationToken): other: the credential provider was not enabled: no credentials found in chain.
-           Attempted: Environment: the credential provider was not enabled: environment variable not set Profile: t ...
-           N_FILE was not set EcsContainer: the credential provider was not enabled: ECS provider not configured
-           Ec2InstanceMetadata: the credential provider was not enabled: could not communicate with IMDS: dispatch
-           failure: timeout: client error (Connect): HTTP connect timeout occurred after 1s: timed out
+    why:   no credentials for AWS: the instance's metadata (169.254.169.254) do not answer: see that they are enabled
+           (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing filters that address, and, if
+           handover runs in a container, that the hop limit is 2
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -228,12 +225,9 @@ fn metadata_that_are_refused() -> Result<()> {
     case.world.web.stop_metadata()?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   failed to get a password for registry 'ID.dkr.ecr.eu-west-1.amazonaws.com'
-           (ecr:GetAuthorizationToken): other: the credential provider was not enabled: no credentials found in chain.
-           Attempted: Environment: the credential provider was not enabled: environment variable not set Profile: t ...
-           LE was not set EcsContainer: the credential provider was not enabled: ECS provider not configured
-           Ec2InstanceMetadata: the credential provider was not enabled: could not communicate with IMDS: dispatch
-           failure: io error: client error (Connect): tcp connect error: Connection refused (os error 111)
+    why:   no credentials for AWS: the instance's metadata (169.254.169.254) do not answer: see that they are enabled
+           (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing filters that address, and, if
+           handover runs in a container, that the hop limit is 2
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -249,8 +243,9 @@ fn ecr_that_is_denied() -> Result<()> {
     aws.set_faults([("GetAuthorizationToken", Fault::error(400, "AccessDeniedException"))])?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   AWS refuses to get a password for registry 'ID.dkr.ecr.eu-west-1.amazonaws.com'
+    why:   AWS refuses to get a password for registry '123456789012.dkr.ecr.eu-west-1.amazonaws.com' in eu-west-1
            (ecr:GetAuthorizationToken): AccessDeniedException: a fault of the lab
+    fix:   allow ecr:GetAuthorizationToken on *, in the policy of the instance profile's role
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving

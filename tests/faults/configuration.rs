@@ -50,7 +50,9 @@ fn an_undefined_name_in_a_template() -> Result<()> {
     let told = case.refused(&v2().edit("{{ redis.value", "{{ redis.valeu"))?;
     assert_snapshot!(told, @r"
     BeforeInstall ends with 1
-    why:   the template of 'REDIS_URL' fails: undefined value: `redis.valeu` is undefined
+    why:   environment variable 'REDIS_URL': its template fails in line 1: field 'valeu' is not in secret
+           'prod/status-page/redis', which has only 'value'
+    fix:   add it to [secret.redis] fields, or give it a default
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving

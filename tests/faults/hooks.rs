@@ -40,7 +40,12 @@ fn ended_at_its_timeout_by_agent_1() -> Result<()> {
     let case = Case::of(KIND, "ended by SIGTERM at its timeout (agent 1.8)")?;
     // This agent closes the pipes before it waits: what the hook says then, only handover's own log has.
     let told = case.timed_out_in(outlives(&case, "v1")?)?;
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @r"
+    BeforeInstall ends with 1
+    CodeDeploy: Script at specified location: bin/handover failed to complete in 3 seconds
+    why:   handover was asked to stop while it had to check the host, the registry and the secrets
+    runs.jsonl: reverted, exit 1
+    ");
     case.world.lab.aws()?.clear_faults()?;
     case.mended()
 }
@@ -49,7 +54,12 @@ fn ended_at_its_timeout_by_agent_1() -> Result<()> {
 fn ended_at_its_timeout_by_agent_2() -> Result<()> {
     let case = Case::of(KIND, "ended by SIGTERM at its timeout (agent 2.x)")?;
     let told = case.timed_out_in(outlives(&case, "v2")?)?;
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @r"
+    BeforeInstall ends with 1
+    CodeDeploy: Script at specified location: bin/handover failed to complete in 3 seconds
+    why:   handover was asked to stop while it had to check the host, the registry and the secrets
+    runs.jsonl: reverted, exit 1
+    ");
     case.world.lab.aws()?.clear_faults()?;
     case.mended()
 }
@@ -78,7 +88,12 @@ fn an_operator_beside_a_hook() -> Result<()> {
     let busy = case.world.handover(&["deploy"])?;
     ensure!(busy.status.code() == Some(75), "{busy:?}");
     let told = case.told_by("deploy", &busy)?;
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @r"
+    deploy ends with 75
+    another run holds the lock: pid PID, 'BeforeInstall' of deployment d-000000002, since TIME UTC
+    next:  handover status
+    handover: FAILED (exit 75): nothing was changed
+    ");
     // The hook is none the worse for it.
     case.world.lab.registry().clear_faults()?;
     case.mended_in(hook)

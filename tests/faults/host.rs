@@ -34,9 +34,9 @@ fn a_disk_that_is_too_small() -> Result<()> {
     let case = Case::on(world, KIND, "disk too small")?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   Docker refuses to pull
-           '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:d2b2659db9e7ae4b947ceb3b3250eb0b31c13edeb4...
-           failed to register layer: Error processing tar file(exit status 1): write /ballast: no space left on device
+    why:   the disk of '/var/lib/docker' has 61 MiB free, and 127 MiB are needed (the image: 3 times the 42 MiB that are
+           to be pulled)
+    fix:   make room: 'docker system df' says what Docker keeps, 'handover prune' removes old releases
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -81,7 +81,14 @@ fn a_docker_engine_that_restarts_during_a_pull() -> Result<()> {
 fn a_port_that_another_program_holds() -> Result<()> {
     let case = Case::of(KIND, "port taken by another program")?;
     let mut program = case.world.occupy_port(9000)?;
-    assert_snapshot!(case.refused(&on_another_port())?, @"");
+    assert_snapshot!(case.refused(&on_another_port())?, @r"
+    BeforeInstall ends with 1
+    why:   port 9000 is held by 'another-program' (pid PID)
+    fix:   stop it, or publish another port in [process.web]
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
     case.world.web.signal(&program, 9)?;
     program.wait()?;
     case.mended_by(&on_another_port())
@@ -98,7 +105,14 @@ fn a_port_that_another_container_holds() -> Result<()> {
     });
     docker.run("somebody-elses", &settings)?;
     let case = Case::on(case.world, KIND, "port taken by another container")?;
-    assert_snapshot!(case.refused(&on_another_port())?, @"");
+    assert_snapshot!(case.refused(&on_another_port())?, @r#"
+    BeforeInstall ends with 1
+    why:   port 9000 is held by container 'somebody-elses', which handover did not make
+    fix:   docker stop somebody-elses, or write replaces = "somebody-elses" in [process.web]
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    "#);
     docker.delete("/containers/somebody-elses?force=true")?;
     case.mended_by(&on_another_port())
 }

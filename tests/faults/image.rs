@@ -44,7 +44,7 @@ fn one_that_never_listens() -> Result<()> {
     let told = case.put_back(&bundle)?;
     assert_snapshot!(told, @r"
     ApplicationStart ends with 1
-    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2s: of 38 probes 0 succeeded, and the
+    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2s: of N probes 0 succeeded, and the
            last that failed could not connect to ADDRESS:8000: Connection refused (os error 111)
     the container's last lines:
       | app bad starts as never-listens
@@ -63,8 +63,8 @@ fn one_that_answers_500() -> Result<()> {
     let told = case.put_back(&bundle)?;
     assert_snapshot!(told, @r"
     ApplicationStart ends with 1
-    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2s: of 35 probes 0 succeeded, and the
-           last that failed was answered with status 500 after 0 ms
+    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2s: of N probes 0 succeeded, and the
+           last that failed was answered with status 500 after N ms
     the container's last lines:
       | app bad starts as error
       | app listens on 8000
@@ -83,8 +83,8 @@ fn one_that_answers_once() -> Result<()> {
     let told = case.put_back(&bundle)?;
     assert_snapshot!(told, @r"
     ApplicationStart ends with 1
-    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2s: of 35 probes 1 succeeded, and the
-           last that failed was answered with status 500 after 0 ms
+    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2s: of N probes 1 succeeded, and the
+           last that failed was answered with status 500 after N ms
     the container's last lines:
       | app bad starts as flaky
       | app listens on 8000
@@ -123,7 +123,7 @@ fn one_that_ignores_sigterm() -> Result<()> {
     let bundle = bundle.edit(health, &format!("port = 8001\n{health}")).edit("\"35s\"", "\"1s\"");
     assert_snapshot!(case.put_back(&bundle)?, @r"
     ApplicationStart ends with 1
-    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2s: of 36 probes 0 succeeded, and the
+    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2s: of N probes 0 succeeded, and the
            last that failed could not connect to ADDRESS:8001: Connection refused (os error 111)
     the container's last lines:
       | app bad starts as ignore-term
@@ -176,9 +176,8 @@ fn an_index_without_this_platform() -> Result<()> {
     case.world.lab.registry().push_index(REPOSITORY, "v2", &[image])?;
     assert_snapshot!(case.refused(&Bundle::of("v2"))?, @r"
     BeforeInstall ends with 1
-    why:   Docker refuses to pull
-           '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST
-           no matching manifest for linux/amd64 in the manifest list entries
+    why:   '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:v2' is for linux/arm64, and this machine is
+           linux/amd64: build it for linux/amd64 too (docker buildx build --platform linux/amd64)
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -196,7 +195,14 @@ fn an_image_for_another_platform() -> Result<()> {
     image.without_application = true;
     image.files = vec![("/app".to_owned(), b"\x7fELF of another machine".to_vec(), 0o755)];
     case.world.lab.registry().push_image(REPOSITORY, "v2", &image)?;
-    assert_snapshot!(case.refused(&Bundle::of("v2"))?, @"");
+    assert_snapshot!(case.refused(&Bundle::of("v2"))?, @r"
+    BeforeInstall ends with 1
+    why:   '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:v2' is for linux/arm64, and this machine is
+           linux/amd64: build it for linux/amd64 too (docker buildx build --platform linux/amd64)
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
     case.world.push("v2", "good")?;
     case.mended()
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use insta::assert_snapshot;
 use lab::names::REPOSITORY;
-use lab::{Fault, ImageSpec, RegistryFault, wait_until};
+use lab::{ImageSpec, RegistryFault, wait_until};
 use world::{Bundle, PATIENCE, World};
 
 use crate::case::Case;
@@ -41,14 +41,32 @@ fn a_missing_repository() -> Result<()> {
     let unknown = RegistryFault::error("^/v2/statuspage/", 404, "NAME_UNKNOWN", words);
     case.world.lab.registry().set_faults(&[unknown])?;
     let elsewhere = v2().edit("amazonaws.com/status-page", "amazonaws.com/statuspage");
-    assert_snapshot!(case.refused(&elsewhere)?, @"");
+    assert_snapshot!(case.refused(&elsewhere)?, @r"
+    BeforeInstall ends with 1
+    why:   Docker refuses to find '123456789012.dkr.ecr.eu-west-1.amazonaws.com/statuspage:v2' in its registry: name
+           unknown: The repository with name 'statuspage' does not exist in the registry with id '123456789012'
+    fix:   there is no repository 'statuspage' in '123456789012.dkr.ecr.eu-west-1.amazonaws.com': check its name, account
+           123456789012 and region eu-west-1
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
     case.mended()
 }
 
 #[test]
 fn a_missing_tag() -> Result<()> {
     let case = Case::of(KIND, "tag missing")?;
-    assert_snapshot!(case.refused(&Bundle::of("v9"))?, @"");
+    assert_snapshot!(case.refused(&Bundle::of("v9"))?, @r"
+    BeforeInstall ends with 1
+    why:   Docker refuses to find '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:v9' in its registry: manifest
+           unknown: manifest unknown
+    fix:   tag 'v9' is not in 123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page: was it pushed to account
+           123456789012 in eu-west-1?
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
     case.mended()
 }
 
@@ -60,7 +78,16 @@ fn a_layer_that_never_ends() -> Result<()> {
     // A pull may take what is left of the hook's timeout, less five seconds.
     let event = "  BeforeInstall:\n    - location: bin/handover\n      timeout: ";
     let short = v2().edit(&format!("{event}1800"), &format!("{event}10"));
-    assert_snapshot!(case.refused(&short)?, @"");
+    assert_snapshot!(case.refused(&short)?, @r"
+    BeforeInstall ends with 1
+    why:   Docker did not pull
+           '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST
+           within the 2 s that were left for it: give the hook a longer timeout in appspec.yml, or look why the registry
+           is slow
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
     registry.clear_faults()?;
     case.mended()
 }
@@ -68,16 +95,16 @@ fn a_layer_that_never_ends() -> Result<()> {
 #[test]
 fn a_digest_that_is_gone() -> Result<()> {
     let case = with_a_new_layer("digest deleted after it was resolved")?;
-    let (registry, aws) = (case.world.lab.registry(), case.world.lab.aws()?);
+    let registry = case.world.lab.registry();
     let digest = registry.digest_of(REPOSITORY, "v2")?.context("it was pushed")?;
-    aws.reset_calls()?;
-    aws.set_faults([("GetSecretValue", Fault::hold())])?;
+    // The Engine and handover have each looked at it when the pull begins.
+    let pull = RegistryFault::hold(&digest).method("GET").after(2);
+    registry.set_faults(&[pull])?;
+    registry.reset_requests()?;
     let deployment = case.begin("v1", &v2())?;
-    wait_until("it is resolved, and secrets are read", PATIENCE, || {
-        Ok(case.world.journal().contains(&digest) && aws.calls()?.contains_key("GetSecretValue"))
-    })?;
+    wait_until("it is pulled", PATIENCE, || Ok(registry.requests()?.iter().any(|request| request.fault)))?;
     registry.delete_manifest(REPOSITORY, &digest)?;
-    aws.clear_faults()?;
+    registry.clear_faults()?;
     assert_snapshot!(case.refused_in(deployment)?, @r"
     BeforeInstall ends with 1
     why:   Docker refuses to pull
@@ -102,7 +129,9 @@ fn a_registry_that_is_down() -> Result<()> {
     BeforeInstall ends with 1
     why:   Docker refuses to find '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:v2' in its registry: Get
            "https://123456789012.dkr.ecr.eu-west-1.amazonaws.com/v2/": dial tcp 10.66.0.2:443: connect: connection
-           refused
+           refused (asked 5 times)
+    fix:   a subnet without a NAT gateway needs the interface endpoints com.amazonaws.eu-west-1.ecr.dkr and .ecr.api
+           (private DNS on, port 443 let in) and the gateway endpoint .s3
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -127,7 +156,8 @@ fn not_authorized() -> Result<()> {
     assert_snapshot!(told, @r"
     BeforeInstall ends with 1
     why:   Docker refuses to find '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:v2' in its registry:
-           unauthorized
+           unauthorized (asked 3 times)
+    fix:   the registry does not take ECR's token of eu-west-1: is the region of [image] right?
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -147,6 +177,7 @@ fn denied() -> Result<()> {
            User: arn:aws:sts::123456789012:assumed-role/lab-instance-role/i-0 is not authorized to perform:
            ecr:BatchGetImage on resource: arn:aws:ecr:eu-west-1:123456789012:repository/status-page because no
            identity-based policy allows the ecr:BatchGetImage action
+    fix:   the instance's role needs ecr:BatchGetImage on 123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -160,7 +191,7 @@ fn too_many_requests_for_ever() -> Result<()> {
     assert_snapshot!(told, @r"
     BeforeInstall ends with 1
     why:   Docker refuses to find '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:v2' in its registry:
-           toomanyrequests: Rate exceeded
+           toomanyrequests: Rate exceeded (asked 5 times)
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -174,7 +205,7 @@ fn errors_of_the_registry_for_ever() -> Result<()> {
     assert_snapshot!(told, @r"
     BeforeInstall ends with 1
     why:   Docker refuses to find '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:v2' in its registry: received
-           unexpected HTTP status: 500 Internal Server Error
+           unexpected HTTP status: 500 Internal Server Error (asked 5 times)
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -201,7 +232,8 @@ fn a_layer_that_is_cut_off() -> Result<()> {
     BeforeInstall ends with 1
     why:   Docker refuses to pull
            '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST
-           unexpected EOF
+           unexpected EOF (asked 5 times); a subnet without a NAT gateway needs the interface endpoints
+           com.amazonaws.eu-west-1.ecr.dkr and .ecr.api (private DNS on, port 443 let in) and the gateway endpoint .s3
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -220,7 +252,8 @@ fn a_layer_with_another_digest() -> Result<()> {
     why:   Docker refuses to pull
            '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST
            filesystem layer verification failed for digest
-           sha256:DIGEST
+           sha256:DIGEST (asked 3 times); what arrived is not
+           what the manifest names, each time: push the image again, or look for a proxy that changes it
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
