@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::tail;
 use crate::host::Host;
 use crate::host::docker::{Container, DockerError};
-use crate::journal::{Direction, Ended, History, Journal, Lock};
+use crate::journal::{Direction, Ended, Finding, History, Journal, Lock};
 use crate::release::AppName;
 use crate::state::Releases;
 
@@ -71,6 +72,9 @@ pub struct RunStatus {
     /// Why it was turned back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// What has to be mended, where that is known one by one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
 }
 
 /// Every app that has a state folder or a container here.
@@ -143,9 +147,9 @@ fn run_status(history: &History, host: &Host, app: &AppName) -> Option<RunStatus
         None if history.is_waiting() => "waiting",
         None => "interrupted",
     };
-    let cause = match history.direction() {
-        Direction::Backward { cause, .. } => Some(cause.clone()),
-        Direction::Forward => None,
+    let (cause, findings) = match history.direction() {
+        Direction::Backward { cause, findings, .. } => (Some(cause.clone()), findings.clone()),
+        Direction::Forward => (None, vec![]),
     };
     Some(RunStatus {
         deployment: header.deployment.to_string(),
@@ -154,6 +158,7 @@ fn run_status(history: &History, host: &Host, app: &AppName) -> Option<RunStatus
         state,
         pid: holder.map(|h| h.pid),
         cause,
+        findings,
     })
 }
 
@@ -192,13 +197,16 @@ pub fn text(apps: &[Status]) -> String {
         });
         if let Some(run) = &app.run {
             parts.push(format!(
-                "last run: deployment {} (r{}), begun {}: {}{}",
+                "last run: deployment {} (r{}), begun {}: {}",
                 run.deployment,
                 run.release,
                 run.began.strftime("%Y-%m-%d %H:%M:%S UTC"),
                 run.state,
-                run.cause.as_ref().map(|cause| format!("\n  why: {cause}")).unwrap_or_default(),
             ));
+            // A single finding is the cause, and says it with its way out.
+            let cause = run.cause.as_ref().filter(|_| run.findings.len() != 1);
+            parts.extend(cause.map(|cause| format!("  why: {cause}")));
+            parts.extend(tail::of_findings(&run.findings).iter().map(|line| format!("  {line}")));
             if run.state == "interrupted" {
                 parts.push("next: handover recover".to_owned());
             }

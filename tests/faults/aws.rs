@@ -84,9 +84,13 @@ fn throttled_for_ever() -> Result<()> {
     aws.set_faults([(GET, Fault::error(400, "ThrottlingException"))])?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   AWS refuses to read secret 'rds!db-0123' (secretsmanager:GetSecretValue): ThrottlingException: a fault of the
-           lab; AWS refuses to read secret 'prod/status-page/redis' (secretsmanager:GetSecretValue): ThrottlingException:
-           a fault of the lab
+    why:   2 findings
+      1.   AWS refuses to read secret 'prod/status-page/redis' (secretsmanager:GetSecretValue): ThrottlingException: a
+           fault of the lab
+      fix: tried 4 times: deploy to fewer instances at a time, or later
+      2.   AWS refuses to read secret 'rds!db-0123' (secretsmanager:GetSecretValue): ThrottlingException: a fault of the
+           lab
+      fix: tried 4 times: deploy to fewer instances at a time, or later
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving

@@ -1,5 +1,7 @@
 //! `handover.toml` and the templates in it.
 
+use std::process::Stdio;
+
 use anyhow::Result;
 use insta::assert_snapshot;
 use world::Bundle;
@@ -57,5 +59,24 @@ fn an_undefined_name_in_a_template() -> Result<()> {
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     ");
+    case.mended()
+}
+
+#[test]
+fn an_unknown_group() -> Result<()> {
+    let case = Case::of(KIND, "unknown deployment group")?;
+    let path = case.world.bundle(&v2())?;
+    let mut agent = case.world.agent("v1", &[]);
+    agent.args(["deploy", "--bundle", &path, "--deployment-id", "d-000000002", "--group", "prod"]);
+    let told = case.refused_in(agent.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)?;
+    assert_snapshot!(told, @r#"
+    BeforeInstall ends with 2
+    error: DEPLOYMENT_GROUP_NAME is 'prod', which is none of these groups
+     --> BUNDLE/handover.toml:3:10
+      |
+    3 | groups = ["test", "production"]       # deployment groups that this is for; any other one is refused
+      |          ^^^^^^^^^^^^^^^^^^^^^^ did you mean 'production'?
+    handover: FAILED (exit 2): nothing was changed
+    "#);
     case.mended()
 }

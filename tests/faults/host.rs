@@ -34,7 +34,7 @@ fn a_disk_that_is_too_small() -> Result<()> {
     let case = Case::on(world, KIND, "disk too small")?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   the disk of '/var/lib/docker' has 61 MiB free, and 127 MiB are needed (the image: 3 times the 42 MiB that are
+    why:   the disk of '/var/lib/docker' has N MiB free, and 127 MiB are needed (the image: 3 times the 42 MiB that are
            to be pulled)
     fix:   make room: 'docker system df' says what Docker keeps, 'handover prune' removes old releases
     now:   status-page-web (r1) is running

@@ -27,8 +27,8 @@ fn one_that_exits_at_once() -> Result<()> {
     ApplicationStart ends with 1
     why:   container 'status-page-web.r2' is not healthy: it exited with code 1
     the container's last lines:
-      | app bad starts as crash
       | app: crashing, as I was told
+      | app bad starts as crash
     gap:   nothing answered for N s
     now:   status-page-web (r1) is running
     next:  tail -n 50 /var/lib/handover/status-page/releases/2/web.log
@@ -100,7 +100,7 @@ fn one_that_answers_once() -> Result<()> {
 #[test]
 fn one_that_eats_its_memory() -> Result<()> {
     let (case, bundle) = with("eat-memory", "is killed for its memory")?;
-    let told = case.put_back(&bundle.edit("\"512m\"", "\"24m\"").edit("\"200ms\"", "\"1s\""))?;
+    let told = case.put_back(&bundle.edit("\"256m\"", "\"24m\"").edit("\"200ms\"", "\"1s\""))?;
     assert_snapshot!(told, @r"
     ApplicationStart ends with 1
     why:   container 'status-page-web.r2' is not healthy: it was killed because it used more memory than it may (OOM)

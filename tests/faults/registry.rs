@@ -82,7 +82,7 @@ fn a_layer_that_never_ends() -> Result<()> {
     BeforeInstall ends with 1
     why:   Docker did not pull
            '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST
-           within the 2 s that were left for it: give the hook a longer timeout in appspec.yml, or look why the registry
+           within the N s that were left for it: give the hook a longer timeout in appspec.yml, or look why the registry
            is slow
     now:   status-page-web (r1) is running
     next:  handover status
@@ -111,7 +111,9 @@ fn a_digest_that_is_gone() -> Result<()> {
            '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST
            manifest for
            123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST
-           not found: manifest unknown: manifest unknown
+           not found: manifest unknown: manifest unknown; the image was in
+           123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page when its tag was resolved, and is no longer: a
+           lifecycle policy may have removed it; push it again, or begin a new deployment
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
