@@ -88,7 +88,9 @@ impl Told {
             // Until it is cut by the width of a line.
             Some("handover status") => self.next_shows(world, &self.begin_of_cause()),
             // It fails as what it is about does.
-            Some(next) if next.starts_with("handover lint") => self.next_ends(world, 2, &self.begin_of_cause()),
+            Some(next) if next.starts_with("handover lint") => {
+                self.next_ends(world, 2, &self.begin_of_cause())
+            }
             Some(_) => self.next_shows(world, ""),
         }
     }

@@ -73,6 +73,16 @@ pub enum DockerError {
         /// Its name.
         name: String,
     },
+    /// A port that no container has is taken all the same, in the Engine's own books.
+    #[error(
+        "Docker refuses to {act}: it keeps {port} for a container that is gone, as it does after a power cut in the middle of a start; restart it (systemctl restart docker), then: handover recover"
+    )]
+    PortKept {
+        /// What was asked for.
+        act: String,
+        /// Address and port, as the Engine writes them.
+        port: String,
+    },
     /// The Engine gave an answer that cannot be used.
     #[error("failed to {act}")]
     Failed {
@@ -262,7 +272,24 @@ impl Docker {
     /// Starts a container, unless it runs.
     pub async fn start(&self, id: &str) -> Result<(), DockerError> {
         let act = format!("start container '{}'", short(id));
-        done_or_so_already(self.call(act, START, self.client.start_container(id, None)).await)
+        match done_or_so_already(self.call(act, START, self.client.start_container(id, None)).await) {
+            Err(DockerError::Refused { act, status, message }) => Err(self
+                .port_kept(&act, &message)
+                .await
+                .unwrap_or(DockerError::Refused { act, status, message })),
+            answer => answer,
+        }
+    }
+
+    /// Docker 20.10 forgets to let go of a port when its host was switched off between the making of a container's
+    /// network endpoint and its start: at the next boot it removes the endpoint, but not from its list of ports in use.
+    async fn port_kept(&self, act: &str, message: &str) -> Option<DockerError> {
+        let (_, rest) = message.split_once("Bind for ")?;
+        let (port, _) = rest.split_once(" failed: port is already allocated")?;
+        let number: u16 = port.rsplit(':').next()?.parse().ok()?;
+        let containers = self.everything().await.ok()?;
+        let is_had = containers.iter().flat_map(|c| &c.ports).any(|had| had.port == number);
+        (!is_had).then(|| DockerError::PortKept { act: act.to_owned(), port: port.to_owned() })
     }
 
     /// Stops a container: its stop signal, its own time or `within`, then SIGKILL. Also when it does not run: a start

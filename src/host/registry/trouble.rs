@@ -140,7 +140,9 @@ impl Trouble {
             DockerError::Refused { status, message, .. } => classify(*status, message),
             DockerError::Slow { .. } => Self::Silent,
             DockerError::Unreachable { .. } | DockerError::Incomplete { .. } => Self::Engine,
-            DockerError::Failed { .. } | DockerError::NoNetwork { .. } => Self::Other,
+            DockerError::Failed { .. } | DockerError::NoNetwork { .. } | DockerError::PortKept { .. } => {
+                Self::Other
+            }
         }
     }
 
