@@ -45,7 +45,11 @@ pub async fn apply(
                 }
                 unless_gone(docker.start(id).await)?;
             }
-            Inverse::Stop { id } => stop_or_kill(docker, id, UNPROVEN_STOP, termination).await?,
+            Inverse::Stop { id } => {
+                // It serves nobody, and the old release is down meanwhile: no longer than it asks for.
+                let own = docker.inspect(id).await?.map_or(UNPROVEN_STOP, |container| container.stop_timeout);
+                stop_or_kill(docker, id, own.min(UNPROVEN_STOP), termination).await?;
+            }
             Inverse::Rename { id, to } => unless_gone(docker.rename(id, to).await)?,
             Inverse::SetRestartPolicy { id, policy } => {
                 let policy = policy.parse().unwrap_or(RestartPolicy::UnlessStopped);
