@@ -238,3 +238,26 @@ async fn asked_to_stop_before_it_began_it_begins_nothing() {
     assert_eq!(world.live_hash(), before);
     assert!(world.recover().await.unwrap().is_none(), "there is nothing to recover");
 }
+
+/// What Docker 20.10 does after a power cut in the middle of a start; seen in the lab.
+#[tokio::test(flavor = "current_thread")]
+async fn a_port_that_docker_keeps_for_nobody_is_told_apart() {
+    let world = World::with_v1().await;
+    let words = format!(
+        "driver failed programming external connectivity on endpoint status-page-web.r2: Bind for 127.0.0.1:{} failed: port is already allocated",
+        world.port
+    );
+    let once = std::sync::atomic::AtomicBool::new(true);
+    world.engine.on_call(Box::new(move |call| {
+        let is_start = call.path.ends_with("/start");
+        if is_start && once.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            return Fate::Refuse(500, words.clone());
+        }
+        Fate::Proceed
+    }));
+    let report = world.deploy("d-2", "v2").await.unwrap();
+    let cause = report.cause.clone().unwrap();
+    assert!(cause.contains("systemctl restart docker"), "{cause}");
+    assert_eq!(report.exit().code(), 1, "{report:?}");
+    world.assert_settled("v1");
+}
