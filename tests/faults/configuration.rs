@@ -21,10 +21,11 @@ fn malformed_toml() -> Result<()> {
     assert_snapshot!(told, @r"
     BeforeInstall ends with 2
     error: unclosed table, expected ']'
-     --> BUNDLE/handover.toml:4:7
+     --> BUNDLE/handover.toml:5:7
       |
-    4 | [image
+    5 | [image
       |       ^ here
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
     case.mended()
@@ -37,10 +38,11 @@ fn an_unknown_key() -> Result<()> {
     assert_snapshot!(told, @r"
     BeforeInstall ends with 2
     error: unknown key 'sucesses'
-      --> BUNDLE/handover.toml:36:1
+      --> BUNDLE/handover.toml:37:1
        |
-    36 | sucesses   = 3                       # in a row ...
+    37 | sucesses   = 3                       # in a row ...
        | ^^^^^^^^ did you mean 'successes'?
+    next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
     case.mended()
@@ -56,7 +58,7 @@ fn an_undefined_name_in_a_template() -> Result<()> {
            'prod/status-page/redis', which has only 'value'
     fix:   add it to [secret.redis] fields, or give it a default
     now:   status-page-web (r1) is running
-    next:  handover status
+    next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     ");
     case.mended()

@@ -38,7 +38,7 @@ fn a_disk_that_is_too_small() -> Result<()> {
            to be pulled)
     fix:   make room: 'docker system df' says what Docker keeps, 'handover prune' removes old releases
     now:   status-page-web (r1) is running
-    next:  handover status
+    next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     ");
     case.world.web.resize_docker_disk(512)?;
@@ -86,7 +86,7 @@ fn a_port_that_another_program_holds() -> Result<()> {
     why:   port 9000 is held by 'another-program' (pid PID)
     fix:   stop it, or publish another port in [process.web]
     now:   status-page-web (r1) is running
-    next:  handover status
+    next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     ");
     case.world.web.signal(&program, 9)?;
@@ -110,7 +110,7 @@ fn a_port_that_another_container_holds() -> Result<()> {
     why:   port 9000 is held by container 'somebody-elses', which handover did not make
     fix:   docker stop somebody-elses, or write replaces = "somebody-elses" in [process.web]
     now:   status-page-web (r1) is running
-    next:  handover status
+    next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     "#);
     docker.delete("/containers/somebody-elses?force=true")?;

@@ -27,8 +27,8 @@ fn one_that_exits_at_once() -> Result<()> {
     ApplicationStart ends with 1
     why:   container 'status-page-web.r2' is not healthy: it exited with code 1
     the container's last lines:
-      | app: crashing, as I was told
       | app bad starts as crash
+      | app: crashing, as I was told
     gap:   nothing answered for N s
     now:   status-page-web (r1) is running
     next:  tail -n 50 /var/lib/handover/status-page/releases/2/web.log
@@ -179,7 +179,7 @@ fn an_index_without_this_platform() -> Result<()> {
     why:   '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:v2' is for linux/arm64, and this machine is
            linux/amd64: build it for linux/amd64 too (docker buildx build --platform linux/amd64)
     now:   status-page-web (r1) is running
-    next:  handover status
+    next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     ");
     case.world.push("v2", "good")?;
@@ -200,7 +200,7 @@ fn an_image_for_another_platform() -> Result<()> {
     why:   '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:v2' is for linux/arm64, and this machine is
            linux/amd64: build it for linux/amd64 too (docker buildx build --platform linux/amd64)
     now:   status-page-web (r1) is running
-    next:  handover status
+    next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     ");
     case.world.push("v2", "good")?;

@@ -48,7 +48,7 @@ fn a_missing_repository() -> Result<()> {
     fix:   there is no repository 'statuspage' in '123456789012.dkr.ecr.eu-west-1.amazonaws.com': check its name, account
            123456789012 and region eu-west-1
     now:   status-page-web (r1) is running
-    next:  handover status
+    next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     ");
     case.mended()
@@ -64,7 +64,7 @@ fn a_missing_tag() -> Result<()> {
     fix:   tag 'v9' is not in 123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page: was it pushed to account
            123456789012 in eu-west-1?
     now:   status-page-web (r1) is running
-    next:  handover status
+    next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     ");
     case.mended()
@@ -135,7 +135,7 @@ fn a_registry_that_is_down() -> Result<()> {
     fix:   a subnet without a NAT gateway needs the interface endpoints com.amazonaws.eu-west-1.ecr.dkr and .ecr.api
            (private DNS on, port 443 let in) and the gateway endpoint .s3
     now:   status-page-web (r1) is running
-    next:  handover status
+    next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     "#);
     registry.start()?;
@@ -161,7 +161,7 @@ fn not_authorized() -> Result<()> {
            unauthorized (asked 3 times)
     fix:   the registry does not take ECR's token of eu-west-1: is the region of [image] right?
     now:   status-page-web (r1) is running
-    next:  handover status
+    next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     ");
     Ok(())
@@ -181,7 +181,7 @@ fn denied() -> Result<()> {
            identity-based policy allows the ecr:BatchGetImage action
     fix:   the instance's role needs ecr:BatchGetImage on 123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page
     now:   status-page-web (r1) is running
-    next:  handover status
+    next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     ");
     Ok(())
@@ -195,7 +195,7 @@ fn too_many_requests_for_ever() -> Result<()> {
     why:   Docker refuses to find '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:v2' in its registry:
            toomanyrequests: Rate exceeded (asked 5 times)
     now:   status-page-web (r1) is running
-    next:  handover status
+    next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     ");
     Ok(())
@@ -209,7 +209,7 @@ fn errors_of_the_registry_for_ever() -> Result<()> {
     why:   Docker refuses to find '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:v2' in its registry: received
            unexpected HTTP status: 500 Internal Server Error (asked 5 times)
     now:   status-page-web (r1) is running
-    next:  handover status
+    next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     ");
     Ok(())

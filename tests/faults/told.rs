@@ -87,9 +87,12 @@ impl Told {
             None => Ok(()),
             // Until it is cut by the width of a line.
             Some("handover status") => self.next_shows(world, &self.begin_of_cause()),
-            // It fails as what it is about does.
+            // These fail as long as the cause is there.
             Some(next) if next.starts_with("handover lint") => {
                 self.next_ends(world, 2, &self.begin_of_cause())
+            }
+            Some(next) if next.starts_with("handover plan") => {
+                self.next_ends(world, 1, &self.begin_of_cause())
             }
             Some(_) => self.next_shows(world, ""),
         }
@@ -101,7 +104,9 @@ impl Told {
     }
 
     fn begin_of_cause(&self) -> String {
-        self.cause().chars().take(40).collect()
+        let cause = self.cause();
+        // Of several, the first.
+        cause.split_once(" findings 1. ").map_or(&*cause, |(_, first)| first).chars().take(40).collect()
     }
 
     fn next_ends(&self, world: &World, exit: i32, words: &str) -> Result<()> {
