@@ -6,7 +6,7 @@ use super::bundle::{Chosen, Refusal, Which};
 use super::ending::Ending;
 use crate::deploy::run::Clock;
 use crate::deploy::step::Phase;
-use crate::deploy::{DOCKER_PATIENCE, DeployError, Request};
+use crate::deploy::{DeployError, Request, docker_patience};
 use crate::exit::ExitStatus;
 use crate::host::Host;
 use crate::printer::Printer;
@@ -53,7 +53,7 @@ pub(super) async fn execute(request: Request, ending: Ending<'_>) -> ExitStatus 
     let ending = ending.about_request(&request);
     let termination = request.termination.clone();
     let host = tokio::select! {
-        host = Host::of_the_system_within(DOCKER_PATIENCE) => host.map_err(DeployError::from),
+        host = Host::of_the_system_within(docker_patience(&request.clock)) => host.map_err(DeployError::from),
         () = termination.requested() => Err(DeployError::Interrupted),
     };
     let host = match host {

@@ -142,7 +142,7 @@ pub async fn run(request: Request, host: &Host, talk: &dyn Talk) -> Result<Repor
     let (until, patience, hook) = (request.until, request.lock_patience, request.hook);
     let termination = request.termination.clone();
     let lock = tokio::select! {
-        lock = ready(&app, &who, patience, host) => lock?,
+        lock = ready(&app, &who, patience, request.clock, host) => lock?,
         () = termination.requested() => return Err(DeployError::Interrupted),
     };
     let mut run = epoch::enter(&lock, request, host, talk).await?;
@@ -161,10 +161,21 @@ pub async fn run(request: Request, host: &Host, talk: &dyn Talk) -> Result<Repor
     conclude(run, outcome, notes).await
 }
 
+/// How long this process may wait for the Engine: not so long that a hook is killed over it and cannot say why.
+pub fn docker_patience(clock: &Clock) -> Duration {
+    clock.left(Duration::ZERO).map_or(DOCKER_PATIENCE, |left| DOCKER_PATIENCE.min(left / 2))
+}
+
 /// The lock, and an Engine that answers: both may be waited for.
-async fn ready(app: &AppName, who: &Who, patience: Duration, host: &Host) -> Result<Lock, DeployError> {
+async fn ready(
+    app: &AppName,
+    who: &Who,
+    patience: Duration,
+    clock: Clock,
+    host: &Host,
+) -> Result<Lock, DeployError> {
     let lock = Lock::take(&host.paths.lock, app, who, patience).await?;
-    host.docker.wait_until_up(DOCKER_PATIENCE).await?;
+    host.docker.wait_until_up(docker_patience(&clock)).await?;
     Ok(lock)
 }
 

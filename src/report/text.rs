@@ -96,11 +96,16 @@ pub fn shorten_middle(line: &str, longest: usize) -> String {
     format!("{} ... {}", &line[..half], &line[line.len() - half..])
 }
 
-/// Cuts text into lines of at most `width` characters, between words where there are any.
+/// How much a word may stand out over the width of its line: an image with its digest is one word, and no part of it may
+/// be lost.
+const OVERHANG: usize = 50;
+
+/// Cuts text into lines of at most `width` characters, between words; only a longer word stands out, by at most
+/// [`OVERHANG`].
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
-        let word = shorten(word, width);
+        let word = shorten_middle(word, width + OVERHANG);
         let last = lines.last_mut().expect("there is always a line");
         if last.is_empty() {
             *last = word;
@@ -179,7 +184,7 @@ mod tests {
 
         #[test]
         fn wrapped_lines_fit(text in "[ -~]{0,600}") {
-            prop_assert!(wrap(&text, 60).iter().all(|line| line.len() <= 60));
+            prop_assert!(wrap(&text, 60).iter().all(|line| line.len() <= 60 + OVERHANG));
         }
     }
 }

@@ -45,6 +45,25 @@ fn a_disk_that_is_too_small() -> Result<()> {
     case.mended()
 }
 
+/// It is waited for, up to half of the hook's time.
+#[test]
+fn a_docker_engine_that_is_down() -> Result<()> {
+    let case = Case::of(KIND, "Docker is down")?;
+    case.world.web.stop_docker()?;
+    let told = case.replaced_in(case.begin("v1", &v2().edit("timeout: 1800", "timeout: 6"))?)?;
+    insta::assert_snapshot!(told, @"
+    BeforeInstall ends with 3
+    Docker does not answer at '/var/run/docker.sock': there is no such file; is it running? 'systemctl status
+    docker' says
+    next:  systemctl start docker
+    handover: FAILED (exit 3): nothing was changed
+    ");
+    case.world.web.start_docker()?;
+    // Started again by the Engine, which fills in a default or two.
+    case.world.assert_settled("v1")?;
+    case.mended()
+}
+
 #[test]
 fn a_docker_engine_that_is_slow_to_start() -> Result<()> {
     let case = Case::of(KIND, "Docker is slow to start")?;

@@ -154,7 +154,7 @@ fn a_command_that_is_not_in_the_image() -> Result<()> {
     ApplicationStart ends with 1
     why:   Docker refuses to start container 'ID': failed to create shim task: OCI runtime create failed: runc
            create failed: unable to start container process: exec: "/gunicorn": stat /gunicorn: no such file or
-           directory: unknown
+           directory: unknown; the image has no such program: mend 'command' in [process.web], or the image
     gap:   nothing answered for N s
     now:   status-page-web (r1) is running
     next:  handover status

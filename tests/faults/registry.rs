@@ -81,7 +81,7 @@ fn a_layer_that_never_ends() -> Result<()> {
     assert_snapshot!(case.refused(&short)?, @r"
     BeforeInstall ends with 1
     why:   Docker did not pull
-           '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST
+           '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST'
            within the N s that were left for it: give the hook a longer timeout in appspec.yml, or look why the registry
            is slow
     now:   status-page-web (r1) is running
@@ -108,7 +108,7 @@ fn a_digest_that_is_gone() -> Result<()> {
     assert_snapshot!(case.refused_in(deployment)?, @r"
     BeforeInstall ends with 1
     why:   Docker refuses to pull
-           '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST
+           '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
            manifest for
            123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST
            not found: manifest unknown: manifest unknown; the image was in
@@ -233,9 +233,9 @@ fn a_layer_that_is_cut_off() -> Result<()> {
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
     why:   Docker refuses to pull
-           '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST
-           unexpected EOF (asked 5 times); a subnet without a NAT gateway needs the interface endpoints
-           com.amazonaws.eu-west-1.ecr.dkr and .ecr.api (private DNS on, port 443 let in) and the gateway endpoint .s3
+           '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
+           unexpected EOF (asked 5 times); the connection breaks off in the middle of a layer, each time: look for a
+           proxy or a firewall in between
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -252,7 +252,7 @@ fn a_layer_with_another_digest() -> Result<()> {
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
     why:   Docker refuses to pull
-           '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST
+           '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
            filesystem layer verification failed for digest
            sha256:DIGEST (asked 3 times); what arrived is not
            what the manifest names, each time: push the image again, or look for a proxy that changes it

@@ -11,6 +11,7 @@ use crate::host::docker::labels::{Kind, Labels};
 use crate::host::docker::{Container, RestartPolicy, Spec};
 use crate::journal::{Fact, Inverse};
 use crate::release::{ProcessName, ReleaseNumber};
+use crate::report::text::chain;
 
 /// Creates the new container, with its ports and everything else that it needs to serve, but does not start it.
 pub(super) async fn create(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
@@ -123,7 +124,17 @@ pub(super) fn inverse_of_start(run: &Run<'_>, process: &ProcessName) -> Result<V
 
 pub(super) async fn start(run: &mut Run<'_>, process: &ProcessName) -> Result<Vec<Fact>, StepError> {
     let id = new_id(run, process)?;
-    run.host.docker.start(&id).await?;
+    run.host.docker.start(&id).await.map_err(|error| {
+        let text = chain(&error);
+        // The Engine's words for a command that the image does not have; it looks only now.
+        let no_such_program = ["executable file not found", "no such file or directory"];
+        if text.contains("exec: ") && no_such_program.iter().any(|words| text.contains(words)) {
+            return StepError::because(format!(
+                "{text}; the image has no such program: mend 'command' in [process.{process}], or the image"
+            ));
+        }
+        StepError::because(text)
+    })?;
     Ok(vec![])
 }
 

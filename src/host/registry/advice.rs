@@ -84,6 +84,9 @@ impl Asked<'_> {
 
     /// The endpoint of the VPC that a subnet without a way out needs.
     fn way_there(&self, text: &str) -> String {
+        if text.contains("unexpected EOF") {
+            return "the connection breaks off in the middle of a layer, each time: look for a proxy or a firewall in between".to_owned();
+        }
         let host = host_in(text).unwrap_or(&self.repository.host);
         let region = self.region.or_else(|| self.repository.ecr().map(|(_, region)| region));
         let region = region.unwrap_or("REGION");
