@@ -3,6 +3,7 @@
 
 mod container;
 mod engine;
+mod error;
 mod image;
 pub mod labels;
 mod options;
@@ -25,6 +26,7 @@ use futures_util::StreamExt as _;
 
 pub use container::{Container, HealthCheck, Spec};
 pub use engine::{Engine, HostPort, Listed};
+pub use error::DockerError;
 pub use image::{LocalImage, Platform, RegistryLogin, Resolved};
 use output::Output;
 pub use pull::{Patience, Progress};
@@ -32,7 +34,6 @@ pub use restart::{RestartPolicy, UnknownPolicy};
 
 use crate::config::container::{Log, Network};
 use crate::release::AppName;
-use crate::report::text::clean;
 
 /// Limits of the Engine's answers; those of the ECS agent (agent/dockerclient/timeout.go), which has seen slow disks.
 const INSPECT: Duration = Duration::from_secs(30);
@@ -45,84 +46,6 @@ const LONGEST_LOG: usize = 256 << 10;
 const LONGEST_WORDS: usize = 4 << 10;
 /// Beyond the time that the container itself may take.
 const STOP_MARGIN: Duration = Duration::from_mins(2);
-
-/// A call to the Engine that failed.
-#[derive(Debug, thiserror::Error)]
-pub enum DockerError {
-    /// The Engine cannot be reached.
-    #[error("Docker does not answer at '{socket}': {why}; is it running? 'systemctl status docker' says")]
-    Unreachable {
-        /// The socket.
-        socket: String,
-        /// Why.
-        why: String,
-    },
-    /// The Engine refused.
-    #[error("Docker refuses to {act}: {}", clean(.message))]
-    Refused {
-        /// What was asked for.
-        act: String,
-        /// HTTP's status code.
-        status: u16,
-        /// The Engine's words.
-        message: String,
-    },
-    /// A network that is asked for is not there.
-    #[error("Docker has no network '{name}': make it (docker network create {name}), or change 'network'")]
-    NoNetwork {
-        /// Its name.
-        name: String,
-    },
-    /// A port that no container has is taken all the same, in the Engine's own books.
-    #[error(
-        "Docker refuses to {act}: it keeps {port} for a container that is gone, as it does after a power cut in the middle of a start; restart it (systemctl restart docker), then: handover recover"
-    )]
-    PortKept {
-        /// What was asked for.
-        act: String,
-        /// Address and port, as the Engine writes them.
-        port: String,
-    },
-    /// The Engine gave an answer that cannot be used.
-    #[error("failed to {act}")]
-    Failed {
-        /// What was asked for.
-        act: String,
-        /// Why.
-        source: bollard::errors::Error,
-    },
-    /// The Engine gave no answer in time.
-    #[error("Docker did not {act} within {limit:?}")]
-    Slow {
-        /// What was asked for.
-        act: String,
-        /// How long it had.
-        limit: Duration,
-    },
-    /// The Engine answers without what was asked for.
-    #[error("Docker's answer to '{act}' lacks {what}")]
-    Incomplete {
-        /// What was asked for.
-        act: String,
-        /// What is not there.
-        what: &'static str,
-    },
-}
-
-impl DockerError {
-    /// The HTTP status code of a refusal.
-    pub fn status(&self) -> Option<u16> {
-        match self {
-            Self::Refused { status, .. } => Some(*status),
-            _ => None,
-        }
-    }
-
-    /// Whether it may be otherwise in a moment: the Engine is not there, or is starting.
-    pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Slow { .. })
-    }
-}
 
 /// The Engine's socket.
 #[derive(Debug, Clone)]
@@ -140,7 +63,7 @@ impl Docker {
         let longest = 3 * 60 * 60;
         match bollard::Docker::connect_with_unix(&socket, longest, bollard::API_DEFAULT_VERSION) {
             Ok(client) => Ok(Self { client, socket, patience: Patience::default() }),
-            Err(error) => Err(unreachable(&error, socket)),
+            Err(error) => Err(DockerError::unreachable(&error, &socket)),
         }
     }
 
@@ -166,22 +89,8 @@ impl Docker {
         tracing::debug!(act, "docker");
         match tokio::time::timeout(limit, call).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(self.error(act, error)),
+            Ok(Err(error)) => Err(DockerError::of(act, error, &self.socket)),
             Err(_) => Err(DockerError::Slow { act, limit }),
-        }
-    }
-
-    fn error(&self, act: String, error: bollard::errors::Error) -> DockerError {
-        use bollard::errors::Error;
-        match error {
-            Error::DockerResponseServerError { status_code, message } => {
-                DockerError::Refused { act, status: status_code, message }
-            }
-            Error::HyperResponseError { .. }
-            | Error::HyperLegacyError { .. }
-            | Error::IOError { .. }
-            | Error::SocketNotFoundError(_) => unreachable(&error, self.socket.clone()),
-            source => DockerError::Failed { act, source },
         }
     }
 
@@ -399,19 +308,6 @@ impl Docker {
 /// The first twelve digits of an id, as people quote it; a name stays as it is.
 fn short(id: &str) -> &str {
     if id.len() == 64 { &id[..12] } else { id }
-}
-
-fn unreachable(error: &bollard::errors::Error, socket: String) -> DockerError {
-    let why = match error {
-        bollard::errors::Error::SocketNotFoundError(_) => "there is no such file".to_owned(),
-        error => root(error),
-    };
-    DockerError::Unreachable { socket, why }
-}
-
-/// The cause at the bottom: the layers of clients above it say nothing.
-fn root(error: &(dyn std::error::Error + 'static)) -> String {
-    error.source().map_or_else(|| error.to_string(), root)
 }
 
 /// 304: it was so already.

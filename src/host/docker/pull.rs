@@ -154,7 +154,7 @@ impl Docker {
             bollard::errors::Error::DockerStreamError { error } => {
                 DockerError::Refused { act: act.to_owned(), status: 200, message: error }
             }
-            error => self.error(act.to_owned(), error),
+            error => DockerError::of(act.to_owned(), error, &self.socket),
         }
     }
 }

@@ -1,0 +1,113 @@
+//! What may go wrong with a call to the Engine.
+
+use std::time::Duration;
+
+use bollard::errors::Error;
+
+use crate::report::text::clean;
+
+/// A call to the Engine that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DockerError {
+    /// The Engine cannot be reached.
+    #[error("Docker does not answer at '{socket}': {why}; is it running? 'systemctl status docker' says")]
+    Unreachable {
+        /// The socket.
+        socket: String,
+        /// Why.
+        why: String,
+    },
+    /// The Engine refused.
+    #[error("Docker refuses to {act}: {}", clean(.message))]
+    Refused {
+        /// What was asked for.
+        act: String,
+        /// HTTP's status code.
+        status: u16,
+        /// The Engine's words.
+        message: String,
+    },
+    /// A network that is asked for is not there.
+    #[error("Docker has no network '{name}': make it (docker network create {name}), or change 'network'")]
+    NoNetwork {
+        /// Its name.
+        name: String,
+    },
+    /// A port that no container has is taken all the same, in the Engine's own books.
+    #[error(
+        "Docker refuses to {act}: it keeps {port} for a container that is gone, as it does after a power cut in the middle of a start; restart it (systemctl restart docker), then: handover recover"
+    )]
+    PortKept {
+        /// What was asked for.
+        act: String,
+        /// Address and port, as the Engine writes them.
+        port: String,
+    },
+    /// The Engine gave an answer that cannot be used.
+    #[error("failed to {act}")]
+    Failed {
+        /// What was asked for.
+        act: String,
+        /// Why.
+        source: Error,
+    },
+    /// The Engine gave no answer in time.
+    #[error("Docker did not {act} within {limit:?}")]
+    Slow {
+        /// What was asked for.
+        act: String,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// The Engine answers without what was asked for.
+    #[error("Docker's answer to '{act}' lacks {what}")]
+    Incomplete {
+        /// What was asked for.
+        act: String,
+        /// What is not there.
+        what: &'static str,
+    },
+}
+
+impl DockerError {
+    /// What the client's error means, of a call to the Engine at a socket.
+    pub(super) fn of(act: String, error: Error, socket: &str) -> Self {
+        match error {
+            Error::DockerResponseServerError { status_code, message } => {
+                Self::Refused { act, status: status_code, message }
+            }
+            Error::HyperResponseError { .. }
+            | Error::HyperLegacyError { .. }
+            | Error::IOError { .. }
+            | Error::SocketNotFoundError(_) => Self::unreachable(&error, socket),
+            source => Self::Failed { act, source },
+        }
+    }
+
+    /// The Engine cannot be reached, for this reason.
+    pub(super) fn unreachable(error: &Error, socket: &str) -> Self {
+        let why = match error {
+            Error::SocketNotFoundError(_) => "there is no such file".to_owned(),
+            error => root(error),
+        };
+        Self::Unreachable { socket: socket.to_owned(), why }
+    }
+
+    /// The HTTP status code of a refusal.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Whether it may be otherwise in a moment: the Engine is not there, or is starting.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Slow { .. })
+    }
+}
+
+/// The cause at the bottom: the layers of clients above it say nothing.
+fn root(error: &(dyn std::error::Error + 'static)) -> String {
+    error.source().map_or_else(|| error.to_string(), root)
+}
