@@ -1,4 +1,4 @@
-//! `handover.toml`: as written (`file`), as a deployment group gets it (`groups`, `merge`), as meant ([`settings`]), and
+//! `handover.toml`: as written (`file`), as a deployment group gets it (`groups`, `merge`), as meant ([`mod@settings`]), and
 //! what is wrong with it, shown in place ([`diagnostic`]).
 
 pub mod check;

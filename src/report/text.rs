@@ -101,7 +101,7 @@ pub fn shorten_middle(line: &str, longest: usize) -> String {
 const OVERHANG: usize = 50;
 
 /// Cuts text into lines of at most `width` characters, between words; only a longer word stands out, by at most
-/// [`OVERHANG`].
+/// `OVERHANG`.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
