@@ -126,7 +126,7 @@ async fn systemctl(arguments: &[&str]) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    /// Where systemd's own checker is at hand: it is a part of every Debian and Ubuntu host.
+    /// By systemd's own checker.
     #[test]
     fn systemd_finds_nothing_wrong_with_the_units() {
         let dir = tempfile::tempdir().unwrap();
@@ -138,7 +138,7 @@ mod tests {
             write_atomically(path, text.as_bytes(), 0o644).unwrap();
         }
         let verified = Command::new("systemd-analyze").arg("verify").args(&files).output();
-        let Ok(verified) = verified else { return };
+        let verified = verified.expect("systemd-analyze is there: it is in Debian's package systemd");
         let said = String::from_utf8_lossy(&verified.stderr).into_owned();
         let about_ours: Vec<&str> = said.lines().filter(|line| line.contains("handover-")).collect();
         assert!(about_ours.is_empty(), "{said}");
