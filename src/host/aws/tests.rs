@@ -225,7 +225,19 @@ async fn without_credentials(http: SharedHttpClient) -> String {
     error
 }
 
+/// The SDK's chain of credentials begins with the environment, so this is tested in an empty one: in a process of its own.
+/// No real metadata are asked there either: the network is one of these.
+#[test]
+fn why_there_are_no_credentials_in_an_empty_environment() {
+    let test = "host::aws::tests::why_there_are_no_credentials";
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    let ran = child.env_clear().args(["--exact", test, "--ignored"]).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+}
+
 #[tokio::test(start_paused = true)]
+#[ignore = "the test above runs it, without the variables of whoever runs the tests"]
 async fn why_there_are_no_credentials() {
     let silent =
         without_credentials(network(|| Some(ConnectorError::timeout("connect timed out".into())))).await;
