@@ -145,7 +145,8 @@ pub async fn run(request: Request, host: &Host, talk: &dyn Talk) -> Result<Repor
         lock = ready(&app, &who, patience, request.clock, host) => lock?,
         () = termination.requested() => return Err(DeployError::Interrupted),
     };
-    let mut run = epoch::enter(&lock, request, host, talk).await?;
+    // On the heap, like every large part of a run: see `steps::perform`.
+    let mut run = Box::pin(epoch::enter(&lock, request, host, talk)).await?;
     let mut notes = Vec::new();
     if hook && run.journal.history().taken().is_empty() {
         // Before the first step: what recovers a deployment at a boot has to be there before it can be interrupted.

@@ -70,7 +70,7 @@ fn it_runs_in_an_empty_root() -> Result<()> {
     ensure!(version.status.success(), "{}", text(&version.stderr));
     // Without a resolver it says so, and does not panic.
     let lost = enter(&format!(
-        "exec env AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x chroot {root} /bundle/bin/handover deploy /bundle"
+        "exec env AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x chroot {root} /bundle/bin/handover deploy /bundle --group test"
     ))?;
     // As one line: the closing lines are wrapped.
     let said = text(&lost.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
@@ -85,7 +85,7 @@ fn it_runs_in_an_empty_root() -> Result<()> {
     fs::write(folder.join("etc/hosts"), hosts)?;
     fs::copy(world.lab.dir().join("vpc/ca.pem"), folder.join("ca.pem"))?;
     let deployed = enter(&format!(
-        "exec env AWS_CA_BUNDLE=/ca.pem AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x chroot {root} /bundle/bin/handover deploy /bundle"
+        "exec env AWS_CA_BUNDLE=/ca.pem AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x chroot {root} /bundle/bin/handover deploy /bundle --group test"
     ))?;
     ensure!(deployed.status.success(), "{}", text(&deployed.stderr));
     world.assert_settled("v1")

@@ -85,10 +85,11 @@ struct Docked {
 /// Makes every check. What does not depend on each other is asked for side by side.
 pub(super) async fn look<'a>(host: &'a Host, target: &Target<'_>, terms: Terms<'_>) -> Looked<'a> {
     let settings = target.settings;
+    // On the heap: the states of so many clients are too much for a small stack.
     let (docked, networks, (image, secrets)) = join3(
-        ask_docker(&host.docker, settings),
-        check_networks(&host.docker, settings),
-        image_and_secrets(host, target, terms),
+        Box::pin(ask_docker(&host.docker, settings)),
+        Box::pin(check_networks(&host.docker, settings)),
+        Box::pin(image_and_secrets(host, target, terms)),
     )
     .await;
     let mut found = Found::default();
@@ -125,15 +126,15 @@ async fn image_and_secrets<'a>(
 ) -> (Result<Meaning<'a>, StepError>, Result<Reading, Vec<String>>) {
     let settings = target.settings;
     if let Auth::Secret(_) = settings.image.auth {
-        let secrets = secrets::read(settings, &target.versions, host, terms.redactor).await;
+        let secrets = Box::pin(secrets::read(settings, &target.versions, host, terms.redactor)).await;
         let known = secrets.as_ref().ok().map(|reading| &reading.secrets);
-        let image = image::resolve(host, settings, known, terms.again()).await;
+        let image = Box::pin(image::resolve(host, settings, known, terms.again())).await;
         return (image, secrets);
     }
     let mut learnt = Redactor::default();
     let both = join(
-        image::resolve(host, settings, None, Terms { redactor: &mut learnt, ..terms }),
-        secrets::read(settings, &target.versions, host, terms.redactor),
+        Box::pin(image::resolve(host, settings, None, Terms { redactor: &mut learnt, ..terms })),
+        Box::pin(secrets::read(settings, &target.versions, host, terms.redactor)),
     )
     .await;
     terms.redactor.learn_all(learnt);
