@@ -18,6 +18,14 @@ pub(super) fn the_one(paths: &Paths, named: Option<&str>) -> Result<AppName, Str
     }
 }
 
+/// The one that is named, or every app of this instance.
+pub(super) fn named_or_all(paths: &Paths, named: Option<&str>) -> Result<Vec<AppName>, String> {
+    match named {
+        Some(_) => the_one(paths, named).map(|app| vec![app]),
+        None => Ok(paths.apps()),
+    }
+}
+
 /// Whether a live container of an app runs.
 pub(super) async fn something_serves(host: &Host, app: &AppName) -> bool {
     let containers = host.docker.containers_of(app).await;

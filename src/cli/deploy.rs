@@ -1,20 +1,17 @@
 //! `handover deploy`, and what it shares with the hooks: one code path.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::bundle::{Chosen, Refusal, Which};
 use super::ending::Ending;
 use crate::deploy::run::Clock;
 use crate::deploy::step::Phase;
-use crate::deploy::{DeployError, Request, docker_patience};
+use crate::deploy::{DeployError, OPERATORS_PATIENCE, Request, docker_patience};
 use crate::exit::ExitStatus;
 use crate::host::Host;
 use crate::printer::Printer;
 use crate::release::DeploymentId;
 use crate::signal::Termination;
-
-/// An operator is told at once who holds the lock; `handover status` holds it for an instant, too.
-pub(super) const OPERATORS_PATIENCE: Duration = Duration::from_millis(300);
 
 /// `handover deploy`.
 #[derive(Debug, clap::Args)]

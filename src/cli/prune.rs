@@ -27,15 +27,12 @@ pub(super) async fn run(args: Args) -> ExitStatus {
         }
     };
     crate::logging::start(&host.paths.log);
-    let apps = match &args.app {
-        Some(_) => match apps::the_one(&host.paths, args.app.as_deref()) {
-            Ok(app) => vec![app],
-            Err(error) => {
-                printer.line(&format!("handover: {error}"));
-                return ExitStatus::Usage;
-            }
-        },
-        None => host.paths.apps(),
+    let apps = match apps::named_or_all(&host.paths, args.app.as_deref()) {
+        Ok(apps) => apps,
+        Err(error) => {
+            printer.line(&format!("handover: {error}"));
+            return ExitStatus::Usage;
+        }
     };
     let mut worst = ExitStatus::Done;
     for app in apps {

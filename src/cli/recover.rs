@@ -30,12 +30,9 @@ pub(super) async fn run(args: Args) -> ExitStatus {
         (_, Err(error)) => return ending().complain(&chain(&error), ExitStatus::Down),
     };
     crate::logging::start(&host.paths.log);
-    let apps = match &args.app {
-        Some(_) => match apps::the_one(&host.paths, args.app.as_deref()) {
-            Ok(app) => vec![app],
-            Err(error) => return ending().complain(&error, ExitStatus::Usage),
-        },
-        None => host.paths.apps(),
+    let apps = match apps::named_or_all(&host.paths, args.app.as_deref()) {
+        Ok(apps) => apps,
+        Err(error) => return ending().complain(&error, ExitStatus::Usage),
     };
     let mut worst = ExitStatus::Done;
     for app in apps {

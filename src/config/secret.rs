@@ -35,11 +35,6 @@ pub enum SecretSource {
 }
 
 impl SecretSource {
-    /// Whether its values stand in the file.
-    pub fn is_literal(&self) -> bool {
-        matches!(self, Self::Literal { .. })
-    }
-
     /// The secret of Secrets Manager, if it is one.
     pub fn stored(&self) -> Option<&StoredSecret> {
         match self {

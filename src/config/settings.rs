@@ -19,7 +19,7 @@ pub use super::image::{Auth, ImageSource};
 use super::secret::meant_secret;
 pub use super::secret::{SecretFormat, SecretId, SecretSource, StoredSecret};
 use super::templates::Templates;
-use super::units::{Bytes, Publish};
+use super::units::{Bytes, Publish, is_name_in_docker};
 use crate::release::{AppName, ProcessName};
 
 /// What a bundle asks for.
@@ -167,13 +167,10 @@ fn meant_process(process: file::Process, name: &Spanned<ProcessName>) -> Result<
     })
 }
 
-/// A container's name as Docker allows it (`[a-zA-Z0-9][a-zA-Z0-9_.-]+`).
+/// A container's name.
 fn container(name: Spanned<String>) -> Result<String, Mistake> {
     let text = name.get_ref();
-    let is_name = text.len() > 1
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
-    if !is_name {
+    if !is_name_in_docker(text) {
         return Err(Mistake::at(name.span(), format!("'{text}' cannot be the name of a container"))
             .help("write the name that 'docker ps' shows"));
     }

@@ -29,6 +29,13 @@ impl From<Span> for String {
     }
 }
 
+/// Whether Docker takes this as the name of a container or a volume: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`.
+pub(super) fn is_name_in_docker(text: &str) -> bool {
+    text.len() > 1
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
 /// An amount of memory in bytes, in Docker's notation: `512m`, `2g`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

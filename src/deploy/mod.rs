@@ -47,6 +47,10 @@ use step::Phase;
 /// How long the Engine may take to come up: at a first boot it starts beside us.
 pub const DOCKER_PATIENCE: Duration = Duration::from_mins(2);
 
+/// How long an operator's command waits for the lock. Who holds it is told at once; `handover status` holds it for an
+/// instant, too.
+pub const OPERATORS_PATIENCE: Duration = Duration::from_millis(300);
+
 /// What is asked of a run.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -188,7 +192,7 @@ pub async fn recover(
     termination: Termination,
 ) -> Result<Option<Report>, DeployError> {
     let who = Who { deployment: None, command: "recover".to_owned(), hook: false };
-    let lock = Lock::take(&host.paths.lock, app, &who, Duration::from_millis(300)).await?;
+    let lock = Lock::take(&host.paths.lock, app, &who, OPERATORS_PATIENCE).await?;
     let state = host.paths.app(app);
     let Some(journal) = Journal::open(&lock, &state)? else { return Ok(None) };
     let history = journal.history();
@@ -221,7 +225,7 @@ async fn conclude(run: Run<'_>, outcome: Outcome, notes: Vec<String>) -> Result<
 /// Removes what is not kept of an app. `None` when a run of it is not over: it will prune itself.
 pub async fn prune(app: &AppName, host: &Host) -> Result<Option<Pruned>, DeployError> {
     let who = Who { deployment: None, command: "prune".to_owned(), hook: false };
-    let lock = Lock::take(&host.paths.lock, app, &who, Duration::from_millis(300)).await?;
+    let lock = Lock::take(&host.paths.lock, app, &who, OPERATORS_PATIENCE).await?;
     let Some(journal) = Journal::open(&lock, &host.paths.app(app))? else {
         return Ok(Some(Pruned::default()));
     };

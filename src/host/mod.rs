@@ -149,4 +149,9 @@ impl LazyAws {
     pub async fn get(&self) -> Result<&Aws, AwsError> {
         self.0.get_or_try_init(|| async { Aws::of_the_system() }).await
     }
+
+    /// The connection, if it was needed so far.
+    pub fn if_used(&self) -> Option<&Aws> {
+        self.0.get()
+    }
 }

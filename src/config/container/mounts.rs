@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::ContainerOptions;
 use crate::config::diagnostic::Mistake;
 use crate::config::file;
+use crate::config::units::is_name_in_docker;
 
 /// A folder in memory: `/tmp` or `/tmp:size=64m,mode=1777`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -86,7 +87,7 @@ impl TryFrom<String> for Volume {
         };
         let source = if source.starts_with('/') {
             Source::Host(source.to_owned())
-        } else if is_volume_name(source) {
+        } else if is_name_in_docker(source) {
             Source::Volume(source.to_owned())
         } else {
             return Err(wrong());
@@ -96,13 +97,6 @@ impl TryFrom<String> for Volume {
         }
         Ok(Self { source, target: target.to_owned(), read_only })
     }
-}
-
-/// Docker's rule for the names of volumes: two characters at least.
-fn is_volume_name(name: &str) -> bool {
-    name.len() > 1
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
 fn is_target(path: &str) -> bool {

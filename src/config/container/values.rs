@@ -19,13 +19,6 @@ pub struct StopSignal(pub(super) String);
 const SIGNALS: &[&str] =
     &["HUP", "INT", "QUIT", "ABRT", "KILL", "USR1", "USR2", "PIPE", "ALRM", "TERM", "WINCH", "PWR"];
 
-impl StopSignal {
-    /// As Docker takes it: `SIGTERM`, or a number.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl TryFrom<String> for StopSignal {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {

@@ -2,22 +2,18 @@
 //! brings back a release that works at every line of this file.
 
 use super::StepError;
-use super::switch::new_id;
+use super::switch::{new_id, policy_as_it_is};
 use crate::deploy::run::Run;
 use crate::host::docker::RestartPolicy;
 use crate::journal::{Fact, Inverse};
 use crate::release::{ProcessName, ReleaseNumber, container_name};
 
-async fn policy_of(run: &Run<'_>, id: String) -> Result<Vec<Inverse>, StepError> {
-    let container = run.host.docker.inspect(&id).await?;
-    Ok(container
-        .map(|c| Inverse::SetRestartPolicy { id, policy: c.restart_policy.to_string() })
-        .into_iter()
-        .collect())
+async fn policy_of(run: &Run<'_>, id: &str) -> Result<Vec<Inverse>, StepError> {
+    Ok(policy_as_it_is(run.host.docker.inspect(id).await?))
 }
 
 pub(super) async fn inverse_of_keep(run: &Run<'_>, process: &ProcessName) -> Result<Vec<Inverse>, StepError> {
-    policy_of(run, new_id(run, process)?).await
+    policy_of(run, &new_id(run, process)?).await
 }
 
 /// First the new container comes back by itself …
@@ -32,7 +28,7 @@ pub(super) async fn inverse_of_release(
     process: &ProcessName,
 ) -> Result<Vec<Inverse>, StepError> {
     match run.old(process) {
-        Some((id, _)) => policy_of(run, id).await,
+        Some((id, _)) => policy_of(run, &id).await,
         None => Ok(vec![]),
     }
 }

@@ -62,11 +62,13 @@ pub(super) async fn inverse_of_protect(
     run: &Run<'_>,
     process: &ProcessName,
 ) -> Result<Vec<Inverse>, StepError> {
-    let live = live_to_stop(run, process).await?;
-    Ok(live
-        .map(|live| Inverse::SetRestartPolicy { id: live.id, policy: live.restart_policy.to_string() })
-        .into_iter()
-        .collect())
+    Ok(policy_as_it_is(live_to_stop(run, process).await?))
+}
+
+/// What gives a container the restart policy back that it has now; nothing if there is none.
+pub(super) fn policy_as_it_is(container: Option<Container>) -> Vec<Inverse> {
+    let back = |c: Container| Inverse::SetRestartPolicy { id: c.id, policy: c.restart_policy.to_string() };
+    container.map(back).into_iter().collect()
 }
 
 /// `always` brings live back at a boot although it was stopped; `unless-stopped` would not.
