@@ -14,6 +14,7 @@ pub mod host;
 pub mod install;
 pub mod journal;
 pub mod lint;
+pub mod lock;
 pub mod logging;
 pub mod printer;
 pub mod release;

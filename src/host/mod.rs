@@ -26,7 +26,7 @@ use crate::release::AppName;
 pub struct Paths {
     /// One folder per app: the journal and the releases.
     pub state: PathBuf,
-    /// Where the run locks are.
+    /// Where the run locks are: a folder of root's alone.
     pub lock: PathBuf,
     /// The log and the report of every run.
     pub log: PathBuf,
@@ -52,7 +52,7 @@ impl Paths {
             .and_then(|host| host.strip_prefix("unix://").map(PathBuf::from));
         Self {
             state: PathBuf::from("/var/lib/handover"),
-            lock: PathBuf::from("/run/lock"),
+            lock: PathBuf::from("/run/handover"),
             log: PathBuf::from("/var/log/handover"),
             docker: socket.unwrap_or_else(|| PathBuf::from("/var/run/docker.sock")),
             binary: PathBuf::from("/proc/self/exe"),

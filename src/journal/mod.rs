@@ -8,15 +8,14 @@
 mod entry;
 mod file;
 mod history;
-mod lock;
 
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+pub use crate::lock::{Holder, Lock, LockError, Who};
 pub use entry::{Ended, Entry, FORMAT, Fact, Finding, Header, Inverse, Line};
 pub use history::{Direction, Doing, History, Illegal, Taken};
-pub use lock::{Holder, Lock, LockError, Who};
 
 use crate::deploy::step::Step;
 use crate::fs::{self, FsError};

@@ -109,7 +109,7 @@ fn kill_handover(world: &World) -> Result<()> {
     let output = world
         .web
         .command("sh")
-        .args(["-c", r#"kill -9 "$(sed 's/.*"pid":\([0-9]*\).*/\1/' /run/lock/handover-status-page.lock)""#])
+        .args(["-c", r#"kill -9 "$(sed 's/.*"pid":\([0-9]*\).*/\1/' /run/handover/status-page.lock)""#])
         .output()?;
     ensure!(output.status.success(), "{}", text(&output.stderr));
     wait_until("it is gone", PATIENCE, || {

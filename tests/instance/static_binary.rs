@@ -53,7 +53,7 @@ fn it_runs_in_an_empty_root() -> Result<()> {
     let path = world.bundle(&Bundle::of("v1"))?;
     let root = "/var/lib/handover/empty-root";
     let folder = world.web.path(root);
-    for inside in ["bundle/bin", "run/lock", "var/run", "var/lib/handover", "var/log", "proc", "etc"] {
+    for inside in ["bundle/bin", "run", "var/run", "var/lib/handover", "var/log", "proc", "etc"] {
         fs::create_dir_all(folder.join(inside))?;
     }
     copy(&binary()?, &folder.join("bundle/bin/handover"))?;

@@ -83,10 +83,7 @@ fn end_handover(world: &World) -> Result<()> {
     let output = world
         .web
         .command("sh")
-        .args([
-            "-c",
-            r#"kill -TERM "$(sed 's/.*"pid":\([0-9]*\).*/\1/' /run/lock/handover-status-page.lock)""#,
-        ])
+        .args(["-c", r#"kill -TERM "$(sed 's/.*"pid":\([0-9]*\).*/\1/' /run/handover/status-page.lock)""#])
         .output()?;
     ensure!(output.status.success(), "{}", text(&output.stderr));
     Ok(())

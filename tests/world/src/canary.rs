@@ -51,9 +51,12 @@ impl Canary {
     /// agent write, but for the files that are rendered for containers.
     pub fn found_outside_of_containers(&self, world: &World) -> Result<Vec<String>> {
         let mut found = Vec::new();
-        for folder in
-            ["/var/lib/handover", "/var/log/handover", "/opt/codedeploy-agent/deployment-root", "/run/lock"]
-        {
+        for folder in [
+            "/var/lib/handover",
+            "/var/log/handover",
+            "/opt/codedeploy-agent/deployment-root",
+            "/run/handover",
+        ] {
             self.walk(&world.web.path(folder), &mut found)?;
         }
         found.retain(|path| !is_rendered(path));

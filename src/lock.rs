@@ -1,15 +1,18 @@
 //! The run lock: one flock per app. It dies with its process, so it is never stale; who holds it is written into it for
 //! those who find it taken.
+//!
+//! Its folder is root's alone: whoever can open the file can hold the lock for ever, and whoever can replace it decides
+//! what root truncates, and which process it asks to stop.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rustix::fs::{FlockOperation, flock};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde::{Deserialize, Serialize};
 
 use crate::fs::{Context, FsError};
@@ -63,6 +66,16 @@ pub enum LockError {
     /// Another run holds it.
     #[error("{}", busy(.0.as_deref()))]
     Busy(Option<Box<Holder>>),
+    /// Others could get at the lock, or it is something else.
+    #[error("the run lock cannot be trusted: '{}' {what}; {fix}", path.display())]
+    Unsafe {
+        /// The folder or the file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+        /// What mends it.
+        fix: String,
+    },
     /// The file cannot be used.
     #[error(transparent)]
     File(#[from] FsError),
@@ -87,23 +100,20 @@ impl Lock {
     /// Where it is taken, a hook asks a holder that is over for `CodeDeploy` to unwind, and waits; an operator is told at
     /// once. `patience` is the longest wait.
     pub async fn take(dir: &Path, app: &AppName, who: &Who, patience: Duration) -> Result<Self, LockError> {
-        let path = dir.join(format!("handover-{app}.lock"));
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .on("open", &path)?;
+        make_folder(dir)?;
+        let path = file_of(dir, app);
         let deadline = Instant::now() + patience;
         let parent = std::os::unix::process::parent_id();
         let mut asked = None;
-        loop {
+        let mut file = loop {
+            // Opened anew each time: the one that was waited for may have been removed meanwhile.
+            let mut file =
+                open(&path, OpenOptions::new().create(true).truncate(false).read(true).write(true))?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
+                Ok(()) if is_at(&file, &path) => break file,
+                Ok(()) => continue,
                 Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
-                Err(e) => return Err(std::io::Error::from(e)).on("lock", &path)?,
+                Err(e) => return Err(io::Error::from(e)).on("lock", &path)?,
             }
             let holder = read_holder(&mut file);
             // A hook whose agent died is over itself: whoever holds the lock now is in charge.
@@ -123,19 +133,74 @@ impl Lock {
                 }
             }
             tokio::time::sleep(LOOK_AGAIN).await;
-        }
+        };
         write_holder(&mut file, &Holder::this_process(who)).on("write", &path)?;
         Ok(Self { _file: file })
     }
 
     /// Who holds the lock of `app` now, if anybody does.
     pub fn holder(dir: &Path, app: &AppName) -> Option<Holder> {
-        let mut file = File::open(dir.join(format!("handover-{app}.lock"))).ok()?;
+        check_folder(dir).ok()?;
+        let path = file_of(dir, app);
+        let mut file = open(&path, OpenOptions::new().read(true)).ok()?;
         match flock(&file, FlockOperation::NonBlockingLockShared) {
             Ok(()) => None,
-            Err(_) => read_holder(&mut file),
+            Err(_) => read_holder(&mut file).filter(|_| is_at(&file, &path)),
         }
     }
+}
+
+fn file_of(dir: &Path, app: &AppName) -> PathBuf {
+    dir.join(format!("{app}.lock"))
+}
+
+/// Makes the folder of the locks, and sees that nobody else can put anything into it.
+fn make_folder(dir: &Path) -> Result<(), LockError> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e).on("create", dir)?,
+        _ => check_folder(dir),
+    }
+}
+
+fn check_folder(dir: &Path) -> Result<(), LockError> {
+    let found = dir.symlink_metadata().on("look at", dir)?;
+    let (own, place) = (geteuid().as_raw(), dir.display());
+    let wrong = |what: String, fix: String| Err(LockError::Unsafe { path: dir.to_owned(), what, fix });
+    if !found.is_dir() {
+        return wrong("is not a folder".to_owned(), format!("remove it: rm '{place}'"));
+    }
+    if found.uid() != own {
+        let what = format!("belongs to user {}, not to {own}", found.uid());
+        return wrong(what, format!("make it this user's: chown {own} '{place}'"));
+    }
+    match found.permissions().mode() & 0o7777 {
+        mode if mode & 0o022 != 0 => {
+            wrong(format!("can be written to by others (mode {mode:04o})"), format!("chmod 700 '{place}'"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Opens the file itself, never what a link points to.
+fn open(path: &Path, how: &mut OpenOptions) -> Result<File, LockError> {
+    // Without NONBLOCK the opening of a pipe waits for its other end.
+    let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = how.mode(0o600).custom_flags(flags.bits().cast_signed()).open(path);
+    let is_file = match &file {
+        Ok(file) => file.metadata().on("look at", path)?.is_file(),
+        Err(_) => path.symlink_metadata().map_or(true, |found| found.is_file()),
+    };
+    if is_file {
+        return Ok(file.on("open", path)?);
+    }
+    let fix = format!("remove it: rm -r '{}'", path.display());
+    Err(LockError::Unsafe { path: path.to_owned(), what: "is not a file".to_owned(), fix })
+}
+
+/// Whether this file is still the one at its place: a lock on one that was removed keeps nobody out.
+fn is_at(file: &File, path: &Path) -> bool {
+    let id = |found: &std::fs::Metadata| (found.dev(), found.ino());
+    matches!((file.metadata(), path.symlink_metadata()), (Ok(held), Ok(there)) if id(&held) == id(&there))
 }
 
 impl Holder {
@@ -186,7 +251,7 @@ fn read_holder(file: &mut File) -> Option<Holder> {
     serde_json::from_str(&text).ok()
 }
 
-fn write_holder(file: &mut File, holder: &Holder) -> std::io::Result<()> {
+fn write_holder(file: &mut File, holder: &Holder) -> io::Result<()> {
     file.set_len(0)?;
     file.seek(SeekFrom::Start(0))?;
     file.write_all(&serde_json::to_vec(holder)?)
@@ -228,6 +293,78 @@ mod tests {
         drop(held);
         assert_eq!(Lock::holder(dir.path(), &app), None);
         assert!(Lock::take(dir.path(), &app, &who("deploy", false, "op-2"), Duration::ZERO).await.is_ok());
+    }
+
+    /// What is said when the lock of `app` cannot be had in `dir`.
+    async fn refusal(dir: &Path) -> String {
+        let app = "status-page".parse().unwrap();
+        let taken = Lock::take(dir, &app, &who("deploy", false, "op-1"), Duration::ZERO).await;
+        assert_eq!(Lock::holder(dir, &app), None);
+        taken.unwrap_err().to_string()
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn the_folder_is_made_for_nobody_else() {
+        let root = tempfile::tempdir().unwrap();
+        let (dir, app) = (root.path().join("handover"), "status-page".parse().unwrap());
+        let _held = Lock::take(&dir, &app, &who("deploy", false, "op-1"), Duration::ZERO).await.unwrap();
+        assert_eq!(dir.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        let file = dir.join("status-page.lock").metadata().unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_folder_that_others_can_write_to_or_that_is_a_link_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let (dir, link) = (root.path().join("open"), root.path().join("link"));
+        std::fs::create_dir(&dir).unwrap();
+        std::os::unix::fs::symlink(root.path(), &link).unwrap();
+        for mode in [0o777, 0o1777, 0o770] {
+            std::fs::set_permissions(&dir, PermissionsExt::from_mode(mode)).unwrap();
+            let text = refusal(&dir).await;
+            assert!(text.contains(dir.to_str().unwrap()) && text.contains("chmod 700"), "{text}");
+        }
+        let text = refusal(&link).await;
+        assert!(text.contains("is not a folder") && text.contains("rm '"), "{text}");
+        // Not this user's: the root folder is root's, and root itself may find one of another user.
+        let foreign = if geteuid().is_root() {
+            std::os::unix::fs::chown(&dir, Some(1), None).unwrap();
+            &dir
+        } else {
+            Path::new("/")
+        };
+        let text = refusal(foreign).await;
+        assert!(text.contains("belongs to user") && text.contains("chown"), "{text}");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn nothing_but_a_file_is_opened_and_a_link_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (victim, path) = (dir.path().join("victim"), dir.path().join("status-page.lock"));
+        std::fs::copy("/proc/self/cmdline", &victim).unwrap();
+        let before = std::fs::read(&victim).unwrap();
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        let text = refusal(dir.path()).await;
+        assert!(text.contains("status-page.lock' is not a file"), "{text}");
+        assert_eq!(std::fs::read(&victim).unwrap(), before);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let text = refusal(dir.path()).await;
+        assert!(text.contains("is not a file"), "{text}");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_file_that_was_removed_is_no_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, app) = (dir.path().join("status-page.lock"), "status-page".parse().unwrap());
+        let held = Lock::take(dir.path(), &app, &who("deploy", false, "op-1"), Duration::ZERO).await.unwrap();
+        let opened = open(&path, OpenOptions::new().read(true)).unwrap();
+        assert!(is_at(&opened, &path));
+        std::fs::remove_file(&path).unwrap();
+        assert!(!is_at(&opened, &path));
+        assert!(Lock::take(dir.path(), &app, &who("deploy", false, "op-2"), Duration::ZERO).await.is_ok());
+        assert!(!is_at(&opened, &path));
+        drop(held);
     }
 
     #[test]
