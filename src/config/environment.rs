@@ -11,7 +11,7 @@ use super::diagnostic::{Mistake, nearest};
 use super::file;
 use super::secret::SecretSource;
 use super::templates::Templates;
-use crate::environment::template;
+use crate::template;
 
 /// The value of an environment variable.
 #[derive(Debug, Clone, Serialize)]

@@ -16,9 +16,9 @@ use crate::config::Config;
 use crate::host::Host;
 use crate::journal::{Finding, Journal};
 use crate::printer::Silent;
+use crate::redact::Redactor;
 use crate::release::ReleaseNumber;
 use crate::report::text::amount;
-use crate::secret::Redactor;
 use crate::state::{Record, Releases, fingerprint};
 
 /// What would become of a deployment.

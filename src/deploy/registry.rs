@@ -18,8 +18,8 @@ use crate::host::docker::{Docker, DockerError, RegistryLogin};
 use crate::host::registry::Trouble;
 use crate::host::registry::advice::{Asked, Wanted};
 use crate::printer::Talk;
+use crate::redact::Redactor;
 use crate::report::text::{chain, clean, shorten_middle};
-use crate::secret::Redactor;
 
 /// Kept of a hook's time: to say why there is no image.
 const TO_REPORT: Duration = Duration::from_secs(5);

@@ -9,13 +9,13 @@ use super::registry::Registry;
 use super::step::Step;
 use crate::config::Config;
 use crate::config::settings::{Health, Process};
-use crate::environment::Secrets;
+use crate::environment::{self, Secrets};
 use crate::host::Host;
 use crate::host::docker::{Container, DockerError};
 use crate::journal::{Fact, Header, Journal};
 use crate::printer::Talk;
+use crate::redact::Redactor;
 use crate::release::{ProcessName, ReleaseNumber, container_name};
-use crate::secret::Redactor;
 use crate::signal::Termination;
 use crate::state::{self, RECORD_FORMAT, Record, Releases, Verdict};
 
@@ -186,10 +186,10 @@ impl<'a> Run<'a> {
         let release = container.labels.as_ref().map_or(self.release(), |labels| labels.release);
         let kept = self.releases.config(release).ok().flatten();
         let settings = kept.as_ref().map_or(&self.config.settings, |config| &config.settings);
-        self.redactor.learn_environment(&container.environment, settings);
+        environment::learn_environment(&mut self.redactor, &container.environment, settings);
         for (path, source) in &settings.files {
             if let Ok(Some(rendered)) = crate::fs::read_if_there(&self.releases.file(release, path)) {
-                self.redactor.learn_rendered(&source.text, &rendered);
+                environment::learn_rendered(&mut self.redactor, &source.text, &rendered);
             }
         }
     }

@@ -9,8 +9,8 @@ use crate::config::settings::{Settings, StoredSecret};
 use crate::environment::{self, Field, Secrets};
 use crate::host::Host;
 use crate::host::aws::{AwsError, SecretValue, SecretVersion};
+use crate::redact::{Redactor, is_open};
 use crate::report::text::chain;
-use crate::secret::{Redactor, is_open};
 
 /// What was read.
 #[derive(Debug, Default)]

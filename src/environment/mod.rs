@@ -1,15 +1,16 @@
 //! From secrets to what the containers are given: environment variables and files. Pure: what was fetched goes in.
 
 mod fields;
-pub(crate) mod filters;
-pub(crate) mod template;
+mod known;
 
 use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::settings::{FileSource, Settings, Value};
+use crate::template;
 pub use fields::{Field, Fields, of_literal, of_stored};
+pub use known::{learn_environment, learn_rendered};
 
 /// The fields of each secret, by the secret's name in the configuration.
 pub type Secrets = BTreeMap<String, Fields>;
@@ -111,13 +112,39 @@ pub fn render_files<'a>(
 ) -> Result<Vec<(&'a str, &'a FileSource, SecretString)>, Vec<EnvironmentError>> {
     all(settings.files.iter().map(|(path, file)| {
         let place = format!("file '{path}' ({})", file.template);
-        let mut text = template::render(&place, &file.text, settings, secrets)?;
+        let mut text = rendered(&place, &file.text, settings, secrets)?;
         // Jinja drops the last newline of a template; a file has one.
         if file.text.ends_with('\n') {
             text.push('\n');
         }
         Ok((path.as_str(), file, SecretString::from(text)))
     }))
+}
+
+/// A template with every secret as a variable. `place` is what errors call the thing that it is for.
+fn rendered(
+    place: &str,
+    text: &str,
+    settings: &Settings,
+    secrets: &Secrets,
+) -> Result<String, EnvironmentError> {
+    let field_of = |name: &str, field: &str, held: Option<&Field>| {
+        fields::usable(name, &settings.secrets[name], field, held, &secrets[name])
+            .cloned()
+            .map_err(|error| error.to_string())
+    };
+    let value_of = |(name, fields): (&String, &Fields)| {
+        let texts = fields.iter().map(|(field, held)| (field.clone(), field_of(name, field, Some(held))));
+        (name.clone(), texts.collect())
+    };
+    let values: template::Values = secrets.iter().map(value_of).collect();
+    let missing =
+        |name: &str, field: &str| field_of(name, field, secrets[name].get(field)).err().unwrap_or_default();
+    template::render(text, &values, missing).map_err(|failed| EnvironmentError::Template {
+        place: place.to_owned(),
+        line: failed.line,
+        why: failed.why,
+    })
 }
 
 /// Every success, or every failure: people mend them all at once.
@@ -152,7 +179,7 @@ fn value_of(
                     .map_err(|why| EnvironmentError::Place { place: place.to_owned(), why: Box::new(why) }),
             }
         }
-        Value::Template(text) => template::render(place, text, settings, secrets).map(SecretString::from),
+        Value::Template(text) => rendered(place, text, settings, secrets).map(SecretString::from),
     }
 }
 

@@ -25,9 +25,9 @@ use crate::config::settings::Auth;
 use crate::host::Host;
 use crate::host::docker::{Container, Docker, DockerError, Engine, Listed};
 use crate::journal::Finding;
+use crate::redact::Redactor;
 use crate::release::{DeploymentId, ProcessName, ReleaseNumber};
 use crate::report::text::chain;
-use crate::secret::Redactor;
 
 /// What is to be deployed.
 pub(super) struct Target<'a> {

@@ -1,11 +1,9 @@
 //! The filters of templates that put a text where another language reads it, and what takes them back.
 
-use std::fmt::Write as _;
-
 use minijinja::{Error, ErrorKind, Value};
 use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
-use crate::secret::UNRESERVED;
+use crate::escape::{UNRESERVED, python_escaped, shell_escaped};
 
 /// A text as a filter gets it. Whole secrets and lists have no text of their own.
 fn text(value: &Value) -> Result<String, Error> {
@@ -38,24 +36,6 @@ pub(super) fn python(value: &Value) -> Result<String, Error> {
     Ok(format!("'{}'", python_escaped(&text(value)?)))
 }
 
-/// What stands between the quotes of a literal of Python.
-pub(crate) fn python_escaped(text: &str) -> String {
-    text.chars().fold(String::new(), |mut out, c| {
-        let written = match (c, u32::from(c)) {
-            ('\\' | '\'', _) => write!(out, "\\{c}"),
-            ('\n', _) => write!(out, "\\n"),
-            ('\r', _) => write!(out, "\\r"),
-            ('\t', _) => write!(out, "\\t"),
-            (' '..='~', _) => write!(out, "{c}"),
-            (_, code @ 0..=0xff) => write!(out, "\\x{code:02x}"),
-            (_, code @ 0..=0xffff) => write!(out, "\\u{code:04x}"),
-            (_, code) => write!(out, "\\U{code:08x}"),
-        };
-        written.expect("a String takes everything");
-        out
-    })
-}
-
 /// One word of a POSIX shell, quotes included.
 pub(super) fn shell(value: &Value) -> Result<String, Error> {
     let text = text(value)?;
@@ -65,13 +45,8 @@ pub(super) fn shell(value: &Value) -> Result<String, Error> {
     Ok(format!("'{}'", shell_escaped(&text)))
 }
 
-/// What stands between the quotes of a shell's word.
-pub(crate) fn shell_escaped(text: &str) -> String {
-    text.replace('\'', r"'\''")
-}
-
 /// What a filter was given, from what it made: a container may print either.
-pub(crate) fn before(filter: &str, rendered: &str) -> Option<String> {
+pub fn before(filter: &str, rendered: &str) -> Option<String> {
     match filter {
         "urlencode" => percent_decode_str(rendered).decode_utf8().ok().map(Into::into),
         "tojson" => serde_json::from_str(rendered).ok(),

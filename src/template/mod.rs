@@ -1,16 +1,20 @@
-//! Templates: Jinja without anything that guesses. What is undefined is an error, and no error holds a value.
+//! Templates: Jinja without anything that guesses. What is undefined is an error, and no error holds a value. Names and
+//! values go in, text comes out.
 
-use std::collections::BTreeSet;
+mod filters;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use minijinja::value::{Object, ObjectRepr, Value};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, filters as builtin};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
-use super::fields::{Field, usable};
-use super::{EnvironmentError, Secrets, filters};
-use crate::config::settings::Settings;
+pub use filters::before;
+
+/// What a template can name, and the fields of each: a text, or why there is none.
+pub type Values = BTreeMap<String, BTreeMap<String, Result<SecretString, String>>>;
 
 /// The filters that there are. minijinja's others are left out: they format or escape in ways of their own, or show
 /// values for debugging.
@@ -37,18 +41,18 @@ const TESTS: &[&str] = &["defined", "endingwith", "startingwith", "undefined"];
 
 /// What is wrong with a template, before any value is known.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Wrong {
+pub struct Wrong {
     /// Its own line.
-    pub(crate) line: Option<usize>,
+    pub line: Option<usize>,
     /// What.
-    pub(crate) what: String,
+    pub what: String,
     /// The word that is not known, and those that are.
-    pub(crate) unknown: Option<(String, &'static [&'static str])>,
+    pub unknown: Option<(String, &'static [&'static str])>,
 }
 
 /// Checks a template and tells which secrets it names. Filters are looked for by a trial with made-up values, so one
 /// behind an `{% if %}` may show only when it is rendered, which is still before anything is touched.
-pub(crate) fn check(text: &str) -> Result<BTreeSet<String>, Wrong> {
+pub fn check(text: &str) -> Result<BTreeSet<String>, Wrong> {
     let engine = engine();
     let template = engine.template_from_str(text).map_err(|e| wrong(&e))?;
     let names: BTreeSet<String> = template.undeclared_variables(false).into_iter().collect();
@@ -88,26 +92,25 @@ fn wrong(error: &Error) -> Wrong {
     Wrong { line: error.line(), what, unknown: unknown.map(|known| (word, known)) }
 }
 
-/// Renders a template. `place` is what errors call the thing that it is for.
-pub(super) fn render(
-    place: &str,
-    text: &str,
-    settings: &Settings,
-    secrets: &Secrets,
-) -> Result<String, EnvironmentError> {
+/// Why a template cannot be rendered, without values.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// Its own line.
+    pub line: usize,
+    /// The reason.
+    pub why: String,
+}
+
+/// Renders a template. `missing` says what is wrong where it names a field that its values do not have.
+pub fn render(text: &str, values: &Values, missing: impl Fn(&str, &str) -> String) -> Result<String, Failed> {
     let engine = engine();
-    let secret = |name: &String| Value::from_object(Secret::of(name, settings, secrets));
-    let context = Value::from_pairs(secrets.keys().map(|name| (name.clone(), secret(name))));
-    let failed = |line: Option<usize>, why: String| EnvironmentError::Template {
-        place: place.to_owned(),
-        line: line.unwrap_or(1),
-        why,
-    };
+    let context = Value::from_pairs(values.iter().map(|(name, fields)| (name.clone(), Secret::of(fields))));
+    let failed = |line: Option<usize>, why: String| Failed { line: line.unwrap_or(1), why };
     let template = engine.template_from_str(text).map_err(|e| failed(e.line(), wrong(&e).what))?;
     template.render(context).map_err(|e| {
-        let why = match (field_problem(&e), missing(&template, settings, secrets)) {
-            (Some(problem), _) => problem.to_string(),
-            (None, Some(problem)) if e.kind() == ErrorKind::UndefinedError => problem.to_string(),
+        let why = match (unusable(&e), first_missing(&template, values)) {
+            (Some(why), _) => why.to_owned(),
+            (None, Some((name, field))) if e.kind() == ErrorKind::UndefinedError => missing(&name, &field),
             // minijinja quotes values in the details of other errors; the line is the configuration's own.
             _ if is_in_the_text(e.kind()) => wrong(&e).what,
             _ => match e.line().and_then(|line| text.lines().nth(line - 1)) {
@@ -119,24 +122,25 @@ pub(super) fn render(
     })
 }
 
-/// The first field that a template names and its secret lacks.
-fn missing(
-    template: &minijinja::Template<'_, '_>,
-    settings: &Settings,
-    secrets: &Secrets,
-) -> Option<EnvironmentError> {
+/// The first field that a template names and its values do not have.
+fn first_missing(template: &minijinja::Template<'_, '_>, values: &Values) -> Option<(String, String)> {
     let paths: BTreeSet<String> = template.undeclared_variables(true).into_iter().collect();
-    paths.iter().filter_map(|path| path.split_once('.')).find_map(|(name, field)| {
-        let (fields, source) = (secrets.get(name)?, settings.secrets.get(name)?);
-        usable(name, source, field, fields.get(field), fields).err()
-    })
+    let mut fields = paths.iter().filter_map(|path| path.split_once('.'));
+    let found = fields
+        .find(|(name, field)| values.get(*name).is_some_and(|held| !matches!(held.get(*field), Some(Ok(_)))));
+    found.map(|(name, field)| (name.to_owned(), field.to_owned()))
 }
 
-fn field_problem(error: &Error) -> Option<&EnvironmentError> {
+/// A field without a text was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unusable(String);
+
+fn unusable(error: &Error) -> Option<&str> {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(cause) = next {
-        if let Some(problem) = cause.downcast_ref() {
-            return Some(problem);
+        if let Some(Unusable(why)) = cause.downcast_ref() {
+            return Some(why);
         }
         next = cause.source();
     }
@@ -149,15 +153,16 @@ struct Secret {
 }
 
 impl Secret {
-    fn of(name: &str, settings: &Settings, secrets: &Secrets) -> Self {
-        let (present, source) = (&secrets[name], &settings.secrets[name]);
-        let value = |field: &str, held: &Field| match usable(name, source, field, Some(held), present) {
+    fn of(fields: &BTreeMap<String, Result<SecretString, String>>) -> Value {
+        let value = |held: &Result<SecretString, String>| match held {
             Ok(text) => Value::from(text.expose_secret()),
-            Err(problem) => {
+            Err(why) => {
+                let problem = Unusable(why.clone());
                 Value::from(Error::new(ErrorKind::InvalidOperation, "unusable").with_source(problem))
             }
         };
-        Self { fields: present.iter().map(|(field, held)| (field.clone(), value(field, held))).collect() }
+        let fields = fields.iter().map(|(field, held)| (field.clone(), value(held))).collect();
+        Value::from_object(Self { fields })
     }
 }
 

@@ -1,0 +1,98 @@
+//! What a container was given tells the redactor what a process did not read itself.
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::config::settings::{Settings, Value};
+use crate::redact::{Redactor, is_open};
+use crate::template;
+
+/// Masks what a container was given from secrets, and leaves what the configuration says openly.
+pub fn learn_environment(
+    redactor: &mut Redactor,
+    environment: &[(String, SecretString)],
+    settings: &Settings,
+) {
+    for (name, value) in environment {
+        match settings.environment.get(name) {
+            None | Some(Value::Literal(_)) => {}
+            Some(Value::Secret { field, .. }) if is_open(field) => {}
+            Some(Value::Secret { .. }) => redactor.learn(value.expose_secret()),
+            Some(Value::Template(template)) => {
+                redactor.learn(value.expose_secret());
+                learn_rendered(redactor, template, value.expose_secret());
+            }
+        }
+    }
+}
+
+/// Masks what stands in a rendered text for the expressions of its template: as it is, and as it was before the
+/// filters.
+pub fn learn_rendered(redactor: &mut Redactor, template: &str, rendered: &str) {
+    for (expression, part) in filled_in(template, rendered) {
+        let mut pipeline = expression.split('|').map(str::trim);
+        let field = pipeline.next().and_then(|name| name.rsplit('.').next()).unwrap_or_default();
+        if is_open(field) {
+            continue;
+        }
+        redactor.learn(part);
+        let filters: Vec<&str> = pipeline.collect();
+        let mut before = part.to_owned();
+        for filter in filters.into_iter().rev() {
+            let Some(earlier) = template::before(filter, &before) else { break };
+            redactor.learn(&earlier);
+            before = earlier;
+        }
+    }
+}
+
+/// What stands in a rendered text where its template has `{{ … }}`, as far as the text between tells. With a part that
+/// is there or not, such as an `{% if %}`, the lines are compared one by one.
+fn filled_in<'a>(template: &'a str, rendered: &'a str) -> Vec<(&'a str, &'a str)> {
+    let whole = filled_in_at_once(template, rendered);
+    if whole.len() == template.matches("{{").count() {
+        return whole;
+    }
+    let lines = template.lines().filter(|line| line.contains("{{"));
+    lines.flat_map(|line| rendered.lines().flat_map(move |found| filled_in_at_once(line, found))).collect()
+}
+
+fn filled_in_at_once<'a>(template: &'a str, rendered: &'a str) -> Vec<(&'a str, &'a str)> {
+    let mut parts = Vec::new();
+    let mut pieces = template.split("{{");
+    let Some(mut rest) = rendered.strip_prefix(pieces.next().unwrap_or_default()) else { return parts };
+    for piece in pieces {
+        let (expression, literal) = piece.split_once("}}").unwrap_or_default();
+        let end = if literal.is_empty() { Some(rest.len()) } else { rest.find(literal) };
+        let Some(end) = end else { break };
+        parts.push((expression, &rest[..end]));
+        rest = &rest[(end + literal.len()).min(rest.len())..];
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a process learns that never read the secret, from the file that a container has.
+    #[test]
+    fn values_are_found_in_a_rendered_file_and_before_its_filters() {
+        let template = "HOST = {{ db.host | python }}\n{% if db.password %}\nPASSWORD = {{ db.password | python }}\n{% endif %}\nexport TOKEN={{ redis.value | shell }}\n";
+        let rendered = "HOST = 'db.internal'\n\nPASSWORD = 'it\\'s secret'\n\nexport TOKEN='t'\\''oken'\n";
+        let mut redactor = Redactor::default();
+        learn_rendered(&mut redactor, template, rendered);
+        assert_eq!(redactor.redact("it's secret, t'oken, db.internal"), "***, ***, db.internal");
+    }
+
+    #[test]
+    fn the_parts_of_a_template_are_found_again() {
+        let template = "postgres://sp:{{ database.password | urlencode }}@{{ database.host }}:5432/sp";
+        assert_eq!(
+            filled_in(template, "postgres://sp:a%2Fb@db.internal:5432/sp"),
+            [(" database.password | urlencode ", "a%2Fb"), (" database.host ", "db.internal")]
+        );
+        assert_eq!(filled_in("{{ redis.value }}", "token"), [(" redis.value ", "token")]);
+        assert_eq!(filled_in("no secret", "no secret"), []);
+        assert_eq!(filled_in("a{{ b }}c", "another text"), []);
+    }
+}
