@@ -6,22 +6,22 @@
 mod log;
 mod mounts;
 mod values;
+mod written;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
-use toml::Spanned;
 
 use super::diagnostic::Mistake;
 use super::file;
 use super::units::Bytes;
 
-pub(super) use log::WrittenLog;
+use written::{one, one_or_number};
+
 pub use log::{Log, LogDriver};
 pub use mounts::{Source, Tmpfs, Volume};
 pub use values::{Capability, Cpus, ExtraHost, Network, StopSignal, Ulimit, User};
-pub(super) use values::{WrittenCapabilities, WrittenCpus, WrittenUlimit};
 
 /// What a container is made of, where it differs from Docker's defaults.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -107,22 +107,8 @@ pub(super) fn meant_options(process: &file::Process) -> Result<ContainerOptions,
         init: process.init,
         no_new_privileges: process.no_new_privileges,
     };
-    mounts::check_targets(&options, process)?;
+    mounts::check_targets(&options.volumes, &options.tmpfs, process)?;
     Ok(options)
-}
-
-/// A value that parses itself; what is wrong with it is shown at its own place, not at the list's.
-fn one<T: TryFrom<String, Error = String>>(written: &Spanned<String>) -> Result<T, Mistake> {
-    T::try_from(written.get_ref().clone()).map_err(|what| Mistake::at(written.span(), what))
-}
-
-/// The same, of a value that people also write as a number.
-fn one_or_number<T: TryFrom<String, Error = String>>(written: &Spanned<file::Field>) -> Result<T, Mistake> {
-    let text = match written.get_ref() {
-        file::Field::Text(text) => text.clone(),
-        file::Field::Number(number) => number.to_string(),
-    };
-    T::try_from(text).map_err(|what| Mistake::at(written.span(), what))
 }
 
 /// What is shown is what was written.

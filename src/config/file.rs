@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::container::{WrittenCapabilities, WrittenCpus, WrittenLog, WrittenUlimit};
 use super::repository::Repository;
 use super::units::{Bytes, Publish, Span, StatusRange};
 use crate::release::{AppName, ProcessName};
@@ -62,7 +61,7 @@ pub(super) struct Secret {
     #[serde(default)]
     pub(super) literal: Option<Spanned<BTreeMap<String, Field>>>,
     #[serde(default)]
-    pub(super) format: Option<Spanned<super::secret::SecretFormat>>,
+    pub(super) format: Option<Spanned<SecretFormat>>,
     #[serde(default)]
     pub(super) fields: Option<Spanned<BTreeMap<String, Field>>>,
 }
@@ -193,4 +192,62 @@ pub(super) struct Health {
     pub(super) min_healthy: Option<Spanned<Span>>,
     #[serde(default)]
     pub(super) deadline: Option<Spanned<Span>>,
+}
+
+/// How the text of a secret is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretFormat {
+    /// A JSON object; its members are the fields.
+    #[default]
+    Json,
+    /// Plain text; one field, `value`.
+    Text,
+}
+
+/// `log` as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct WrittenLog {
+    #[serde(default)]
+    pub(super) driver: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) max_size: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) max_file: Option<Spanned<u16>>,
+    #[serde(default)]
+    pub(super) options: BTreeMap<Spanned<String>, String>,
+}
+
+/// `cpus` as written.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(untagged, expecting = "write a number of processors, such as 0.5 or 2")]
+pub(super) enum WrittenCpus {
+    Whole(u16),
+    Decimal(f64),
+}
+
+/// `capabilities` as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenCapabilities {
+    #[serde(default)]
+    pub(super) add: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) drop: Vec<Spanned<String>>,
+}
+
+/// A value of `ulimits` as written.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(untagged, expecting = "write a number, or { soft = NUMBER, hard = NUMBER }")]
+pub(super) enum WrittenUlimit {
+    Both(i64),
+    Each(SoftAndHard),
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SoftAndHard {
+    pub(super) soft: i64,
+    pub(super) hard: i64,
 }

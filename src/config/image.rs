@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::diagnostic::{Mistake, nearest};
 use super::file;
 use super::repository::Repository;
-use super::settings::SecretSource;
+use super::secret::SecretSource;
 
 /// Which image.
 #[derive(Debug, Clone, Serialize)]

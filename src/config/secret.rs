@@ -4,22 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use toml::Spanned;
 
 use super::diagnostic::Mistake;
 use super::file;
-
-/// How the text of a secret is read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SecretFormat {
-    /// A JSON object; its members are the fields.
-    #[default]
-    Json,
-    /// Plain text; one field, `value`.
-    Text,
-}
+pub use super::file::SecretFormat;
 
 /// Where the fields of a secret come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

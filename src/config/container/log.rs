@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use toml::Spanned;
 
-use super::one;
+use super::written::one;
 use crate::config::diagnostic::Mistake;
+use crate::config::file::WrittenLog;
 use crate::config::units::Bytes;
 
 /// Where a container's output goes.
@@ -49,20 +50,6 @@ impl Log {
 
 fn limits(size: &str, files: u16) -> BTreeMap<String, String> {
     [("max-size".to_owned(), size.to_owned()), ("max-file".to_owned(), files.to_string())].into()
-}
-
-/// `log` as written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(in crate::config) struct WrittenLog {
-    #[serde(default)]
-    driver: Option<Spanned<String>>,
-    #[serde(default)]
-    max_size: Option<Spanned<String>>,
-    #[serde(default)]
-    max_file: Option<Spanned<u16>>,
-    #[serde(default)]
-    options: BTreeMap<Spanned<String>, String>,
 }
 
 pub(super) fn meant_log(written: &WrittenLog) -> Result<Log, Mistake> {

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::ContainerOptions;
 use crate::config::diagnostic::Mistake;
 use crate::config::file;
 use crate::config::units::is_name_in_docker;
@@ -107,9 +106,13 @@ fn is_target(path: &str) -> bool {
 }
 
 /// Docker refuses two mounts at one place, but only when the container is created.
-pub(super) fn check_targets(options: &ContainerOptions, process: &file::Process) -> Result<(), Mistake> {
-    let volumes = process.volumes.iter().zip(options.volumes.iter().map(|v| &v.target));
-    let tmpfs = process.tmpfs.iter().zip(options.tmpfs.iter().map(|t| &t.target));
+pub(super) fn check_targets(
+    volumes: &[Volume],
+    tmpfs: &[Tmpfs],
+    process: &file::Process,
+) -> Result<(), Mistake> {
+    let volumes = process.volumes.iter().zip(volumes.iter().map(|v| &v.target));
+    let tmpfs = process.tmpfs.iter().zip(tmpfs.iter().map(|t| &t.target));
     let mut taken = BTreeSet::new();
     for (written, target) in volumes.chain(tmpfs) {
         if !taken.insert(target.trim_end_matches('/')) {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use toml::Spanned;
 
-use super::one;
+use super::written::one;
 use crate::config::diagnostic::{Mistake, nearest};
+use crate::config::file::{SoftAndHard, WrittenCpus, WrittenUlimit};
 
 /// The signal that asks a process to stop: a name with or without `SIG`, or a number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -130,14 +131,6 @@ impl TryFrom<String> for Network {
 #[serde(transparent)]
 pub struct Cpus(pub i64);
 
-/// `cpus` as written.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(untagged, expecting = "write a number of processors, such as 0.5 or 2")]
-pub(in crate::config) enum WrittenCpus {
-    Whole(u16),
-    Decimal(f64),
-}
-
 pub(super) fn meant_cpus(written: &Spanned<WrittenCpus>) -> Result<Cpus, Mistake> {
     let cpus = match *written.get_ref() {
         WrittenCpus::Whole(whole) => f64::from(whole),
@@ -217,16 +210,6 @@ impl TryFrom<String> for Capability {
     }
 }
 
-/// `capabilities` as written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(in crate::config) struct WrittenCapabilities {
-    #[serde(default)]
-    pub(super) add: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub(super) drop: Vec<Spanned<String>>,
-}
-
 pub(super) fn meant_capabilities(written: Option<&[Spanned<String>]>) -> Result<Vec<Capability>, Mistake> {
     let mut capabilities: Vec<Capability> =
         written.unwrap_or_default().iter().map(one).collect::<Result<_, _>>()?;
@@ -242,21 +225,6 @@ pub struct Ulimit {
     pub soft: i64,
     /// Up to where it may raise it.
     pub hard: i64,
-}
-
-/// A value of `ulimits` as written.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(untagged, expecting = "write a number, or { soft = NUMBER, hard = NUMBER }")]
-pub(in crate::config) enum WrittenUlimit {
-    Both(i64),
-    Each(SoftAndHard),
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(in crate::config) struct SoftAndHard {
-    soft: i64,
-    hard: i64,
 }
 
 /// Those of `setrlimit(2)`, by Docker's names.
