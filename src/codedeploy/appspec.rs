@@ -76,7 +76,9 @@ impl AppSpec {
             let event = known_event(name, text)?;
             for script in scripts.iter().filter(|script| is_ours(script.path(), location)) {
                 let span = place_of_time(script, text);
-                ours.insert(event, Ours { timeout: time_of(script, event, text)?, span });
+                // CodeDeploy ends an event after an hour, whatever a script is allowed.
+                let timeout = time_of(script, event, text)?.min(LONGEST);
+                ours.insert(event, Ours { timeout, span });
             }
         }
         Ok(Self { ours, text: text.to_owned(), origin: origin.to_owned() })
@@ -93,19 +95,21 @@ impl AppSpec {
     /// The timeouts that are too short for this configuration, with the way back.
     pub(crate) fn lacks_room(&self, settings: &Settings) -> Vec<Mistake> {
         let room = |phase: Phase, needed: &dyn Fn(&Process) -> Duration| {
-            let needed: Duration = settings.processes.values().map(needed).sum();
+            let needed =
+                settings.processes.values().map(needed).fold(Duration::ZERO, Duration::saturating_add);
             let event =
                 self.ours.iter().find(|(event, _)| self.until(**event).is_some_and(|until| until >= phase));
             let (event, ours) = event.filter(|(_, ours)| ours.timeout < needed)?;
             let what = format!(
                 "the timeout of {event} is {} s, and the gate and the way back may take {} s",
                 ours.timeout.as_secs(),
-                needed.as_secs() + 1,
+                needed.as_secs().saturating_add(1),
             );
             Some(Mistake::at(ours.span.clone(), what).help("raise it"))
         };
         let switch = room(Phase::Switch, &Process::shortest_switch);
-        let finish = room(Phase::Finish, &|process| process.health.shortest() + process.reserve());
+        let finish =
+            room(Phase::Finish, &|process| process.health.shortest().saturating_add(process.reserve()));
         let mut short: Vec<Mistake> = switch.into_iter().chain(finish).collect();
         // The switch needs more than the end does.
         short.dedup_by_key(|mistake| mistake.span.clone());
@@ -175,6 +179,7 @@ pub(crate) fn is_ours(location: &str, ours: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn spec(hooks: &str) -> AppSpec {
         parse(&format!("version: 0.0\nos: linux\nhooks:\n{hooks}")).unwrap()
@@ -203,6 +208,12 @@ mod tests {
     }
 
     #[test]
+    fn no_event_has_more_than_an_hour() {
+        let long = "  ApplicationStart:\n    - location: bin/handover\n      timeout: 18446744073709551615\n";
+        assert_eq!(spec(long).timeout(LifecycleEvent::ApplicationStart), LONGEST);
+    }
+
+    #[test]
     fn a_script_may_pick_the_binary_of_its_architecture() {
         assert!(is_ours("./bin/handover", "bin/handover") && is_ours("bin/handover", "bin/handover-aarch64"));
         assert!(!is_ours("bin/hand", "bin/handover") && !is_ours("scripts/smoke.sh", "bin/handover"));
@@ -226,5 +237,62 @@ mod tests {
         );
         assert!(parse("hooks:\n  BeforeInstall:\n    - location: bin/handover\n      timeout: 0\n").is_err());
         assert!(parse("hooks: [").is_err());
+    }
+
+    const LARGE: [&str; 8] = [
+        "24h",
+        "25h",
+        "9999999999999h",
+        "5124095576030431h",
+        "2562047788015215h",
+        "9223372036854775807s",
+        "1ms",
+        "0s",
+    ];
+
+    fn a_span() -> impl Strategy<Value = String> {
+        let any = (any::<u64>(), prop_oneof![Just("h"), Just("m"), Just("s"), Just("ms")]);
+        prop_oneof![
+            proptest::sample::select(&LARGE[..]).prop_map(str::to_owned),
+            any.prop_map(|(number, unit)| format!("{number}{unit}")),
+            (0_u32..100_000).prop_map(|seconds| format!("{seconds}s")),
+        ]
+    }
+
+    fn a_number() -> impl Strategy<Value = String> {
+        prop_oneof![any::<i64>(), any::<u32>().prop_map(i64::from), 0_i64..20, Just(i64::from(u32::MAX))]
+            .prop_map(|number| number.to_string())
+    }
+
+    proptest! {
+        /// Whatever numbers a bundle holds, they are refused or reckoned with.
+        #[test]
+        fn no_number_and_no_span_in_a_bundle_panics(
+            spans in proptest::collection::vec(proptest::option::of(a_span()), 5),
+            numbers in proptest::collection::vec(proptest::option::of(a_number()), 4),
+            timeouts in proptest::collection::vec(any::<u64>(), 2),
+        ) {
+            let keys = [
+                "stop-timeout", "health.interval", "health.timeout", "health.min-healthy", "health.deadline",
+                "health.successes", "health.port", "cpus", "ulimits.nofile",
+            ];
+            let written = spans.iter().map(|span| span.as_ref().map(|span| format!("'{span}'"))).chain(numbers);
+            let lines = keys.iter().zip(written).filter_map(|(key, value)| Some(format!("{key} = {}\n", value?)));
+            let text = format!(
+                "app = 'a'\n[image]\nrepository = 'x'\ntag = 't'\n[process.web]\n{}health.tcp = true\npublish = ['80:80']\norder = 'stop-first'\n",
+                lines.collect::<String>()
+            );
+            let appspec = format!(
+                "  BeforeInstall:\n    - location: bin/handover\n      timeout: {}\n  ApplicationStart:\n    - location: bin/handover\n      timeout: {}\n",
+                timeouts[0], timeouts[1]
+            );
+            if let Ok(settings) = crate::config::parse(&text, "handover.toml") {
+                for process in settings.processes.values() {
+                    prop_assert!(process.reserve() <= process.shortest_switch());
+                    prop_assert!(process.shortest_switch() < Duration::from_hours(5 * 24), "{text}");
+                }
+                spec(&appspec).lacks_room(&settings);
+            }
+        }
     }
 }

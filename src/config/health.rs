@@ -1,6 +1,6 @@
 //! `[process.NAME.health]` as meant: the gate of a process.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::diagnostic::Mistake;
 use super::file;
-use super::units::{Protocol, Publish, Span, StatusRange};
+use super::units::{LONGEST, LONGEST_PROBE, Protocol, Publish, Span, StatusRange};
 
 /// The rule by which a container counts as healthy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +61,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 const SUCCESSES: u32 = 3;
 const MIN_HEALTHY: Duration = Duration::from_secs(5);
 const DEADLINE: Duration = Duration::from_mins(2);
+const MOST_SUCCESSES: u32 = 10_000;
 const STATUS: StatusRange = StatusRange::new(200, 399);
 
 impl Health {
@@ -79,7 +80,8 @@ impl Health {
 
     /// The shortest time in which the gate can be passed.
     pub fn shortest(&self) -> Duration {
-        self.min_healthy.max(self.interval * (self.successes - 1)) + self.timeout
+        let probing = self.interval.saturating_mul(self.successes.saturating_sub(1));
+        self.min_healthy.max(probing).saturating_add(self.timeout)
     }
 }
 
@@ -130,6 +132,9 @@ pub(super) fn meant_health(
     }
     let whole = table.clone();
     let port = |table: Range<usize>| match (&health.port, publish) {
+        (Some(port), _) if *port.get_ref() == 0 => {
+            Err(Mistake::at(port.span(), "no port has the number 0").help("write the container's port"))
+        }
         (Some(port), _) => Ok(*port.get_ref()),
         (None, [only]) => Ok(only.container),
         (None, _) => {
@@ -174,21 +179,12 @@ pub(super) fn meant_health(
     };
     let tick = Duration::from_millis(1);
     let default = health_with(probe);
-    let successes = match &health.successes {
-        Some(none) if *none.get_ref() == 0 => {
-            return Err(
-                Mistake::at(none.span(), "without a success nothing is healthy").help("write 1 or more")
-            );
-        }
-        Some(successes) => *successes.get_ref(),
-        None => default.successes,
-    };
     let health = Health {
-        interval: at_least(health.interval, tick, default.interval)?,
-        timeout: at_least(health.timeout, tick, default.timeout)?,
-        successes,
-        min_healthy: at_least(health.min_healthy, Duration::ZERO, default.min_healthy)?,
-        deadline: at_least(health.deadline, tick, default.deadline)?,
+        interval: span_in(health.interval, tick..=LONGEST_PROBE, default.interval)?,
+        timeout: span_in(health.timeout, tick..=LONGEST_PROBE, default.timeout)?,
+        successes: meant_successes(health.successes, default.successes)?,
+        min_healthy: span_in(health.min_healthy, Duration::ZERO..=LONGEST, default.min_healthy)?,
+        deadline: span_in(health.deadline, tick..=LONGEST, default.deadline)?,
         probe: default.probe,
     };
     let least = health.shortest().saturating_sub(health.timeout);
@@ -202,16 +198,55 @@ pub(super) fn meant_health(
     Ok(health)
 }
 
-pub(super) fn at_least(
+fn meant_successes(successes: Option<Spanned<u32>>, default: u32) -> Result<u32, Mistake> {
+    let Some(successes) = successes else { return Ok(default) };
+    let wrong = |what: String| Mistake::at(successes.span(), what);
+    match *successes.get_ref() {
+        0 => Err(wrong("without a success nothing is healthy".to_owned()).help("write 1 or more")),
+        1..=MOST_SUCCESSES => Ok(successes.into_inner()),
+        _ => Err(wrong(format!("this is more than {MOST_SUCCESSES}: no gate waits for so many"))
+            .help("use 'min-healthy' for a longer trial")),
+    }
+}
+
+/// A span between two limits.
+pub(super) fn span_in(
     span: Option<Spanned<Span>>,
-    least: Duration,
+    limits: RangeInclusive<Duration>,
     default: Duration,
 ) -> Result<Duration, Mistake> {
-    match span {
-        None => Ok(default),
-        Some(span) if span.get_ref().0 < least => {
-            Err(Mistake::at(span.span(), format!("this is less than {least:?}")))
+    let Some(span) = span else { return Ok(default) };
+    let wrong = |than: &str, limit: Duration| {
+        Err(Mistake::at(span.span(), format!("this is {than} than {}", String::from(Span(limit)))))
+    };
+    match span.get_ref().0 {
+        short if short < *limits.start() => wrong("less", *limits.start()),
+        long if long > *limits.end() => wrong("more", *limits.end()),
+        fine => Ok(fine),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_no_deployment_can_have_is_refused_where_it_stands() {
+        for (key, value, place, what) in [
+            ("stop-timeout", "'25h'", "f:7:16", "this is more than 24h"),
+            ("stop-timeout", "'0s'", "f:7:16", "this is less than 1s"),
+            ("health.interval", "'61m'", "f:7:19", "this is more than 1h"),
+            ("health.timeout", "'2h'", "f:7:18", "this is more than 1h"),
+            ("health.min-healthy", "'2562047788015215h'", "f:7:22", "this is more than 24h"),
+            ("health.deadline", "'9223372036854775807h'", "f:7:19", "is not a span of time"),
+            ("health.deadline", "'9999999999999h'", "f:7:19", "this is more than 24h"),
+            ("health.successes", "4294967295", "f:7:20", "this is more than 10000"),
+            ("health.successes", "0", "f:7:20", "without a success nothing is healthy"),
+            ("health.port", "0", "f:7:15", "no port has the number 0"),
+        ] {
+            let text = format!(
+                "app = 'a'\n[image]\nrepository = 'x'\ntag = 't'\n[process.web]\nhealth.tcp = true\n{key} = {value}\npublish = ['80:80']\norder = 'stop-first'\n"
+            );
+            let mistake = crate::config::parse(&text, "f").unwrap_err().headline;
+            assert!(mistake.starts_with(&format!("{place}: ")) && mistake.contains(what), "{key}: {mistake}");
         }
-        Some(span) => Ok(span.into_inner().0),
     }
 }

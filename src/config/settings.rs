@@ -13,13 +13,13 @@ pub use super::environment::{FileSource, Owner, Value};
 use super::environment::{files, variable, variable_name};
 use super::file;
 pub use super::health::{Health, Probe};
-use super::health::{at_least, default_probe, health_with, meant_health};
+use super::health::{default_probe, health_with, meant_health, span_in};
 use super::image::meant_image;
 pub use super::image::{Auth, ImageSource};
 use super::secret::meant_secret;
 pub use super::secret::{SecretFormat, SecretId, SecretSource, StoredSecret};
 use super::templates::Templates;
-use super::units::{Bytes, Publish, is_name_in_docker};
+use super::units::{Bytes, LONGEST, Publish, is_name_in_docker};
 use crate::release::{AppName, ProcessName};
 
 /// What a bundle asks for.
@@ -71,14 +71,13 @@ impl Process {
     pub fn reserve(&self) -> Duration {
         const START: Duration = Duration::from_secs(5);
         const BOOT: Duration = Duration::from_secs(30);
-        self.stop_timeout.min(UNPROVEN_STOP)
-            + START
-            + self.health.deadline.min(self.health.min_healthy + BOOT)
+        let gate = self.health.deadline.min(self.health.min_healthy.saturating_add(BOOT));
+        self.stop_timeout.min(UNPROVEN_STOP).saturating_add(START).saturating_add(gate)
     }
 
     /// The least time that a switch needs, with what it needs to go back.
     pub fn shortest_switch(&self) -> Duration {
-        self.stop_timeout + self.health.shortest() + self.reserve()
+        self.stop_timeout.saturating_add(self.health.shortest()).saturating_add(self.reserve())
     }
 }
 
@@ -159,7 +158,7 @@ fn meant_process(process: file::Process, name: &Spanned<ProcessName>) -> Result<
     Ok(Process {
         command: process.command.map(Spanned::into_inner),
         publish,
-        stop_timeout: at_least(process.stop_timeout, Duration::from_secs(1), STOP_TIMEOUT)?,
+        stop_timeout: span_in(process.stop_timeout, Duration::from_secs(1)..=LONGEST, STOP_TIMEOUT)?,
         memory: process.memory.map(Spanned::into_inner),
         replaces: process.replaces.map(container).transpose()?,
         health,

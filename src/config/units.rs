@@ -22,6 +22,12 @@ impl TryFrom<String> for Span {
     }
 }
 
+/// The longest span that a configuration may hold: no deployment waits for longer.
+pub const LONGEST: Duration = Duration::from_hours(24);
+
+/// The longest for what is done again and again.
+pub const LONGEST_PROBE: Duration = Duration::from_hours(1);
+
 impl From<Span> for String {
     fn from(span: Span) -> String {
         jiff::SignedDuration::try_from(span.0)

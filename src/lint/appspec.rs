@@ -117,7 +117,8 @@ impl Linter<'_> {
                 self.warning(place, what, "let it exit 0 whatever happens, and stop nothing that serves");
             }
         }
-        let together: Duration = scripts.iter().filter_map(Script::time).sum();
+        let times = scripts.iter().filter_map(Script::time);
+        let together = times.fold(Duration::ZERO, Duration::saturating_add);
         if together > LONGEST && scripts.len() > 1 {
             let what = format!("the scripts of {event} may take {} s together", together.as_secs());
             self.error(

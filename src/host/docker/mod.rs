@@ -207,8 +207,9 @@ impl Docker {
         let act = format!("stop container '{}'", short(id));
         let seconds = i32::try_from(within.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::new().t(seconds).build();
-        let answer =
-            self.call(act, within + STOP_MARGIN, self.client.stop_container(id, Some(options))).await;
+        let answer = self
+            .call(act, within.saturating_add(STOP_MARGIN), self.client.stop_container(id, Some(options)))
+            .await;
         let answer = gone_is_fine(done_or_so_already(answer));
         if let Err(error) = &answer
             && error.is_passing()
