@@ -175,6 +175,31 @@ async fn pruning_by_hand_removes_what_a_deployment_could_not() {
     world.assert_settled("v4");
 }
 
+/// Somebody else's container may be made of one of our images. Its record stays, or the image would never be found again.
+#[tokio::test(flavor = "current_thread")]
+async fn an_image_that_a_container_needs_is_not_called_removed() {
+    let world = World::with_v1().await;
+    for (id, tag) in [("d-2", "v2"), ("d-3", "v3")] {
+        world.deploy(id, tag).await.unwrap();
+    }
+    world.engine.on_call(Box::new(|call| {
+        let conflict = "conflict: unable to remove repository reference (must force) - container 0123 is using its referenced image";
+        let refuse = call.method == "DELETE" && call.path.contains("/images/");
+        if refuse { Fate::Refuse(409, conflict.to_owned()) } else { Fate::Proceed }
+    }));
+    let report = world.deploy("d-4", "v4").await.unwrap();
+    assert_eq!((report.exit().code(), report.warnings.len()), (0, 1), "{report:?}");
+    assert!(report.warnings[0].contains("is using its referenced image"), "{report:?}");
+    let (app, host) = ("status-page".parse().unwrap(), world.host());
+    let pruned = deploy::prune(&app, &host).await.unwrap().unwrap();
+    assert!(pruned.removed.is_empty() && pruned.warnings.len() == 1, "{pruned:?}");
+    assert_eq!(numbers(&world.state()), [1, 2, 3, 4]);
+    world.engine.let_all_proceed();
+    let pruned = deploy::prune(&app, &host).await.unwrap().unwrap();
+    assert!(pruned.warnings.is_empty() && pruned.removed.len() == 2, "{pruned:?}");
+    world.assert_settled("v4");
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn pruning_by_hand_leaves_a_deployment_alone_that_is_not_over() {
     let world = World::with_v1().await;

@@ -8,7 +8,7 @@ use bollard::query_parameters::RemoveImageOptions;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::{Docker, DockerError, INSPECT, REMOVE};
+use super::{Docker, DockerError, INSPECT, REMOVE, gone_is_fine};
 use crate::release::{ImageDigest, ImageRef};
 
 /// What a registry wants to see.
@@ -129,16 +129,12 @@ impl Docker {
         Ok(self.image(image).await?.is_some())
     }
 
-    /// Removes an image, unless a container needs it.
+    /// Removes an image. One that a container needs, which may be somebody else's, is refused by the Engine and stays.
     pub async fn remove_image(&self, image: &ImageRef) -> Result<(), DockerError> {
         let act = format!("remove image '{image}'");
-        let answer = self
-            .call(act, REMOVE, self.client.remove_image(&image.to_string(), None::<RemoveImageOptions>, None))
-            .await;
-        match answer {
-            Err(error) if !matches!(error.status(), Some(404 | 409)) => Err(error),
-            _ => Ok(()),
-        }
+        let name = image.to_string();
+        let call = self.client.remove_image(&name, None::<RemoveImageOptions>, None);
+        gone_is_fine(self.call(act, REMOVE, call).await.map(drop))
     }
 }
 
