@@ -3,10 +3,14 @@
 //! Read it in this order: [`deploy`] is the story, [`journal`] is what makes it safe to interrupt, [`host`] is the world
 //! it acts on, [`config`] is what it is asked for, [`codedeploy`] is who asks, [`report`] is what it answers.
 
+#[macro_use]
+mod crash_point;
+
 pub mod cli;
 pub mod codedeploy;
 pub mod config;
 pub mod deploy;
+pub mod digest;
 pub mod environment;
 pub mod escape;
 pub mod exit;

@@ -4,7 +4,6 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use owo_colors::{OwoColorize as _, Stream};
 
 use crate::report::text::{sanitize, shorten};
 
@@ -39,7 +38,11 @@ impl Talk for Silent {
 pub struct Printer {
     /// On a terminal only: a hook's log must not contain carriage returns.
     bar: Option<ProgressBar>,
+    has_colour: bool,
 }
+
+const GREEN: u8 = 32;
+const RED: u8 = 31;
 
 impl Printer {
     /// For whoever listens at stderr: a terminal gets a moving line, everybody else plain ones.
@@ -49,7 +52,8 @@ impl Printer {
             bar.set_style(style("{spinner} {msg} {wide_bar} {bytes}/{total_bytes}"));
             bar
         });
-        Self { bar }
+        let has_colour = is_coloured(io::stderr().is_terminal(), |name| std::env::var(name).ok());
+        Self { bar, has_colour }
     }
 
     /// Data: goes to stdout.
@@ -69,12 +73,24 @@ impl Printer {
         }
     }
 
+    fn coloured(&self, word: &str, colour: u8) -> String {
+        if self.has_colour { format!("\x1b[{colour}m{word}\x1b[39m") } else { word.to_owned() }
+    }
+
     fn hide_bar(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
             bar.reset();
         }
     }
+}
+
+/// Whether words are coloured: on a terminal that can, and to nobody who says no (<https://no-color.org>,
+/// <https://bixense.com/clicolors>).
+fn is_coloured(is_terminal: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
+    let is = |name, value| variable(name).as_deref() == Some(value);
+    let refused = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+    is_terminal && !refused && !is("CLICOLOR", "0") && !is("TERM", "dumb")
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -97,13 +113,13 @@ impl Talk for Printer {
 
     fn done(&self, label: &str, took: Duration) {
         self.hide_bar();
-        let mark = "ok".if_supports_color(Stream::Stderr, |t| t.green()).to_string();
+        let mark = self.coloured("ok", GREEN);
         self.line(&format!("  {mark}  {label} ({})", seconds(took)));
     }
 
     fn failed(&self, label: &str, why: &str) {
         self.hide_bar();
-        let mark = "FAILED".if_supports_color(Stream::Stderr, |t| t.red()).to_string();
+        let mark = self.coloured("FAILED", RED);
         self.line(&format!("  {mark}  {label}: {}", shorten(&sanitize(why), 140)));
     }
 
@@ -117,5 +133,20 @@ impl Talk for Printer {
 
     fn say(&self, line: &str) {
         self.line(line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_coloured;
+
+    #[test]
+    fn only_a_terminal_is_coloured_and_nobody_who_says_no() {
+        let with = |name: &'static str, value: &'static str| {
+            is_coloured(true, move |asked| (asked == name).then(|| value.to_owned()))
+        };
+        assert!(with("TERM", "xterm") && with("NO_COLOR", "") && with("CLICOLOR", "1"));
+        assert!(!with("NO_COLOR", "1") && !with("CLICOLOR", "0") && !with("TERM", "dumb"));
+        assert!(!is_coloured(false, |_| None));
     }
 }

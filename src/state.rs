@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::settings::FileSource;
 use crate::config::{self, Config, Settings};
+use crate::digest::sha256;
 use crate::fs::{self, Context, FsError};
 use crate::release::{DeploymentId, ImageRef, ProcessName, ReleaseNumber};
 
@@ -77,7 +78,6 @@ pub fn fingerprint(
     image: &ImageRef,
     secret_versions: &BTreeMap<String, String>,
 ) -> String {
-    use sha2::{Digest as _, Sha256};
     let Settings { secrets, environment, files, processes, .. } = settings;
     let made_of = (image, secrets, environment, processes, secret_versions);
     let mut text = serde_json::to_vec(&made_of).expect("settings are plain data");
@@ -85,8 +85,7 @@ pub fn fingerprint(
     if !files.is_empty() {
         text.extend(serde_json::to_vec(files).expect("settings are plain data"));
     }
-    let digits: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{digits}")
+    format!("sha256:{}", sha256(&text))
 }
 
 /// Why what is kept cannot be used.

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use semver::Version;
 
+use crate::digest::Sha256;
 use crate::fs::{Context as _, FsError, sync_dir};
 use crate::host::Paths;
 
@@ -70,8 +71,7 @@ pub fn keep(paths: &Paths) -> Result<Copy, FsError> {
 
 /// Eight digits that stand for what a file holds, and its length.
 fn fingerprint(file: &mut File) -> io::Result<(String, u64)> {
-    // ring's SHA-256 is fast in every build; this is done in the way of a deployment.
-    let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
+    let mut hash = Sha256::default();
     let (mut buffer, mut length) = (vec![0; 64 << 10], 0);
     loop {
         match file.read(&mut buffer)? {
@@ -82,7 +82,8 @@ fn fingerprint(file: &mut File) -> io::Result<(String, u64)> {
             }
         }
     }
-    let digits = hash.finish().as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut digits = hash.hex();
+    digits.truncate(8);
     Ok((digits, length))
 }
 

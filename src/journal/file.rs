@@ -4,7 +4,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use fail::fail_point;
 use jiff::Timestamp;
 
 use super::{Entry, JournalError, Line};
@@ -20,9 +19,9 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn create(path: &Path, entry: Entry, at: Timestamp) -> Result<Self, JournalError> {
-        fail_point!("journal-before-append");
+        crash_point!("journal-before-append");
         fs::write_atomically(path, &line(0, entry, at), 0o600)?;
-        fail_point!("journal-after-append");
+        crash_point!("journal-after-append");
         Self::resume(path, fs::read_if_there(path)?.map_or(0, |text| text.len() as u64), 1)
     }
 
@@ -35,14 +34,14 @@ impl Log {
     }
 
     pub(super) fn append(&mut self, entry: Entry, at: Timestamp) -> Result<(), FsError> {
-        fail_point!("journal-before-append");
-        fail_point!("journal-cannot-append", |_| Err(std::io::Error::from_raw_os_error(28))
+        crash_point!("journal-before-append");
+        crash_point!("journal-cannot-append", |_| Err(std::io::Error::from_raw_os_error(28))
             .on("write", &self.path));
         self.file.write_all(&line(self.next, entry, at)).on("write", &self.path)?;
         // The effect that follows must not happen before its line is on the disk.
         self.file.sync_data().on("sync", &self.path)?;
         self.next += 1;
-        fail_point!("journal-after-append");
+        crash_point!("journal-after-append");
         Ok(())
     }
 }
