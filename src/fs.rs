@@ -21,6 +21,8 @@ impl FsError {
     }
 }
 
+impl crate::model::Explain for FsError {}
+
 /// Adds the act and the path to an I/O error.
 pub trait Context<T> {
     /// `act` is a verb such as `read`.
@@ -86,6 +88,18 @@ pub fn read_if_there(path: &Path) -> Result<Option<String>, FsError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e).on("read", path),
     }
+}
+
+/// The folders of a folder that are named by a number, ascending. One that is not there has none.
+pub fn numbered_folders(dir: &Path) -> Result<Vec<u64>, FsError> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        entries => entries.on("read", dir)?,
+    };
+    let mut numbers: Vec<u64> =
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde::{Deserialize, Serialize};
 
 use crate::fs::{Context, FsError};
-use crate::release::{AppName, DeploymentId};
+use crate::model::{AppName, DeploymentId, Explain};
 
 /// How often a taken lock is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -67,18 +67,27 @@ pub enum LockError {
     #[error("{}", busy(.0.as_deref()))]
     Busy(Option<Box<Holder>>),
     /// Others could get at the lock, or it is something else.
-    #[error("the run lock cannot be trusted: '{}' {what}; {fix}", path.display())]
+    #[error("the run lock cannot be trusted: '{}' {what}", path.display())]
     Unsafe {
         /// The folder or the file.
         path: PathBuf,
         /// What is wrong with it.
         what: String,
-        /// What mends it.
+        /// What to do about it.
         fix: String,
     },
     /// The file cannot be used.
     #[error(transparent)]
     File(#[from] FsError),
+}
+
+impl Explain for LockError {
+    fn fix(&self) -> Option<String> {
+        match self {
+            Self::Unsafe { fix, .. } => Some(fix.clone()),
+            Self::Busy(_) | Self::File(_) => None,
+        }
+    }
 }
 
 fn busy(holder: Option<&Holder>) -> String {

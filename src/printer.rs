@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::report::text::{sanitize, shorten};
+use crate::text::{sanitize, shorten};
 
 /// Where a run tells how far it is.
 pub trait Talk {

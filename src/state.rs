@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! /var/lib/handover/APP/
-//!   journal.jsonl           the run in progress, or the last one
 //!   releases/12/record.json what the release is and how it went
+//!   releases/12/journal.jsonl  the run that made it; that of the highest number is the run in progress, or the last one
 //!   releases/12/handover.toml
 //!   releases/12/templates/  the templates of the bundle that it names
 //!   releases/12/files/      the files of its containers, rendered, by their paths there
@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::config::settings::FileSource;
 use crate::config::{self, Config, Settings};
 use crate::digest::sha256;
-use crate::fs::{self, Context, FsError};
-use crate::release::{DeploymentId, ImageRef, ProcessName, ReleaseNumber};
+use crate::fs::{self, FsError};
+use crate::model::{DeploymentId, Explain, ImageName, ImageRef, ProcessName, ReleaseNumber};
 
 /// The format of `record.json`. `tests/fixtures/record-v*.json` pin it.
 pub const RECORD_FORMAT: u32 = 1;
@@ -39,9 +39,9 @@ pub struct Record {
     /// The deployment group, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// Its image, once it was resolved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<ImageRef>,
+    /// Its images, by their names in the configuration, once they were resolved.
+    #[serde(default)]
+    pub images: BTreeMap<ImageName, ImageRef>,
     /// The versions of the secrets that it saw, by their names in the configuration. Never restored: an old password is a
     /// dead one.
     #[serde(default)]
@@ -75,16 +75,12 @@ pub enum Verdict {
 /// values: a digest of a short password gives it away.
 pub fn fingerprint(
     settings: &Settings,
-    image: &ImageRef,
+    images: &BTreeMap<ImageName, ImageRef>,
     secret_versions: &BTreeMap<String, String>,
 ) -> String {
     let Settings { secrets, environment, files, processes, .. } = settings;
-    let made_of = (image, secrets, environment, processes, secret_versions);
-    let mut text = serde_json::to_vec(&made_of).expect("settings are plain data");
-    // Added, so that a release without files has the fingerprint that it always had.
-    if !files.is_empty() {
-        text.extend(serde_json::to_vec(files).expect("settings are plain data"));
-    }
+    let made_of = (images, secrets, environment, files, processes, secret_versions);
+    let text = serde_json::to_vec(&made_of).expect("settings are plain data");
     format!("sha256:{}", sha256(&text))
 }
 
@@ -112,6 +108,18 @@ pub enum StateError {
     },
 }
 
+impl Explain for StateError {
+    fn fix(&self) -> Option<String> {
+        match self {
+            Self::File(_) => None,
+            Self::Damaged { path, .. } => {
+                Some(format!("move it aside: mv {} {}.damaged", path.display(), path.display()))
+            }
+            Self::Foreign { .. } => Some("deploy a bundle that this version understands".to_owned()),
+        }
+    }
+}
+
 /// The releases of one app.
 #[derive(Debug, Clone)]
 pub struct Releases {
@@ -122,6 +130,11 @@ impl Releases {
     /// Those of a state folder.
     pub fn of(state: &Path) -> Self {
         Self { dir: state.join("releases") }
+    }
+
+    /// The folder that holds them.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The folder of a release.
@@ -136,15 +149,7 @@ impl Releases {
 
     /// The numbers that have a folder, ascending.
     pub fn numbers(&self) -> Result<Vec<ReleaseNumber>, StateError> {
-        let entries = match std::fs::read_dir(&self.dir) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
-            entries => entries.on("read", &self.dir)?,
-        };
-        let mut numbers: Vec<ReleaseNumber> = entries
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(ReleaseNumber))
-            .collect();
-        numbers.sort_unstable();
-        Ok(numbers)
+        Ok(fs::numbered_folders(&self.dir)?.into_iter().map(ReleaseNumber).collect())
     }
 
     /// The record of a release.
@@ -239,8 +244,9 @@ mod tests {
     fn the_fingerprint_of_a_release_stays_what_it_was() {
         let digest = format!("sha256:{}", "0af".repeat(22).get(..64).unwrap()).parse().unwrap();
         let image = ImageRef { repository: "registry/status-page".to_owned(), digest };
+        let images = BTreeMap::from([(ImageName::default_image(), image)]);
         let of = |text: &str| {
-            fingerprint(&config::parse(text, "handover.toml").unwrap(), &image, &BTreeMap::default())
+            fingerprint(&config::parse(text, "handover.toml").unwrap(), &images, &BTreeMap::default())
         };
         let full = include_str!("../tests/fixtures/config-full.toml");
         assert_eq!(of(full), "sha256:6e8629631883691c66b28edfb771c438153d526aac97ceb6b6934218857e7dbc");

@@ -6,9 +6,9 @@ use super::apps::the_one;
 use crate::codedeploy::appspec::AppSpecError;
 use crate::config::{self, Asked, Config, ConfigError};
 use crate::host::Paths;
-use crate::release::AppName;
-use crate::report::text::chain;
+use crate::model::AppName;
 use crate::state::Releases;
+use crate::text::chain;
 
 /// What a command has to work with.
 pub(super) struct Chosen {

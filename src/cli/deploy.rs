@@ -4,13 +4,12 @@ use std::time::Instant;
 
 use super::bundle::{Chosen, Refusal, Which};
 use super::ending::Ending;
-use crate::deploy::run::Clock;
-use crate::deploy::step::Phase;
+use crate::deploy::context::Clock;
 use crate::deploy::{DeployError, OPERATORS_PATIENCE, Request, docker_patience};
 use crate::exit::ExitStatus;
 use crate::host::Host;
+use crate::model::{DeploymentId, Phase};
 use crate::printer::Printer;
-use crate::release::DeploymentId;
 use crate::signal::Termination;
 
 /// `handover deploy`.
@@ -45,7 +44,7 @@ fn prepare(args: &Args) -> Result<Request, Refusal> {
     })
 }
 
-/// Deploys on this instance, and tells how it went.
+/// Deploys on this instance, and says how it went.
 pub(super) async fn execute(request: Request, ending: Ending<'_>) -> ExitStatus {
     let ending = ending.about_request(&request);
     let termination = request.termination.clone();
@@ -55,7 +54,7 @@ pub(super) async fn execute(request: Request, ending: Ending<'_>) -> ExitStatus 
     };
     let host = match host {
         Ok(host) => host,
-        Err(error) => return ending.tell(Err(error)).await,
+        Err(error) => return ending.error(&error).await,
     };
     crate::logging::start(&host.paths.log);
     tracing::info!(
@@ -65,6 +64,17 @@ pub(super) async fn execute(request: Request, ending: Ending<'_>) -> ExitStatus 
         version = env!("CARGO_PKG_VERSION"),
         "run begins",
     );
-    let result = crate::deploy::run(request, &host, ending.printer).await;
-    ending.tell(result).await
+    let hook = request.hook;
+    match crate::deploy::run(request, &host, ending.printer).await {
+        Ok((report, cleanup)) => {
+            let status = ending.report(&report);
+            let notes = cleanup.run().await;
+            // In a hook the verdict is the last line.
+            for note in notes.iter().filter(|_| !hook) {
+                ending.printer.line(&format!("note:  {note}"));
+            }
+            status
+        }
+        Err(error) => ending.error(&error).await,
+    }
 }

@@ -4,16 +4,17 @@ use std::time::Instant;
 
 use super::apps;
 use super::bundle::Refusal;
-use crate::deploy::{DeployError, Request};
+use crate::deploy::{DeployError, Request, serving};
 use crate::exit::ExitStatus;
 use crate::host::docker::DockerError;
 use crate::host::{Host, Paths};
 use crate::journal::{JournalError, LockError};
+use crate::model::{AppName, DeploymentId, Explain as _};
 use crate::printer::Printer;
-use crate::release::{AppName, DeploymentId};
 use crate::report::runs::RunLine;
 use crate::report::tail::{self, End};
-use crate::report::{Report, milliseconds, text};
+use crate::report::{Report, milliseconds};
+use crate::text;
 
 /// What is known of a command when it ends.
 pub(super) struct Ending<'a> {
@@ -40,58 +41,77 @@ impl<'a> Ending<'a> {
         Self { deployment: Some(request.deployment.clone()), ..self.about(&request.config.settings.app) }
     }
 
-    /// Tells how a run went.
-    pub(super) async fn tell(&self, result: Result<Report, DeployError>) -> ExitStatus {
-        let error = match result {
-            Ok(report) => {
-                self.write(&RunLine::of(&report, self.command, milliseconds(self.start.elapsed())));
-                self.close(&tail::of(&report));
-                return report.exit();
-            }
-            Err(error) => error,
-        };
-        let end = match &error {
+    /// Says how a run went.
+    pub(super) fn report(&self, report: &Report) -> ExitStatus {
+        self.write(&RunLine::of(report, self.command, milliseconds(self.start.elapsed())));
+        self.close(&tail::of(report));
+        report.exit()
+    }
+
+    /// Says why a run did not come to its steps, or not to its end.
+    pub(super) async fn error(&self, error: &DeployError) -> ExitStatus {
+        let end = match error {
             DeployError::Unsettled { .. }
+            | DeployError::ConfigLost { .. }
+            | DeployError::ForeignRun { .. }
+            | DeployError::HandOff { .. }
             | DeployError::Journal(JournalError::File(_) | JournalError::Refused(_)) => End::Unfinished,
             _ => End::NotBegun,
         };
-        let status = match &error {
+        let status = match error {
             DeployError::Lock(LockError::Busy(_)) => ExitStatus::Busy,
             DeployError::Retired { .. } => ExitStatus::Failed,
             _ if self.something_serves().await => ExitStatus::Failed,
             _ => ExitStatus::Down,
         };
-        self.fail(&text::causes(&error), next(&error), end, status)
+        self.fail(&text::causes(error), error.fix().as_deref(), next(error), end, status)
     }
 
-    /// Tells why nothing was begun.
+    /// Says why nothing was begun.
     pub(super) fn complain(&self, error: &str, status: ExitStatus) -> ExitStatus {
-        self.fail(error, None, End::NotBegun, status)
+        self.fail(error, None, None, End::NotBegun, status)
     }
 
-    /// Tells that the bundle or the command line is wrong.
+    /// Says that nothing was to be done, and that nothing serves all the same.
+    pub(super) fn down(&self, what: &str, next: &str) -> ExitStatus {
+        self.fail(what, None, Some(next), End::NotBegun, ExitStatus::Down)
+    }
+
+    /// Says that the bundle or the command line is wrong.
     pub(super) fn refuse(&self, refusal: &Refusal) -> ExitStatus {
-        self.fail(&refusal.why, refusal.next.as_deref(), End::NotBegun, ExitStatus::Usage)
+        self.fail(&refusal.why, None, refusal.next.as_deref(), End::NotBegun, ExitStatus::Usage)
     }
 
-    fn fail(&self, error: &str, next: Option<&str>, end: End, status: ExitStatus) -> ExitStatus {
+    fn fail(
+        &self,
+        error: &str,
+        fix: Option<&str>,
+        next: Option<&str>,
+        end: End,
+        status: ExitStatus,
+    ) -> ExitStatus {
         let mut line = RunLine::of_error(error, self.command, status, milliseconds(self.start.elapsed()));
+        line.fix = fix;
         line.app = self.app.as_ref().map(AppName::as_str);
         line.deployment = self.deployment.as_ref().map(DeploymentId::as_str);
         self.write(&line);
-        self.close(&tail::of_error(error, next, end, status));
+        self.close(&tail::of_error(error, fix, next, end, status));
         status
     }
 
     fn close(&self, lines: &[String]) {
         for line in lines {
+            // Whoever runs us may have closed its end by now, as an agent does when the hook's time is over.
+            tracing::info!("{line}");
             self.printer.line(line);
         }
     }
 
     async fn something_serves(&self) -> bool {
         match (&self.app, Host::of_the_system()) {
-            (Some(app), Ok(host)) => apps::something_serves(&host, app).await,
+            (Some(app), Ok(host)) => {
+                apps::containers(&host, app).await.is_some_and(|all| serving::something_runs(&all))
+            }
             _ => false,
         }
     }

@@ -9,11 +9,11 @@ use crate::codedeploy::appspec::{AppSpec, AppSpecError};
 use crate::codedeploy::{Duty, Invocation};
 use crate::config::{self, Asked};
 use crate::deploy::Request;
-use crate::deploy::run::Clock;
+use crate::deploy::context::Clock;
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
-use crate::report::text::chain;
 use crate::signal::Termination;
+use crate::text::chain;
 
 /// `handover hook`.
 #[derive(Debug, clap::Args)]

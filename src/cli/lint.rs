@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::config::{self, Severity};
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
-use crate::report::text::chain;
+use crate::text::chain;
 
 /// `handover lint`.
 #[derive(Debug, clap::Args)]

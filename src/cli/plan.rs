@@ -5,9 +5,10 @@ use crate::deploy::DeployError;
 use crate::deploy::preview::{Preview, preview};
 use crate::exit::ExitStatus;
 use crate::host::Host;
+use crate::model::Explain as _;
 use crate::printer::Printer;
 use crate::report::tail;
-use crate::report::text::{causes, sanitize};
+use crate::text::{causes, sanitize};
 
 /// `handover plan`.
 #[derive(Debug, clap::Args)]
@@ -33,15 +34,18 @@ pub(super) async fn run(args: Args) -> ExitStatus {
         Err(error) => Err(DeployError::from(error)),
     };
     match preview {
-        Ok(preview) => tell(&printer, &preview),
+        Ok(preview) => show(&printer, &preview),
         Err(error) => {
             printer.line(&format!("handover: {}", causes(&error)));
+            if let Some(fix) = error.fix() {
+                printer.line(&format!("fix:   {fix}"));
+            }
             ExitStatus::Failed
         }
     }
 }
 
-fn tell(printer: &Printer, preview: &Preview) -> ExitStatus {
+fn show(printer: &Printer, preview: &Preview) -> ExitStatus {
     for note in &preview.notes {
         printer.line(&format!("note:  {}", sanitize(note)));
     }

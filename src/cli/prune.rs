@@ -5,9 +5,9 @@ use crate::deploy::{DeployError, prune};
 use crate::exit::ExitStatus;
 use crate::host::Host;
 use crate::journal::LockError;
+use crate::model::AppName;
 use crate::printer::Printer;
-use crate::release::AppName;
-use crate::report::text::chain;
+use crate::text::chain;
 
 /// `handover prune`.
 #[derive(Debug, clap::Args)]
@@ -56,6 +56,11 @@ async fn prune_one(app: &AppName, host: &Host, printer: &Printer) -> ExitStatus 
             }
             if pruned.removed.is_empty() && pruned.warnings.is_empty() {
                 printer.line(&format!("handover: {app}: nothing to remove"));
+            }
+            if let Some((what, next)) = apps::down(host, app).await {
+                printer.line(&format!("handover: {what}"));
+                printer.line(&format!("next:  {next}"));
+                return ExitStatus::Down;
             }
             if pruned.warnings.is_empty() { ExitStatus::Done } else { ExitStatus::Failed }
         }

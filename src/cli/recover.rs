@@ -2,15 +2,16 @@
 
 use std::time::Instant;
 
+use jiff::Timestamp;
+
 use super::apps;
 use super::ending::Ending;
+use crate::deploy::{self, Recovered};
 use crate::exit::ExitStatus;
 use crate::host::Host;
-use crate::journal::Journal;
 use crate::printer::Printer;
-use crate::release::AppName;
-use crate::report::text::chain;
 use crate::signal::Termination;
+use crate::text::{chain, duration};
 
 /// `handover recover`.
 #[derive(Debug, clap::Args)]
@@ -18,6 +19,9 @@ pub(super) struct Args {
     /// Only this app
     #[arg(long)]
     app: Option<String>,
+    /// Also end a run that waits for a hook which does not come; and go back where a run cannot be finished
+    #[arg(long)]
+    abandon: bool,
 }
 
 pub(super) async fn run(args: Args) -> ExitStatus {
@@ -26,7 +30,7 @@ pub(super) async fn run(args: Args) -> ExitStatus {
     let ending = || Ending::of(&printer, "recover", start);
     let (host, termination) = match (Host::of_the_system(), Termination::listen()) {
         (Ok(host), Ok(termination)) => (host, termination),
-        (Err(error), _) => return ending().complain(&error.to_string(), ExitStatus::Down),
+        (Err(error), _) => return ending().error(&error.into()).await,
         (_, Err(error)) => return ending().complain(&chain(&error), ExitStatus::Down),
     };
     crate::logging::start(&host.paths.log);
@@ -36,27 +40,38 @@ pub(super) async fn run(args: Args) -> ExitStatus {
     };
     let mut worst = ExitStatus::Done;
     for app in apps {
-        let status = match Box::pin(crate::deploy::recover(&app, &host, &printer, termination.clone())).await
-        {
-            Ok(None) => {
-                printer.line(&format!("handover: {app}: nothing was interrupted{}", waiting(&host, &app)));
+        let recovered =
+            Box::pin(deploy::recover(&app, &host, &printer, termination.clone(), args.abandon)).await;
+        let ending = ending().about(&app);
+        let status = match recovered {
+            Ok(Recovered::Settled(report)) => ending.report(&report),
+            Ok(Recovered::HandedOver(code)) => {
+                if code == Some(0) {
+                    ExitStatus::Done
+                } else {
+                    ExitStatus::Failed
+                }
+            }
+            Ok(Recovered::Nothing) => match apps::down(&host, &app).await {
+                Some((what, next)) => ending.down(&format!("nothing was interrupted, but {what}"), &next),
+                None => {
+                    printer.line(&format!("handover: {app}: nothing was interrupted"));
+                    ExitStatus::Done
+                }
+            },
+            Ok(Recovered::Waiting { deployment, since }) => {
+                let waited = Timestamp::now().duration_since(since).unsigned_abs();
+                printer.line(&format!(
+                    "handover: {app}: nothing was interrupted: deployment {deployment} has waited for CodeDeploy's next \
+                     hook for {}",
+                    duration(waited)
+                ));
+                printer.line("if CodeDeploy has given it up: handover recover --abandon");
                 ExitStatus::Done
             }
-            Ok(Some(report)) => ending().about(&app).tell(Ok(report)).await,
-            Err(error) => ending().about(&app).tell(Err(error)).await,
+            Err(error) => ending.error(&error).await,
         };
         worst = worst.worse(status);
     }
     worst
-}
-
-/// A run between two hooks is not touched: `CodeDeploy` goes on with it, or the next deployment ends it.
-fn waiting(host: &Host, app: &AppName) -> String {
-    match Journal::read(&host.paths.app(app)) {
-        Ok(Some(history)) if history.is_waiting() => {
-            let deployment = history.header().map(|header| header.deployment.to_string()).unwrap_or_default();
-            format!(": deployment {deployment} waits for CodeDeploy's next hook")
-        }
-        _ => String::new(),
-    }
 }

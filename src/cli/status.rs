@@ -3,7 +3,7 @@
 use crate::exit::ExitStatus;
 use crate::host::Host;
 use crate::printer::Printer;
-use crate::report::status;
+use crate::status;
 
 /// `handover status`.
 #[derive(Debug, clap::Args)]

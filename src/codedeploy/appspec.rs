@@ -13,8 +13,8 @@ use super::event::{Duty, EVENTS, LifecycleEvent};
 use crate::config::diagnostic::{Mistake, nearest};
 use crate::config::settings::Process;
 use crate::config::{Diagnostic, Settings};
-use crate::deploy::step::Phase;
 use crate::fs::{self, FsError};
+use crate::model::Phase;
 use written::{LONGEST, Script, Written, bytes};
 
 /// The hooks of a bundle.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::deploy::step::Phase;
+use crate::model::Phase;
 
 /// An event that `appspec.yml` can wire on an EC2 instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::event::{LifecycleEvent, UnknownEvent};
-use crate::release::{DeploymentId, Malformed};
+use crate::model::{DeploymentId, Malformed};
 
 /// A hook, as it was called.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::repository::Repository;
 use super::units::{Bytes, Publish, Span, StatusRange};
-use crate::release::{AppName, ProcessName};
+use crate::model::{AppName, ProcessName};
 
 /// The whole file. Unknown keys are errors.
 #[derive(Debug, Deserialize)]

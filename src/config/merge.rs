@@ -184,7 +184,7 @@ interval = "2s"
         let merged = with("process.web.memory = '256m'\nimage.tag = 'v2'").unwrap();
         assert_eq!(web(&merged).memory.unwrap().0, 256 << 20);
         assert_eq!(web(&merged).command.as_ref().unwrap(), &["serve", "--quiet"]);
-        assert_eq!((merged.image.tag.as_str(), web(&merged).health.interval.as_secs()), ("v2", 2));
+        assert_eq!((merged.default_image().tag.as_str(), web(&merged).health.interval.as_secs()), ("v2", 2));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use serde::Deserialize as _;
 use toml::de::DeTable;
 
 use crate::fs::{Context, FsError};
-use crate::release::AppName;
+use crate::model::AppName;
 use diagnostic::Mistake;
 use groups::Layers;
 use merge::Effective;

@@ -20,7 +20,7 @@ use super::secret::meant_secret;
 pub use super::secret::{SecretFormat, SecretId, SecretSource, StoredSecret};
 use super::templates::Templates;
 use super::units::{Bytes, LONGEST, Publish, is_name_in_docker};
-use crate::release::{AppName, ProcessName};
+use crate::model::{AppName, ImageName, ProcessName};
 
 /// What a bundle asks for.
 #[derive(Debug, Clone, Serialize)]
@@ -29,8 +29,8 @@ pub struct Settings {
     pub app: AppName,
     /// Whether nothing here is worth protecting, so that secrets may be written into the file.
     pub disposable: bool,
-    /// The image of every process.
-    pub image: ImageSource,
+    /// The images, by their names; `default` is that of every process which names none.
+    pub images: BTreeMap<ImageName, ImageSource>,
     /// Where secrets come from, by the name that the rest of the file uses.
     pub secrets: BTreeMap<String, SecretSource>,
     /// The environment of every process.
@@ -45,6 +45,8 @@ pub struct Settings {
 /// One long-running command.
 #[derive(Debug, Clone, Serialize)]
 pub struct Process {
+    /// Which of the images.
+    pub image: ImageName,
     /// What runs; the image's own command when there is none.
     pub command: Option<Vec<String>>,
     /// The ports of the host that lead to it.
@@ -85,6 +87,24 @@ impl Process {
 pub const UNPROVEN_STOP: Duration = Duration::from_secs(10);
 
 impl Settings {
+    /// The image that `[image]` names: its region is that of secrets which name none.
+    ///
+    /// # Panics
+    /// Never: there is no configuration without it.
+    pub fn default_image(&self) -> &ImageSource {
+        self.images.get(&ImageName::default_image()).expect("a configuration has [image]")
+    }
+
+    /// What putting the old release back may take: all of its processes, one after the other.
+    pub fn reserve(&self) -> Duration {
+        self.processes.values().map(Process::reserve).fold(Duration::ZERO, Duration::saturating_add)
+    }
+
+    /// The least time that a switch of all processes needs, with what it needs to go back.
+    pub fn shortest_switch(&self) -> Duration {
+        self.processes.values().map(Process::shortest_switch).fold(Duration::ZERO, Duration::saturating_add)
+    }
+
     /// Gives a parsed file its meaning.
     pub(super) fn from_file(file: file::ConfigFile, templates: &Templates) -> Result<Self, Mistake> {
         let secrets = file
@@ -122,8 +142,16 @@ impl Settings {
             .into_iter()
             .map(|(name, process)| Ok((name.get_ref().clone(), meant_process(process, &name)?)))
             .collect::<Result<_, Mistake>>()?;
-        let image = meant_image(file.image, &secrets)?;
-        Ok(Self { app: file.app, disposable: file.disposable, image, secrets, environment, files, processes })
+        let images = BTreeMap::from([(ImageName::default_image(), meant_image(file.image, &secrets)?)]);
+        Ok(Self {
+            app: file.app,
+            disposable: file.disposable,
+            images,
+            secrets,
+            environment,
+            files,
+            processes,
+        })
     }
 }
 
@@ -156,6 +184,7 @@ fn meant_process(process: file::Process, name: &Spanned<ProcessName>) -> Result<
         None => health_with(default_probe(&publish)),
     };
     Ok(Process {
+        image: ImageName::default_image(),
         command: process.command.map(Spanned::into_inner),
         publish,
         stop_timeout: span_in(process.stop_timeout, Duration::from_secs(1)..=LONGEST, STOP_TIMEOUT)?,

@@ -2,33 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 
-use backon::{ExponentialBuilder, Retryable as _};
-
-use super::gate::{self, At, GateError};
+use super::context::{Context, Gathered};
+use super::health::judge;
 use super::next::{Move, next};
-use super::run::Run;
-use super::step::{Phase, Step};
-use super::steps::{self, StepError, undo};
-use crate::host::docker::DockerError;
-use crate::journal::{Direction, Doing, Ended, Entry, Finding, Inverse, JournalError};
-use crate::release::ProcessName;
-use crate::report::text::{LONGEST_LINE, chain, clean, shorten_middle};
-use crate::signal::Termination;
+use super::step::{self, Step};
+use super::{serving, undo};
+use crate::journal::{Direction, Ended, Entry, Fact, Facts, Inverse, Journal, JournalError, StepState};
+use crate::model::{Failure, FailureKind, Phase, ProcessName};
+use crate::report::Outcome;
+use crate::state::Verdict;
+use crate::text::{LONGEST_LINE, clean, shorten_middle};
 
-/// Where a process leaves a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The run is over.
-    Over(Ended),
-    /// The run waits for the hook of the next phase.
-    Waiting,
-    /// This process cannot bring it to an end; another one may.
-    Stuck,
-}
-
-/// The longest cause in a journal or a report. Docker puts the reason at the end of what it says.
+/// The longest cause in a journal or a report, in characters. Docker puts the reason at the end of what it says.
 const LONGEST_CAUSE: usize = 600;
 
 /// How long the old release is looked at when there is no time: a process that was sent SIGTERM has about two seconds
@@ -37,6 +24,16 @@ const HASTY: Duration = Duration::from_secs(1);
 
 /// How often the Engine is asked again to take a step back that it refused.
 const REFUSALS: u32 = 2;
+
+/// A process at work on a deployment.
+pub struct Run<'a> {
+    /// What does not change.
+    pub context: Context<'a>,
+    /// What this process has gathered.
+    pub gathered: Gathered,
+    /// What was done.
+    pub journal: Journal,
+}
 
 /// Drives a run forward up to the end of a phase, or back, until there is nothing left for this process to do.
 pub async fn drive(run: &mut Run<'_>, until: Phase) -> Result<Outcome, JournalError> {
@@ -49,17 +46,17 @@ pub async fn drive(run: &mut Run<'_>, until: Phase) -> Result<Outcome, JournalEr
 
 async fn drive_by_the_journal(run: &mut Run<'_>, until: Phase) -> Result<Outcome, JournalError> {
     loop {
-        match next(run.journal.history(), &run.plan, until) {
-            Move::Run(step) => {
-                if run.act(step).await? == Acted::Interrupted {
-                    return Ok(Outcome::Stuck);
+        match next(run.journal.history(), until) {
+            Move::Run(name) => {
+                if run.act(&name).await? == Acted::Interrupted {
+                    return Ok(Outcome::Unfinished);
                 }
             }
             Move::Commit => run.journal.note(Entry::Committed)?,
-            Move::Undo { step, inverse, in_doubt_since } => run.undo(step, &inverse, in_doubt_since).await?,
+            Move::Undo { step, inverse, in_doubt } => run.undo(step, &inverse, in_doubt).await?,
             Move::Regate => {
                 if run.regate().await? == Acted::Interrupted {
-                    return Ok(Outcome::Stuck);
+                    return Ok(Outcome::Unfinished);
                 }
             }
             Move::End(ended) => run.end(ended)?,
@@ -67,8 +64,8 @@ async fn drive_by_the_journal(run: &mut Run<'_>, until: Phase) -> Result<Outcome
                 run.journal.note(Entry::Waiting)?;
                 return Ok(Outcome::Waiting);
             }
-            Move::Rest(ended) => return Ok(Outcome::Over(ended)),
-            Move::Stuck => return Ok(Outcome::Stuck),
+            Move::Rest(ended) => return Ok(Outcome::of(&ended)),
+            Move::Stuck => return Ok(Outcome::Unfinished),
         }
     }
 }
@@ -83,64 +80,99 @@ enum Acted {
 
 impl Run<'_> {
     /// Makes one step: observe, write down, act, write down.
-    async fn act(&mut self, step: Step) -> Result<Acted, JournalError> {
-        if self.termination.is_requested() && !self.journal.history().is_committed() {
-            self.journal.note(Entry::Abandoned { cause: "handover was asked to stop".to_owned() })?;
+    async fn act(&mut self, name: &str) -> Result<Acted, JournalError> {
+        let committed = self.journal.history().is_committed();
+        if self.context.termination.is_requested() && !committed {
+            let cause = "handover was asked to stop".to_owned();
+            self.journal.note(Entry::Abandoned { cause, forced: false })?;
             return Ok(Acted::Written);
         }
-        let began = Instant::now();
-        self.talk.begin(&step.label());
-        // What cannot be observed cannot be undone either, so it is not begun for real: it fails with nothing to undo.
-        let observed = if self.journal.history().has_begun(&step.name()) {
-            Ok(vec![])
+        let Some(step) = step::named(name) else {
+            let failure = Failure::because(format!("this version of handover has no step '{name}'"));
+            return self.failed(name, failure, None);
+        };
+        let shown = step.applies(self.journal.history().facts());
+        let (began, label) = (Instant::now(), step.label());
+        if shown {
+            self.context.talk.begin(&label);
+        }
+        // What cannot be observed cannot be undone either, so it is not begun.
+        let inverse = if self.journal.history().has_begun(name) {
+            vec![]
         } else {
-            steps::inverse(&step, self).await
-        };
-        let (inverse, failed) = match observed {
-            Ok(inverse) => (inverse, None),
-            Err(error) => (vec![], Some(error)),
-        };
-        let begun = self.journal.begin(&step, || inverse)?;
-        let result = match failed {
-            None if step.only_looks() => {
-                let termination = self.termination.clone();
-                tokio::select! {
-                    result = steps::perform(&step, self) => result,
-                    () = termination.requested() => Err(StepError::Interrupted),
-                }
+            match self.observe(&*step).await {
+                Ok(inverse) => inverse,
+                Err(failure) => return self.not_made(&*step, failure, None),
             }
-            None => steps::perform(&step, self).await,
-            Some(error) => Err(error),
         };
+        let begun = self.journal.begin(name, inverse)?;
+        let result = self.perform(&*step).await;
         let took = began.elapsed();
-        self.timings.push((step.name(), took));
+        self.gathered.timings.push((name.to_owned(), took));
         match result {
             Ok(facts) => {
-                self.talk.done(&step.label(), took);
-                self.journal.finish(begun, facts)?;
-            }
-            Err(StepError::Interrupted) => {
-                self.talk.failed(&step.label(), "interrupted");
-                if self.journal.history().is_committed() {
-                    return Ok(Acted::Interrupted);
+                if shown {
+                    self.context.talk.done(&label, took);
                 }
-                let cause = format!("handover was asked to stop while it had to {}", step.label());
-                self.journal.note(Entry::Abandoned { cause })?;
+                self.journal.finish(begun, facts)?;
+                Ok(Acted::Written)
             }
-            Err(StepError::Found(findings)) => {
-                let (cause, findings) = self.told(&step, findings);
-                self.talk.failed(&step.label(), &cause);
-                self.journal.fail(begun, cause, vec![], findings, false)?;
+            Err(failure) => self.not_made(&*step, failure, Some(begun)),
+        }
+    }
+
+    async fn observe(&mut self, step: &dyn Step) -> Result<Vec<Inverse>, Failure> {
+        let mut patience = Patience::forward(&self.context, self.journal.history().is_committed());
+        loop {
+            match step.inverse(&self.context, self.journal.history().facts()).await {
+                Err(failure) if patience.endures(&failure, &self.context).await => {}
+                observed => return observed,
             }
-            Err(StepError::Failed { cause, evidence, verdict }) => {
-                // A cause stands in one line of the report; the whole of it is in the log.
-                tracing::error!(step = step.name(), "{}", clean(&self.redactor.redact(&cause)));
-                let cause = self.fit_for_a_report(&cause, LONGEST_CAUSE);
-                let evidence: Vec<String> =
-                    evidence.iter().map(|line| self.fit_for_a_report(line, LONGEST_LINE)).collect();
-                self.talk.failed(&step.label(), &cause);
-                self.journal.fail(begun, cause, evidence, vec![], verdict)?;
+        }
+    }
+
+    async fn perform(&mut self, step: &dyn Step) -> Result<Vec<Fact>, Failure> {
+        let Self { context, gathered, journal } = self;
+        let facts = journal.history().facts();
+        let mut patience = Patience::forward(context, journal.history().is_committed());
+        loop {
+            // On the heap: the state of all the clients that are called is large, and deep.
+            let performed = Box::pin(perform_once(step, context, facts, gathered)).await;
+            match performed {
+                Err(failure) if patience.endures(&failure, context).await => {}
+                performed => return performed,
             }
+        }
+    }
+
+    fn not_made(
+        &mut self,
+        step: &dyn Step,
+        failure: Failure,
+        begun: Option<crate::journal::Begun>,
+    ) -> Result<Acted, JournalError> {
+        if failure.kind != FailureKind::Interrupted {
+            let failure = self.fit(failure);
+            self.context.talk.failed(&step.label(), &failure.what);
+            return self.failed(&step.name(), failure, begun);
+        }
+        self.context.talk.failed(&step.label(), "interrupted");
+        if self.journal.history().is_committed() {
+            return Ok(Acted::Interrupted);
+        }
+        self.journal.note(Entry::Abandoned { cause: failure.what, forced: false })?;
+        Ok(Acted::Written)
+    }
+
+    fn failed(
+        &mut self,
+        name: &str,
+        failure: Failure,
+        begun: Option<crate::journal::Begun>,
+    ) -> Result<Acted, JournalError> {
+        match begun {
+            Some(begun) => self.journal.fail(begun, failure)?,
+            None => self.journal.note(Entry::Failed { step: name.to_owned(), failure })?,
         }
         Ok(Acted::Written)
     }
@@ -148,62 +180,63 @@ impl Run<'_> {
     /// The journal cannot be written any more, as on a full disk: nothing new is begun, but the old release must not stay
     /// down for it. What a later process needs in order to go on or to undo the rest is left as it is.
     async fn put_live_back(&mut self) {
-        let history = self.journal.history();
-        if history.is_committed() && *history.direction() == Direction::Forward {
+        let Self { context, gathered, journal } = self;
+        let history = journal.history();
+        let forward = *history.direction() == Direction::Forward;
+        if history.is_committed() && forward {
             return;
         }
-        for taken in history.taken().iter().rev().filter(|taken| taken.doing != Doing::Undone) {
-            if matches!(taken.step.parse(), Ok(Step::Create(_) | Step::ProtectLive(_))) {
-                continue;
-            }
-            let undone =
-                undo::apply(&self.host.docker, &taken.inverse, taken.in_doubt_since, &self.termination).await;
-            if let Err(error) = undone {
-                tracing::error!(step = taken.step, "failed to put back: {}", chain(&error));
+        for begun in history.steps().iter().rev().filter(|begun| begun.state != StepState::Undone) {
+            let to_apply = |inverse: &&Inverse| match inverse {
+                Inverse::RemoveContainer { .. } | Inverse::RemoveFiles { .. } | Inverse::Unknown => false,
+                Inverse::SetRestartPolicy { .. } => !forward,
+                Inverse::Start { .. } | Inverse::Stop { .. } | Inverse::Rename { .. } => true,
+            };
+            for inverse in begun.inverse.iter().filter(to_apply) {
+                let undone =
+                    Box::pin(undo::apply(inverse, begun.in_doubt, context, history.facts(), gathered)).await;
+                if let Err(failure) = undone {
+                    tracing::error!(step = begun.name, "failed to put back: {failure}");
+                }
             }
         }
     }
 
-    /// Takes one step back. An Engine that is restarting is waited for, and one that refuses is asked again; whatever else
-    /// fails is left for the next process.
-    async fn undo(
-        &mut self,
-        step: String,
-        inverse: &[Inverse],
-        in_doubt_since: Option<Timestamp>,
-    ) -> Result<(), JournalError> {
-        if inverse.is_empty() {
-            return self.journal.note(Entry::Undone { step });
-        }
-        self.talk.begin(&format!("undo {step}"));
+    /// Takes one step back. An Engine that is away is waited for; one that refuses is asked again.
+    async fn undo(&mut self, step: String, inverse: &[Inverse], in_doubt: bool) -> Result<(), JournalError> {
         let began = Instant::now();
-        // About two minutes, as long as an Engine may take to come up.
-        let patience = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(100))
-            .with_max_delay(Duration::from_secs(2))
-            .with_max_times(60);
-        let (docker, termination) = (&self.host.docker, &self.termination);
-        let (mut refusals, mut absences) = (0, 0);
-        let undone = (|| undo::apply(docker, inverse, in_doubt_since, termination))
-            .retry(patience)
-            .when(|error: &DockerError| {
-                if matches!(error, DockerError::Unreachable { .. }) {
-                    absences += 1;
-                    return !termination.is_requested() || absences <= REFUSALS;
-                }
+        let (mut patience, mut refusals) = (Patience::back(&self.context), 0);
+        let undone = loop {
+            let Self { context, gathered, journal } = &mut *self;
+            let facts = journal.history().facts();
+            let Err(failure) = Box::pin(take_back(inverse, in_doubt, context, facts, gathered)).await else {
+                break Ok(());
+            };
+            let again = if failure.kind == FailureKind::Passing {
+                // A process that was asked to stop asks only so often.
+                refusals += u32::from(context.termination.is_requested());
+                refusals <= REFUSALS && patience.endures(&failure, context).await
+            } else {
                 refusals += 1;
-                refusals <= REFUSALS
-            })
-            .await;
+                refusals <= REFUSALS && patience.pause(context).await
+            };
+            if !again {
+                break Err(failure);
+            }
+        };
         match undone {
             Ok(()) => {
-                self.talk.done(&format!("undo {step}"), began.elapsed());
+                if !inverse.is_empty() {
+                    self.context.talk.done(&format!("undo {step}"), began.elapsed());
+                }
                 self.journal.note(Entry::Undone { step })
             }
-            Err(error) => {
-                let cause = self.fit_for_a_report(&chain(&error), LONGEST_CAUSE);
-                self.talk.failed(&format!("undo {step}"), &cause);
-                self.left_over.push(format!("undo {step}: {cause}"));
+            Err(failure) => {
+                let failure = self.fit(failure);
+                let cause =
+                    failure.into_findings().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                self.context.talk.failed(&format!("undo {step}"), &cause);
+                self.gathered.left_over.push(format!("undo {step}: {cause}"));
                 self.journal.note(Entry::UndoFailed { step, cause })
             }
         }
@@ -211,102 +244,182 @@ impl Run<'_> {
 
     /// Looks at the release that is to serve now that everything is undone. What cannot be found out is left open.
     async fn regate(&mut self) -> Result<Acted, JournalError> {
-        let touched = self.journal.history().taken().iter().any(|taken| {
-            // A step of another version may have done anything.
-            taken.step.parse::<Step>().map_or(true, |step| step.touches_live())
-        });
+        let header = self.journal.header();
+        let mut begun = self.journal.history().steps().iter();
+        let touched = begun.any(|begun| header.nature(&begun.name).touches_live);
         let label = "check the release that serves";
-        self.talk.begin(label);
+        self.context.talk.begin(label);
         let began = Instant::now();
-        let mut healthy = true;
-        for process in self.processes() {
+        let mut sick = vec![];
+        for process in self.context.processes() {
             match self.regate_process(&process, touched).await {
-                Ok(passed) => healthy &= passed,
-                Err(why) => {
-                    let why = self.fit_for_a_report(&why, LONGEST_CAUSE);
-                    self.talk.failed(label, &why);
-                    self.left_over.push(why);
+                Ok(None) => {}
+                Ok(Some(why)) => sick.push(why),
+                Err(failure) => {
+                    let why = self.fit(failure).what;
+                    self.context.talk.failed(label, &why);
+                    self.gathered.left_over.push(why);
                     return Ok(Acted::Interrupted);
                 }
             }
         }
-        if healthy {
-            self.talk.done(label, began.elapsed());
+        if sick.is_empty() {
+            self.context.talk.done(label, began.elapsed());
         } else {
-            self.talk.failed(label, "nothing healthy is serving");
+            self.context.talk.failed(label, "nothing healthy is serving");
         }
-        self.journal.note(Entry::Regated { healthy })?;
+        self.gathered.left_over.extend(sick.iter().cloned());
+        self.journal.note(Entry::Regated { healthy: sick.is_empty(), why: sick })?;
         Ok(Acted::Written)
     }
 
-    /// Whether what serves for a process is healthy; an error says why that is not known.
-    async fn regate_process(&mut self, process: &ProcessName, touched: bool) -> Result<bool, String> {
-        let Some(live) = self.live(process).await.map_err(|error| chain(&error))? else { return Ok(false) };
+    /// Why what serves for a process is not healthy; nothing when it is. A failure says why that is not known.
+    async fn regate_process(
+        &mut self,
+        process: &ProcessName,
+        touched: bool,
+    ) -> Result<Option<String>, Failure> {
+        let Self { context, gathered, .. } = &mut *self;
+        let Some(live) = serving::live(&context.host.docker, context.settings(), process).await? else {
+            return Ok(Some(format!("there is no container {}", context.live_name(process))));
+        };
         if live.running && !touched {
-            return Ok(true);
+            return Ok(None);
         }
-        self.learn_what_it_knows(&live);
-        let mut health = self.health_of_old(process, &live);
-        if let Some(left) = self.clock.left(Duration::ZERO) {
-            health.deadline = health.deadline.min(left);
-        }
-        let docker = &self.host.docker;
-        // Where a stranger listens inside is not known.
-        let publish = &self.process(process).publish;
-        let at = if live.labels.is_some() { At::Container } else { At::Published(publish) };
-        let mut gated = gate::await_healthy(docker, &live.id, &health, at, &self.termination).await;
-        let hurry = matches!(gated, Err(GateError::Interrupted));
+        gathered.learn_what_it_knows(&live, context);
+        let mut gated = judge::regate(context, gathered, process, &live, None).await;
+        let hurry = matches!(&gated, Err(failure) if failure.kind == FailureKind::Interrupted);
         if hurry {
-            let never = Termination::never();
-            gated = gate::await_healthy(docker, &live.id, &health.at_a_glance(HASTY), at, &never).await;
+            gated = judge::regate(context, gathered, process, &live, Some(HASTY)).await;
         }
         match gated {
-            Ok(answering) => {
-                self.answers_again(answering);
-                Ok(true)
+            Ok(()) => Ok(None),
+            Err(failure) if failure.kind == FailureKind::Verdict && hurry && live.running => {
+                let what =
+                    format!("{} was started again, and there was no time to see it healthy", live.name);
+                Err(Failure::because(what))
             }
-            Err(GateError::Unhealthy(_)) if hurry && live.running => {
-                Err(format!("{} was started again, and there was no time to see it healthy", live.name))
+            Err(failure) if failure.kind == FailureKind::Verdict => {
+                let what = format!("{}: {}", live.name, failure.what);
+                Ok(Some(self.fit(Failure { what, ..failure }).what))
             }
-            Err(GateError::Unhealthy(why)) => {
-                let why = self.fit_for_a_report(&format!("{}: {why}", live.name), LONGEST_CAUSE);
-                self.left_over.push(why);
-                Ok(false)
-            }
-            Err(error) => Err(format!("{}: {}", live.name, chain(&error))),
+            Err(failure) => Err(Failure { what: format!("{}: {}", live.name, failure.what), ..failure }),
         }
     }
 
-    /// Findings as they may stand in a report, and the cause that they come to: the only one itself, or how many.
-    fn told(&self, step: &Step, findings: Vec<Finding>) -> (String, Vec<Finding>) {
-        for found in &findings {
-            let line = self.redactor.redact(&format!("{}; {}", found.what, found.fix));
-            tracing::error!(step = step.name(), "{line}");
+    /// A failure as it may stand in the journal and in a report: lines without secrets. They are masked first: what is cut
+    /// or made ASCII is no secret that could be found. The whole of it is in the log.
+    fn fit(&self, failure: Failure) -> Failure {
+        let redactor = &self.gathered.redactor;
+        for found in failure.clone().into_findings() {
+            tracing::error!("{}", clean(&redactor.redact(&found.to_string())));
         }
-        let fit = |text: &str| self.fit_for_a_report(text, LONGEST_CAUSE);
-        let findings: Vec<Finding> =
-            findings.iter().map(|found| Finding::new(fit(&found.what), fit(&found.fix))).collect();
-        let cause = match findings.as_slice() {
-            [only] => only.what.clone(),
-            several => format!("{} findings", several.len()),
-        };
-        (cause, findings)
-    }
-
-    /// One line without secrets. They are masked first: what is cut or made ASCII is no secret that could be found.
-    fn fit_for_a_report(&self, text: &str, longest: usize) -> String {
-        shorten_middle(&clean(&self.redactor.redact(text)), longest)
+        let fit = |text: &str, longest| shorten_middle(&clean(&redactor.redact(text)), longest);
+        failure.map(|text| fit(text, LONGEST_CAUSE), |line| fit(line, LONGEST_LINE))
     }
 
     fn end(&mut self, ended: Ended) -> Result<(), JournalError> {
         if let Ended::Reverted { cause, .. } = &ended {
-            // Its containers are gone: nothing reads its files any more. They go before the end is written down, so that
-            // whoever is cut off here does it again.
-            if let Err(error) = self.releases.remove_files(self.release()) {
-                self.left_over.push(chain(&error));
+            // The journal has the truth, so a failure here changes nothing.
+            let verdict = Verdict::Refused { cause: cause.clone() };
+            let record = self.context.record(self.journal.history().facts(), verdict);
+            if let Err(error) = self.context.releases.write(&record) {
+                tracing::warn!("failed to record the refused release: {error}");
             }
-            self.refuse_release(cause);
         }
         self.journal.note(Entry::Ended { ended })
+    }
+}
+
+async fn perform_once(
+    step: &dyn Step,
+    context: &Context<'_>,
+    facts: &Facts,
+    gathered: &mut Gathered,
+) -> Result<Vec<Fact>, Failure> {
+    if !step.nature().only_looks {
+        return step.perform(context, facts, gathered).await;
+    }
+    tokio::select! {
+        result = step.perform(context, facts, gathered) => result,
+        () = context.termination.requested() => {
+            Err(Failure::interrupted(&format!("had to {}", step.words())))
+        }
+    }
+}
+
+async fn take_back(
+    inverse: &[Inverse],
+    in_doubt: bool,
+    context: &Context<'_>,
+    facts: &Facts,
+    gathered: &mut Gathered,
+) -> Result<(), Failure> {
+    for inverse in inverse {
+        undo::apply(inverse, in_doubt, context, facts, gathered).await?;
+    }
+    Ok(())
+}
+
+/// How an Engine is borne that is away for a moment, forward and back: a restart of it takes seconds, and turning round
+/// would need it, too.
+struct Patience {
+    since: Option<Instant>,
+    longest: Duration,
+    pauses: backon::ExponentialBackoff,
+    /// Kept of a hook's time.
+    reserve: Duration,
+    /// Whether a request to stop ends it.
+    heeds_termination: bool,
+    reported: bool,
+}
+
+impl Patience {
+    /// Before the commit there has to be time for the way back; after it there is none.
+    fn forward(context: &Context<'_>, committed: bool) -> Self {
+        let reserve = if committed { Duration::ZERO } else { context.settings().reserve() };
+        Self { reserve, heeds_termination: !committed, ..Self::back(context) }
+    }
+
+    fn back(context: &Context<'_>) -> Self {
+        let longest = context.host.docker.patience().away;
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(200).min(longest))
+            .with_max_delay(Duration::from_secs(5).min(longest))
+            .without_max_times()
+            .build();
+        Self {
+            since: None,
+            longest,
+            pauses,
+            reserve: Duration::ZERO,
+            heeds_termination: false,
+            reported: false,
+        }
+    }
+
+    /// Whether a failure was passing, and a pause has gone by after which it is worth another try.
+    async fn endures(&mut self, failure: &Failure, context: &Context<'_>) -> bool {
+        if failure.kind != FailureKind::Passing {
+            return false;
+        }
+        if !std::mem::replace(&mut self.reported, true) {
+            context.talk.say(&format!("  waiting: {}", failure.what));
+        }
+        self.pause(context).await
+    }
+
+    /// Whether there was time for a pause.
+    async fn pause(&mut self, context: &Context<'_>) -> bool {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let pause = self.pauses.next().unwrap_or_default();
+        let time = context.clock.left(self.reserve).unwrap_or(Duration::MAX);
+        if since.elapsed() + pause > self.longest || pause > time {
+            return false;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => true,
+            () = context.termination.requested(), if self.heeds_termination => false,
+        }
     }
 }

@@ -3,127 +3,258 @@
 
 use jiff::Timestamp;
 
-use super::driver::{Outcome, drive};
-use super::run::Run;
-use super::step::Phase;
-use super::{DeployError, Request, plan};
+use super::context::{Clock, Context, Gathered};
+use super::driver::{Run, drive};
+use super::outage::Outage;
+use super::{DeployError, Request, handoff, plan};
 use crate::config::Config;
 use crate::host::Host;
-use crate::journal::{Direction, Ended, Entry, FORMAT, Header, Journal, Lock};
-use crate::release::{DeploymentId, ReleaseNumber};
+use crate::host::docker::DockerError;
+use crate::install;
+use crate::journal::{Direction, Entry, FORMAT, Header, History, Inverse, Journal, Lock, StepState};
+use crate::model::{AppName, AtBoot, DeploymentId, Phase, ReleaseNumber};
+use crate::printer::Talk;
+use crate::report::Outcome;
+use crate::signal::Termination;
 use crate::state::{RECORD_FORMAT, Record, Releases, Verdict};
 
 /// How many retired ids are remembered. A late hook comes minutes late, not hundreds of deployments.
 const REMEMBERED: usize = 50;
 
 /// Takes up the run of this deployment, or begins it.
-pub async fn enter<'a>(
+pub(super) async fn enter<'a>(
     lock: &Lock,
     request: Request,
     host: &'a Host,
-    talk: &'a dyn crate::printer::Talk,
+    talk: &'a dyn Talk,
 ) -> Result<Run<'a>, DeployError> {
-    let state = host.paths.app(&request.config.settings.app);
-    crate::fs::private_dir(&state)?;
-    let Some(journal) = Journal::open(lock, &state)? else {
-        return open(lock, request, host, talk, None).await;
+    let app = &request.config.settings.app;
+    crate::fs::private_dir(&host.paths.app(app))?;
+    let releases = Releases::of(&host.paths.app(app));
+    let Some(journal) = Journal::open(lock, releases.dir())? else {
+        return open(lock, request, host, talk, None, Gathered::default()).await;
     };
-    let header = journal.history().header().cloned().ok_or(DeployError::NoHeader)?;
+    let header = journal.header().clone();
     if header.deployment == request.deployment {
-        let config = Releases::of(&state).config(header.release)?.unwrap_or(request.config);
-        let mut run = Run::new(host, config, journal, talk, request.termination, request.clock);
-        check_format(&run)?;
-        if run.journal.history().ended().is_none() {
-            run.journal.note(Entry::Resumed { pid: std::process::id(), by: request.command })?;
-        }
-        return Ok(run);
+        return resume_own(journal, request, host, talk).await;
     }
     if header.retired.contains(&request.deployment) {
         return Err(DeployError::Retired { deployment: request.deployment, by: header.deployment });
     }
+    let mut inherited = Gathered::default();
     if journal.history().ended().is_none() {
         talk.say(&format!(
             "deployment {} did not come to its end: it is brought there first",
             header.deployment
         ));
-        let fallback = request.config.clone();
         let cause = format!("it was given up for deployment {}", request.deployment);
-        let mut run = resume(journal, &fallback, host, talk, request.termination.clone(), &request.command)?;
-        settle(&mut run, &cause).await?;
+        let taker = Taker {
+            host,
+            talk,
+            termination: request.termination.clone(),
+            clock: request.clock,
+            command: request.command.clone(),
+        };
+        let mut run = take_up(journal, Some(&request.config), &taker).await?;
+        let outcome = settle(&mut run, &cause, false).await?;
+        inherited.outage = run.gathered.outage;
+        inherited.notes = run.gathered.notes;
+        let how = if outcome == Outcome::Deployed { "finished" } else { "undone" };
+        inherited
+            .notes
+            .push(format!("deployment {} had not come to its end, and was {how} first", header.deployment));
     }
-    open(lock, request, host, talk, Some(&header)).await
+    open(lock, request, host, talk, Some(&header), inherited).await
 }
 
-/// Takes up the unfinished run of a journal, whoever's it is.
-pub fn resume<'a>(
+async fn resume_own<'a>(
     journal: Journal,
-    fallback: &Config,
+    request: Request,
     host: &'a Host,
-    talk: &'a dyn crate::printer::Talk,
-    termination: crate::signal::Termination,
-    command: &str,
+    talk: &'a dyn Talk,
 ) -> Result<Run<'a>, DeployError> {
-    let header = journal.history().header().cloned().ok_or(DeployError::NoHeader)?;
+    let header = journal.header().clone();
     let releases = Releases::of(&host.paths.app(&header.app));
-    let config = releases.config(header.release).ok().flatten().unwrap_or_else(|| fallback.clone());
-    let mut run = Run::new(host, config, journal, talk, termination, super::run::Clock::unlimited());
-    run.journal.note(Entry::Resumed { pid: std::process::id(), by: command.to_owned() })?;
+    let config = releases.config(header.release)?.unwrap_or(request.config);
+    let context = Context {
+        host,
+        config,
+        header,
+        releases,
+        talk,
+        clock: request.clock,
+        termination: request.termination,
+        command: request.command,
+    };
+    let gathered = Gathered { outage: outage_so_far(journal.history(), host).await?, ..Gathered::default() };
+    let mut run = Run { context, gathered, journal };
+    if run.journal.history().ended().is_none() {
+        if !handoff::is_understood(run.journal.history()) {
+            return Err(DeployError::foreign(&run.context.header));
+        }
+        run.resumed()?;
+    }
     Ok(run)
 }
 
-/// Brings an interrupted run to its end: forward when it has passed the gate, else back.
-pub async fn settle(run: &mut Run<'_>, cause: &str) -> Result<Ended, DeployError> {
-    let history = run.journal.history();
-    if *history.direction() == Direction::Forward && !history.is_committed() {
-        run.journal.note(Entry::Abandoned { cause: cause.to_owned() })?;
-    } else if *history.direction() == Direction::Forward {
-        check_format(run)?;
-    }
-    match drive(run, Phase::Finish).await? {
-        Outcome::Over(ended) => Ok(ended),
-        Outcome::Waiting | Outcome::Stuck => Err(DeployError::Unsettled {
-            deployment: run.header().deployment.clone(),
-            left_over: match run.journal.history().stuck() {
-                Some(why) => vec![why.to_owned()],
-                None if run.left_over.is_empty() => vec!["handover was asked to stop".to_owned()],
-                None => run.left_over.clone(),
-            },
-        }),
+/// Who takes a run up that another process has left.
+pub(super) struct Taker<'a> {
+    pub(super) host: &'a Host,
+    pub(super) talk: &'a dyn Talk,
+    pub(super) termination: Termination,
+    pub(super) clock: Clock,
+    pub(super) command: String,
+}
+
+/// Takes up the unfinished run of a journal, whoever's it is. `fallback` is a configuration of the app, for a run that is
+/// undone and has lost its own: what serves then has to be found and gated.
+pub(super) async fn take_up<'a>(
+    journal: Journal,
+    fallback: Option<&Config>,
+    taker: &Taker<'a>,
+) -> Result<Run<'a>, DeployError> {
+    let header = journal.header().clone();
+    let releases = Releases::of(&taker.host.paths.app(&header.app));
+    let kept = |release| releases.config(release).ok().flatten();
+    let config = kept(header.release)
+        .or_else(|| kept(releases.last_good()?.release))
+        .or_else(|| fallback.cloned())
+        .ok_or_else(|| DeployError::NoConfig { deployment: header.deployment.clone() })?;
+    let context = Context {
+        host: taker.host,
+        config,
+        header,
+        releases,
+        talk: taker.talk,
+        clock: taker.clock,
+        termination: taker.termination.clone(),
+        command: taker.command.clone(),
+    };
+    let outage = outage_so_far(journal.history(), taker.host).await?;
+    let mut run = Run { context, gathered: Gathered { outage, ..Gathered::default() }, journal };
+    run.resumed()?;
+    Ok(run)
+}
+
+impl Run<'_> {
+    fn resumed(&mut self) -> Result<(), DeployError> {
+        let by = self.context.command.clone();
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Ok(self.journal.note(Entry::Resumed { pid: std::process::id(), by, version })?)
     }
 }
 
-/// Steps are resumed by the format that wrote them, and only as that plan has them. Undoing needs neither.
-fn check_format(run: &Run<'_>) -> Result<(), DeployError> {
-    let header = run.header();
-    let plan: Vec<String> = run.plan.iter().map(super::step::Step::name).collect();
-    if header.format == FORMAT && header.plan == plan {
-        return Ok(());
+/// Brings an interrupted run to its end: forward when it has passed the gate, else back. Forward only with what it was
+/// begun with: another release's configuration would gate on the wrong port. `forced`: where it cannot be finished, back.
+pub(super) async fn settle(run: &mut Run<'_>, cause: &str, forced: bool) -> Result<Outcome, DeployError> {
+    let history = run.journal.history();
+    if *history.direction() == Direction::Forward {
+        if !history.is_committed() {
+            run.journal.note(Entry::Abandoned { cause: cause.to_owned(), forced: false })?;
+        } else if let Some(hindrance) = hindrance(run) {
+            let gone_for_good = matches!(hindrance, DeployError::ForeignRun { .. });
+            if !forced && !gone_for_good {
+                return Err(hindrance);
+            }
+            run.journal.note(Entry::Abandoned { cause: hindrance.to_string(), forced: true })?;
+        }
     }
-    Err(DeployError::ForeignRun { deployment: header.deployment.clone(), version: header.version.clone() })
+    match drive(run, Phase::Finish).await? {
+        Outcome::Waiting | Outcome::Unfinished => Err(DeployError::Unsettled {
+            deployment: run.context.header.deployment.clone(),
+            left_over: match run.journal.history().stuck() {
+                Some(why) => vec![why.to_string()],
+                None if run.gathered.left_over.is_empty() => vec!["handover was asked to stop".to_owned()],
+                None => run.gathered.left_over.clone(),
+            },
+        }),
+        outcome => Ok(outcome),
+    }
+}
+
+/// Why a committed run cannot be finished by this process.
+fn hindrance(run: &Run<'_>) -> Option<DeployError> {
+    let header = &run.context.header;
+    if !handoff::is_understood(run.journal.history()) {
+        return Some(DeployError::foreign(header));
+    }
+    let folder = run.context.releases.folder(header.release);
+    let lost = |why: String| DeployError::ConfigLost {
+        deployment: header.deployment.clone(),
+        release: header.release,
+        folder,
+        why,
+    };
+    match run.context.releases.config(header.release) {
+        Ok(Some(_)) => None,
+        Ok(None) => Some(lost("it is not there".to_owned())),
+        Err(error) => Some(lost(crate::text::chain(&error))),
+    }
+}
+
+/// The outage that earlier processes of a run have left behind: live was stopped, and no gate has been passed since. If a
+/// boot has started it again meanwhile, the outage is over.
+async fn outage_so_far(history: &History, host: &Host) -> Result<Outage, DockerError> {
+    let mut outage = Outage::default();
+    let passed = |begun: &&crate::journal::BegunStep| {
+        let at_boot = history.header().map(|header| header.nature(&begun.name).at_boot);
+        begun.done.is_some() && at_boot == Some(AtBoot::UndoneUntilCommit)
+    };
+    if history.ended().is_some() || history.steps().iter().any(|begun| passed(&begun)) {
+        return Ok(outage);
+    }
+    for begun in history.steps().iter().filter(|begun| begun.state != StepState::Undone) {
+        let stopped = begun.inverse.iter().find_map(|inverse| match inverse {
+            Inverse::Start { id, .. } => Some(id),
+            _ => None,
+        });
+        let Some(id) = stopped else { continue };
+        let live = host.docker.inspect(id).await?.filter(|live| live.running);
+        let started = live.and_then(|live| live.started_at.parse::<Timestamp>().ok());
+        match started {
+            Some(started) if started > begun.began => {
+                outage.down(begun.done.unwrap_or(begun.began));
+                outage.healthy(started);
+            }
+            // It was not even stopped.
+            Some(_) => {}
+            None => outage.down(begun.done.unwrap_or(begun.began)),
+        }
+    }
+    Ok(outage)
 }
 
 async fn open<'a>(
     lock: &Lock,
     request: Request,
     host: &'a Host,
-    talk: &'a dyn crate::printer::Talk,
+    talk: &'a dyn Talk,
     last: Option<&Header>,
+    mut gathered: Gathered,
 ) -> Result<Run<'a>, DeployError> {
     let settings = &request.config.settings;
-    let state = host.paths.app(&settings.app);
-    let releases = Releases::of(&state);
-    let release = next_number(host, &releases, settings, last).await?;
+    let releases = Releases::of(&host.paths.app(&settings.app));
+    let release = next_number(host, &releases, &settings.app).await?;
     let mut retired: Vec<DeploymentId> = last.map(|h| h.retired.clone()).unwrap_or_default();
     retired.extend(last.map(|h| h.deployment.clone()));
     retired.drain(..retired.len().saturating_sub(REMEMBERED));
+    // A copy of this binary is there before anything can be interrupted: it can finish what it began.
+    let binary = match install::keep_copy(&host.paths) {
+        Ok(copy) => Some(copy),
+        Err(why) => {
+            gathered.notes.push(why);
+            None
+        }
+    };
     let header = Header {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        binary,
         app: settings.app.clone(),
         deployment: request.deployment,
         release,
         group: request.group,
-        plan: plan::plan(settings).iter().map(super::step::Step::name).collect(),
+        plan: plan::plan(settings),
         retired,
         began: Timestamp::now(),
     };
@@ -134,26 +265,35 @@ async fn open<'a>(
         release,
         deployment: header.deployment.clone(),
         group: header.group.clone(),
-        image: None,
+        images: std::collections::BTreeMap::default(),
         secret_versions: std::collections::BTreeMap::default(),
         fingerprint: None,
         verdict: Verdict::Unproven,
         at: header.began,
     })?;
-    let journal = Journal::create(lock, &state, header)?;
-    Ok(Run::new(host, request.config, journal, talk, request.termination, request.clock))
+    let journal = Journal::create(lock, releases.dir(), header.clone())?;
+    let context = Context {
+        host,
+        config: request.config,
+        header,
+        releases,
+        talk,
+        clock: request.clock,
+        termination: request.termination,
+        command: request.command,
+    };
+    Ok(Run { context, gathered, journal })
 }
 
-/// One more than anything that was ever numbered here: folders, the journal and, should they be lost, containers.
+/// One more than anything that was ever numbered here: folders and, should they be lost, containers.
 pub(super) async fn next_number(
     host: &Host,
     releases: &Releases,
-    settings: &crate::config::Settings,
-    last: Option<&Header>,
+    app: &AppName,
 ) -> Result<ReleaseNumber, DeployError> {
     let kept = releases.numbers()?.into_iter().max();
-    let labelled = host.docker.containers_of(&settings.app).await?;
+    let labelled = host.docker.containers_of(app).await?;
     let labelled = labelled.iter().filter_map(|c| c.labels.as_ref().map(|l| l.release)).max();
-    let used = [kept, labelled, last.map(|h| h.release)].into_iter().flatten().max();
-    Ok(used.unwrap_or(ReleaseNumber::NONE).next())
+    let used = [kept, labelled].into_iter().flatten().max();
+    Ok(used.map_or(ReleaseNumber::FIRST, ReleaseNumber::next))
 }

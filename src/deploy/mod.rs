@@ -2,30 +2,38 @@
 //!
 //! ```text
 //! prepare   preflight (the host, the registry, the secrets), compare with live, pull, create the container
-//! switch    protect live (a reboot brings it back), stop it, start the new container, gate it
+//! switch    recheck, protect live (a reboot brings it back), stop it, start the new container, gate it
 //! ---------- commit: until here everything is undone on failure, from here an interrupted run is finished ----------
 //! settle    the new container comes back at a reboot, the old one rests, is parked, the new one gets the live name
-//! finish    gate once more on the published port, record the release, prune
+//! finish    gate once more on the published port, record the release
 //! ```
 //!
-//! [`run()`] tells it. [`mod@plan`] has the steps in order, [`mod@next`] decides from the journal which is next, and [`driver`]
-//! makes it; [`steps`] are what is done to the host.
+//! [`run()`] tells it. [`mod@plan`] has the steps in order, [`mod@next`] decides from the journal which is next, [`driver`]
+//! makes it; [`step`] is what is done to the host, and [`undo`] takes it back.
 
+mod changes;
+mod conclude;
+mod containers;
+pub mod context;
 pub mod driver;
-pub mod epoch;
-pub mod gate;
-pub mod live;
+mod epoch;
+pub mod handoff;
+pub mod health;
+mod images;
 pub mod next;
+mod outage;
 pub mod plan;
 mod preflight;
 pub mod preview;
-pub mod registry;
+mod registry;
+mod restore;
 pub mod retention;
-pub mod run;
-pub mod secrets;
+mod secrets;
+pub mod serving;
 pub mod step;
-pub mod steps;
+pub mod undo;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::Config;
@@ -33,16 +41,16 @@ use crate::fs::FsError;
 use crate::host::Host;
 use crate::host::docker::DockerError;
 use crate::install;
-use crate::journal::{Ended, Journal, JournalError, Lock, LockError, Who};
+use crate::journal::{Header, Journal, JournalError, Lock, LockError, Who};
+use crate::model::{AppName, DeploymentId, Explain, Phase, ReleaseNumber};
 use crate::printer::Talk;
-use crate::release::{AppName, DeploymentId};
-use crate::report::Report;
+use crate::report::{Outcome, Report};
 use crate::signal::Termination;
-use crate::state::StateError;
-use driver::{Outcome, drive};
+use crate::state::{Releases, StateError};
+use conclude::conclude;
+use context::Clock;
+use driver::drive;
 use retention::Pruned;
-use run::{Clock, Run};
-use step::Phase;
 
 /// How long the Engine may take to come up: at a first boot it starts beside us.
 pub const DOCKER_PATIENCE: Duration = Duration::from_mins(2);
@@ -50,6 +58,12 @@ pub const DOCKER_PATIENCE: Duration = Duration::from_mins(2);
 /// How long an operator's command waits for the lock. Who holds it is told at once; `handover status` holds it for an
 /// instant, too.
 pub const OPERATORS_PATIENCE: Duration = Duration::from_millis(300);
+
+/// How long the clean-up after a deployment may take when nothing else limits it.
+const CLEANUP: Duration = Duration::from_mins(5);
+
+/// Kept of a hook's time when the clean-up begins: to end in peace.
+const TO_END: Duration = Duration::from_secs(5);
 
 /// What is asked of a run.
 #[derive(Debug, Clone)]
@@ -77,22 +91,32 @@ pub struct Request {
 /// Why a run did not come to its steps.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
-    /// The lock is not to be had.
+    /// The lock is taken, or cannot be used.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The journal does not begin with what it is about.
-    #[error("the journal has no first line")]
-    NoHeader,
     /// Nothing says what the app is made of.
-    #[error(
-        "no configuration is kept that could tell how to finish or undo deployment {deployment}: deploy a bundle"
-    )]
+    #[error("no configuration is kept that could tell how to undo deployment {deployment}")]
     NoConfig {
         /// The deployment.
         deployment: DeploymentId,
+    },
+    /// A committed run has lost what it was begun with.
+    #[error(
+        "deployment {deployment} has passed its gate and cannot be finished without the configuration of {release}, in '{}': {why}",
+        folder.display()
+    )]
+    ConfigLost {
+        /// The deployment.
+        deployment: DeploymentId,
+        /// The release that it makes.
+        release: ReleaseNumber,
+        /// Where it should be.
+        folder: PathBuf,
+        /// What is wrong with it.
+        why: String,
     },
     /// What is kept cannot be used.
     #[error(transparent)]
@@ -116,13 +140,23 @@ pub enum DeployError {
     },
     /// A run of a version that this one cannot resume.
     #[error(
-        "deployment {deployment} was begun by handover {version}, whose steps this version cannot resume: finish it with that version"
+        "deployment {deployment} was begun by handover {version}, whose steps this version does not know"
     )]
     ForeignRun {
         /// The deployment.
         deployment: DeploymentId,
         /// The version that began it.
         version: String,
+        /// The binary that began it.
+        binary: Option<PathBuf>,
+    },
+    /// The binary that a run was handed to could not be run.
+    #[error("failed to run '{}', which began the unfinished deployment", binary.display())]
+    HandOff {
+        /// The binary.
+        binary: PathBuf,
+        /// Why.
+        source: std::io::Error,
     },
     /// An interrupted run that could not be brought to its end.
     #[error("the interrupted deployment {deployment} could not be brought to its end: {}", left_over.join("; "))]
@@ -134,36 +168,111 @@ pub enum DeployError {
     },
 }
 
+impl DeployError {
+    fn foreign(header: &Header) -> Self {
+        Self::ForeignRun {
+            deployment: header.deployment.clone(),
+            version: header.version.clone(),
+            binary: header.binary.clone(),
+        }
+    }
+}
+
+impl Explain for DeployError {
+    fn fix(&self) -> Option<String> {
+        match self {
+            Self::Lock(error) => error.fix(),
+            Self::Docker(error) => error.fix(),
+            Self::State(error) => error.fix(),
+            Self::NoConfig { .. } => Some("deploy a bundle".to_owned()),
+            Self::ConfigLost { .. } => Some(
+                "put it back there; or give the deployment up and go back to the old release: handover recover --abandon".to_owned(),
+            ),
+            Self::ForeignRun { binary: Some(binary), .. } => {
+                Some(format!("finish it with that version: {} recover", binary.display()))
+            }
+            Self::ForeignRun { version, .. } => {
+                Some(format!("finish it with that version: the bin/handover of its bundle, handover {version}"))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Deploys, as far as this process may go: takes the lock, brings an interrupted run to its end, takes up or begins its
-/// own, drives it, prunes, reports.
-pub async fn run(request: Request, host: &Host, talk: &dyn Talk) -> Result<Report, DeployError> {
+/// own, drives it, and says how it went. What remains to be done after that cannot change the verdict any more.
+pub async fn run<'a>(
+    request: Request,
+    host: &'a Host,
+    talk: &'a dyn Talk,
+) -> Result<(Report, Cleanup<'a>), DeployError> {
     let app = request.config.settings.app.clone();
-    let who = Who {
-        deployment: Some(request.deployment.clone()),
-        command: request.command.clone(),
-        hook: request.hook,
-    };
-    let (until, patience, hook) = (request.until, request.lock_patience, request.hook);
+    let (until, hook, clock) = (request.until, request.hook, request.clock);
     let termination = request.termination.clone();
-    let lock = tokio::select! {
-        lock = ready(&app, &who, patience, request.clock, host) => lock?,
+    let who = Who { deployment: Some(request.deployment.clone()), command: request.command.clone(), hook };
+    let mut lock = tokio::select! {
+        lock = ready(&app, &who, request.lock_patience, clock, host) => lock?,
         () = termination.requested() => return Err(DeployError::Interrupted),
     };
-    // On the heap, like every large part of a run: see `steps::perform`.
+    if let Some(binary) = another_versions_run(&lock, host, &app, Some(&request.deployment))? {
+        drop(lock);
+        let _ = hand_over(&binary, &app, true, &termination).await?;
+        lock = ready(&app, &who, request.lock_patience, clock, host).await?;
+    }
+    // On the heap, like every large part of a run: see `driver`.
     let mut run = Box::pin(epoch::enter(&lock, request, host, talk)).await?;
-    let mut notes = Vec::new();
-    if hook && run.journal.history().taken().is_empty() {
+    if hook && run.journal.history().steps().is_empty() {
         // Before the first step: what recovers a deployment at a boot has to be there before it can be interrupted.
         tokio::select! {
-            told = install::before_a_deployment(&host.paths) => notes = told,
+            notes = install::before_a_deployment(&host.paths) => run.gathered.notes.extend(notes),
             () = termination.requested() => {}
         }
     }
     let outcome = drive(&mut run, until).await?;
-    if hook && matches!(outcome, Outcome::Over(Ended::Deployed | Ended::Unchanged)) {
-        notes = install::after_a_good_deployment(&host.paths).await;
+    let report = conclude(&run, outcome).await;
+    let cleanup =
+        Cleanup { _lock: lock, host, app, release: run.context.release(), outcome, hook, clock, termination };
+    Ok((report, cleanup))
+}
+
+/// What is left to do when the verdict is out: none of it can change that, and none of it may hold up a hook.
+pub struct Cleanup<'a> {
+    _lock: Lock,
+    host: &'a Host,
+    app: AppName,
+    release: ReleaseNumber,
+    outcome: Outcome,
+    hook: bool,
+    clock: Clock,
+    termination: Termination,
+}
+
+impl Cleanup<'_> {
+    /// Cleans up in the time that is left. Returns what went wrong, which is in the log, too.
+    pub async fn run(self) -> Vec<String> {
+        if !self.outcome.is_over() {
+            return vec![];
+        }
+        let time = self.clock.left(TO_END).unwrap_or(CLEANUP);
+        let notes = tokio::select! {
+            notes = Box::pin(self.all()) => notes,
+            () = tokio::time::sleep(time) => vec!["there was no time left to clean up: handover prune does it".to_owned()],
+            () = self.termination.requested() => vec![],
+        };
+        for note in &notes {
+            tracing::warn!("{note}");
+        }
+        notes
     }
-    conclude(run, outcome, notes).await
+
+    async fn all(&self) -> Vec<String> {
+        let mut notes = vec![];
+        if self.hook && self.outcome.is_good() {
+            notes.extend(install::after_a_good_deployment(&self.host.paths).await);
+        }
+        notes.extend(retention::prune(self.host, &self.app, self.release).await.warnings);
+        notes
+    }
 }
 
 /// How long this process may wait for the Engine: not so long that a hook is killed over it and cannot say why.
@@ -184,55 +293,93 @@ async fn ready(
     Ok(lock)
 }
 
-/// Finishes or undoes the interrupted run of an app. `None` when there is nothing to do.
+/// The binary that began the unfinished run of an app, if it is of another version. The run of `own` is not handed over.
+fn another_versions_run(
+    lock: &Lock,
+    host: &Host,
+    app: &AppName,
+    own: Option<&DeploymentId>,
+) -> Result<Option<PathBuf>, DeployError> {
+    let releases = Releases::of(&host.paths.app(app));
+    let Some(journal) = Journal::open(lock, releases.dir())? else { return Ok(None) };
+    if own.is_some_and(|own| journal.header().deployment == *own) {
+        return Ok(None);
+    }
+    Ok(handoff::other_binary(journal.history()))
+}
+
+async fn hand_over(
+    binary: &std::path::Path,
+    app: &AppName,
+    abandon: bool,
+    termination: &Termination,
+) -> Result<Option<i32>, DeployError> {
+    tracing::info!(binary = %binary.display(), "handing the unfinished run to the version that began it");
+    let handed = handoff::hand_over(binary, app, abandon, termination).await;
+    handed.map_err(|source| DeployError::HandOff { binary: binary.to_owned(), source })
+}
+
+/// What became of an app that was to be recovered.
+#[derive(Debug)]
+pub enum Recovered {
+    /// Nothing was interrupted.
+    Nothing,
+    /// A run rests until `CodeDeploy` runs the next hook of its deployment, since then.
+    Waiting {
+        /// The deployment.
+        deployment: DeploymentId,
+        /// Since when.
+        since: jiff::Timestamp,
+    },
+    /// The run was brought to its end.
+    Settled(Box<Report>),
+    /// The binary of another version has brought it to its end, with this exit code.
+    HandedOver(Option<i32>),
+}
+
+/// Finishes or undoes the interrupted run of an app. `abandon` also ends one that waits for a hook, and goes back where a
+/// run cannot be finished.
 pub async fn recover(
     app: &AppName,
     host: &Host,
     talk: &dyn Talk,
     termination: Termination,
-) -> Result<Option<Report>, DeployError> {
+    abandon: bool,
+) -> Result<Recovered, DeployError> {
     let who = Who { deployment: None, command: "recover".to_owned(), hook: false };
     let lock = Lock::take(&host.paths.lock, app, &who, OPERATORS_PATIENCE).await?;
-    let state = host.paths.app(app);
-    let Some(journal) = Journal::open(&lock, &state)? else { return Ok(None) };
+    let releases = Releases::of(&host.paths.app(app));
+    let Some(journal) = Journal::open(&lock, releases.dir())? else { return Ok(Recovered::Nothing) };
     let history = journal.history();
-    if history.ended().is_some() || history.is_waiting() {
-        return Ok(None);
+    if history.ended().is_some() {
+        return Ok(Recovered::Nothing);
+    }
+    if let Some(since) = history.waiting_since().filter(|_| !abandon) {
+        return Ok(Recovered::Waiting { deployment: journal.header().deployment.clone(), since });
+    }
+    if let Some(binary) = another_versions_run(&lock, host, app, None)? {
+        drop((journal, lock));
+        return Ok(Recovered::HandedOver(hand_over(&binary, app, abandon, &termination).await?));
     }
     host.docker.wait_until_up(DOCKER_PATIENCE).await?;
-    let header = history.header().cloned().ok_or(DeployError::NoHeader)?;
-    let releases = crate::state::Releases::of(&state);
-    // Undoing needs little of it, so another release's will do.
-    let kept = |release| releases.config(release).ok().flatten();
-    let config = kept(header.release)
-        .or_else(|| kept(releases.last_good()?.release))
-        .ok_or_else(|| DeployError::NoConfig { deployment: header.deployment.clone() })?;
-    let mut run = epoch::resume(journal, &config, host, talk, termination, "recover")?;
-    let ended = epoch::settle(&mut run, "it was interrupted").await?;
-    let report = conclude(run, Outcome::Over(ended), vec![]).await?;
-    Ok(Some(Report { recovered: true, ..report }))
-}
-
-/// What comes after the last entry: none of it can fail the deployment any more. `notes` is what went wrong beside it.
-async fn conclude(run: Run<'_>, outcome: Outcome, notes: Vec<String>) -> Result<Report, DeployError> {
-    let mut warnings = notes;
-    if let Outcome::Over(_) = &outcome {
-        warnings.extend(retention::prune(run.host, &run.config.settings.app, run.release()).await.warnings);
-    }
-    Ok(Report::of(&run, outcome, warnings).await)
+    let cause = if history.waiting_since().is_some() { "it was given up" } else { "it was interrupted" };
+    let clock = Clock::unlimited();
+    let taker = epoch::Taker { host, talk, termination, clock, command: "recover".to_owned() };
+    let mut run = epoch::take_up(journal, None, &taker).await?;
+    let outcome = epoch::settle(&mut run, cause, abandon).await?;
+    let report = conclude(&run, outcome).await;
+    Ok(Recovered::Settled(Box::new(Report { recovered: true, ..report })))
 }
 
 /// Removes what is not kept of an app. `None` when a run of it is not over: it will prune itself.
 pub async fn prune(app: &AppName, host: &Host) -> Result<Option<Pruned>, DeployError> {
     let who = Who { deployment: None, command: "prune".to_owned(), hook: false };
     let lock = Lock::take(&host.paths.lock, app, &who, OPERATORS_PATIENCE).await?;
-    let Some(journal) = Journal::open(&lock, &host.paths.app(app))? else {
-        return Ok(Some(Pruned::default()));
-    };
+    let releases = Releases::of(&host.paths.app(app));
+    let Some(journal) = Journal::open(&lock, releases.dir())? else { return Ok(Some(Pruned::default())) };
     if journal.history().ended().is_none() {
         return Ok(None);
     }
-    let at = journal.history().header().ok_or(DeployError::NoHeader)?.release;
     host.docker.wait_until_up(DOCKER_PATIENCE).await?;
-    Ok(Some(retention::prune(host, app, at).await))
+    Ok(Some(retention::prune(host, app, journal.header().release).await))
 }

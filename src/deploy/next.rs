@@ -1,26 +1,24 @@
 //! The decider: from what the journal tells to the next move. Pure and total, so that a model check can walk through
 //! every history there can be.
 
-use jiff::Timestamp;
-
-use super::step::{Phase, Step};
-use crate::journal::{Direction, Doing, Ended, Fact, History, Inverse, Taken};
+use crate::journal::{BegunStep, Direction, Ended, History, Inverse, Planned, PlannedItem, StepState};
+use crate::model::Phase;
 
 /// What the driver is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Move {
-    /// Make this step.
-    Run(Step),
+    /// Make the step of this name.
+    Run(String),
     /// Write down that the new release has passed its gate.
     Commit,
-    /// Take this step back.
+    /// Take a step back.
     Undo {
         /// Its name; it may be a step of another version.
         step: String,
         /// How.
         inverse: Vec<Inverse>,
-        /// When it was begun, if its effect may still be under way in the Engine.
-        in_doubt_since: Option<Timestamp>,
+        /// Whether its effect may still be under way in the Engine.
+        in_doubt: bool,
     },
     /// Gate the release that was put back.
     Regate,
@@ -34,53 +32,59 @@ pub enum Move {
     Stuck,
 }
 
-/// The next move of a run that may go on up to the end of phase `until`.
-pub fn next(history: &History, plan: &[Step], until: Phase) -> Move {
+/// The next move of a run that may go on up to the end of phase `until`, by the plan that its journal holds.
+pub fn next(history: &History, until: Phase) -> Move {
     if let Some(ended) = history.ended() {
         return Move::Rest(ended.clone());
     }
     match history.direction() {
-        Direction::Forward => forward(history, plan, until),
-        Direction::Backward { cause, .. } => backward(history, cause),
+        Direction::Forward => forward(history, until),
+        Direction::Backward(why) => backward(history, &why.what),
     }
 }
 
-fn forward(history: &History, plan: &[Step], until: Phase) -> Move {
-    let unchanged = history.facts().iter().any(|f| matches!(f, Fact::Unchanged { .. }));
-    let open = plan
-        .iter()
-        .filter(|step| !(unchanged && step.is_for_a_change()))
-        .find(|step| !history.is_done(&step.name()));
-    match open {
+fn forward(history: &History, until: Phase) -> Move {
+    let unchanged = history.facts().unchanged.is_some();
+    let is_open = |planned: &&Planned| match &planned.item {
+        PlannedItem::Step { step, nature } => !(unchanged && nature.for_a_change) && !history.is_done(step),
+        PlannedItem::Commit => !unchanged && !history.is_committed(),
+        PlannedItem::Unknown => true,
+    };
+    let plan = history.header().map(|header| header.plan.as_slice()).unwrap_or_default();
+    match plan.iter().find(is_open) {
         _ if history.stuck().is_some() => Move::Stuck,
         None if unchanged => Move::End(Ended::Unchanged),
         None => Move::End(Ended::Deployed),
-        Some(step) if step.phase() > until => Move::Wait,
-        Some(step) if step.is_after_commit() && !history.is_committed() && !unchanged => Move::Commit,
-        Some(step) => Move::Run(step.clone()),
+        Some(planned) if planned.phase > until => Move::Wait,
+        Some(planned) => match &planned.item {
+            PlannedItem::Step { step, .. } => Move::Run(step.clone()),
+            PlannedItem::Commit => Move::Commit,
+            PlannedItem::Unknown => Move::Stuck,
+        },
     }
 }
 
 fn backward(history: &History, cause: &str) -> Move {
     // By the ledger of restart policies: what could not be started again has to come back at a boot, at least.
     let is_down = |container: &str| {
-        let failed = history.taken().iter().filter(|taken| taken.doing == Doing::UndoFailed);
-        failed.flat_map(|taken| &taken.inverse).any(|i| matches!(i, Inverse::Start { id } if id == container))
+        let failed = history.steps().iter().filter(|begun| begun.state == StepState::UndoFailed);
+        let mut inverses = failed.flat_map(|begun| &begun.inverse);
+        inverses.any(|inverse| matches!(inverse, Inverse::Start { id, .. } if id == container))
     };
-    let has_to_wait = |taken: &Taken| {
-        taken.inverse.iter().any(|i| matches!(i, Inverse::SetRestartPolicy { id, .. } if is_down(id)))
+    let has_to_wait = |begun: &BegunStep| {
+        begun.inverse.iter().any(|i| matches!(i, Inverse::SetRestartPolicy { id, .. } if is_down(id)))
     };
-    let to_undo = history.taken().iter().rev().find(|taken| {
-        matches!(taken.doing, Doing::Begun | Doing::Done | Doing::Failed) && !has_to_wait(taken)
+    let to_undo = history.steps().iter().rev().find(|begun| {
+        matches!(begun.state, StepState::Begun | StepState::Done | StepState::Failed) && !has_to_wait(begun)
     });
-    if let Some(taken) = to_undo {
+    if let Some(begun) = to_undo {
         return Move::Undo {
-            step: taken.step.clone(),
-            inverse: taken.inverse.clone(),
-            in_doubt_since: taken.in_doubt_since,
+            step: begun.name.clone(),
+            inverse: begun.inverse.clone(),
+            in_doubt: begun.in_doubt,
         };
     }
-    if history.taken().iter().any(|taken| taken.doing == Doing::UndoFailed) {
+    if history.steps().iter().any(|begun| begun.state == StepState::UndoFailed) {
         return Move::Stuck;
     }
     match history.regated() {

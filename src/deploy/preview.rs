@@ -1,25 +1,26 @@
 //! What a deployment would find and change: everything is looked up, nothing is touched, no lock is taken.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::DeployError;
+use super::changes::{self, Answer};
+use super::context::{Clock, Context, Gathered};
 use super::epoch::next_number;
-use super::live::live;
-use super::plan;
+use super::images::{Meaning, ToPull};
 use super::preflight::{self, Target};
 use super::registry::Terms;
-use super::run::Clock;
 use super::secrets::Reading;
-use super::step::Step;
-use super::steps::image::{Meaning, ToPull};
+use super::{plan, serving, step};
 use crate::config::Config;
 use crate::host::Host;
-use crate::journal::{Finding, Journal};
+use crate::journal::{FORMAT, Fact, Facts, Header, PlannedItem};
+use crate::model::{DeploymentId, Finding, ImageName, ReleaseNumber};
 use crate::printer::Silent;
 use crate::redact::Redactor;
-use crate::release::ReleaseNumber;
-use crate::report::text::amount;
-use crate::state::{Record, Releases, fingerprint};
+use crate::signal::Termination;
+use crate::state::{Record, Releases};
+use crate::text::amount;
 
 /// What would become of a deployment.
 #[derive(Debug)]
@@ -37,26 +38,23 @@ pub struct Preview {
 pub struct Changes {
     app: String,
     live: Vec<String>,
-    old_image: Option<String>,
-    image: String,
+    old_images: Vec<String>,
+    images: Vec<String>,
     secrets: Vec<String>,
-    unchanged: bool,
-    steps: Vec<Step>,
+    changes: Answer,
+    steps: Vec<String>,
 }
 
 /// Looks everything up, by the very checks that a deployment makes.
 pub async fn preview(config: &Config, host: &Host) -> Result<Preview, DeployError> {
     let settings = &config.settings;
-    let state = host.paths.app(&settings.app);
-    let releases = Releases::of(&state);
-    let history = Journal::read(&state)?;
-    let last_run = history.as_ref().and_then(|history| history.header());
-    let release = match next_number(host, &releases, settings, last_run).await {
+    let releases = Releases::of(&host.paths.app(&settings.app));
+    let release = match next_number(host, &releases, &settings.app).await {
         // An Engine that does not answer is a finding among others.
-        Err(DeployError::Docker(_)) => ReleaseNumber(1),
+        Err(DeployError::Docker(_)) => ReleaseNumber::FIRST,
         release => release?,
     };
-    let target = Target { settings, release, deployment: None, versions: std::collections::BTreeMap::new() };
+    let target = Target { settings, release, deployment: None, versions: &BTreeMap::new() };
     let mut redactor = Redactor::default();
     let terms = Terms { talk: &Silent, redactor: &mut redactor, clock: Clock::unlimited() };
     let looked = preflight::look(host, &target, terms).await;
@@ -64,23 +62,51 @@ pub async fn preview(config: &Config, host: &Host) -> Result<Preview, DeployErro
     let findings: Vec<Finding> =
         looked.found.findings.iter().map(|f| Finding::new(redact(&f.what), redact(&f.fix))).collect();
     let notes = looked.found.notes.iter().map(redact).collect();
-    let changes = match (&looked.image, &looked.secrets) {
-        (Some(meaning), Some(reading)) if findings.is_empty() => {
-            Some(changes(config, host, releases.last_good(), meaning, reading).await?)
+    let changes = match &looked.secrets {
+        Some(reading) if findings.is_empty() => {
+            let context = as_if(config, host, releases, release);
+            Some(changes(&context, &looked.images, reading, redactor.clone()).await?)
         }
         _ => None,
     };
     Ok(Preview { findings, notes, changes })
 }
 
+/// The context that a deployment would have.
+fn as_if<'a>(config: &Config, host: &'a Host, releases: Releases, release: ReleaseNumber) -> Context<'a> {
+    let now = jiff::Timestamp::now();
+    let header = Header {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        binary: None,
+        app: config.settings.app.clone(),
+        deployment: DeploymentId::for_operator(now),
+        release,
+        group: None,
+        plan: plan::plan(&config.settings),
+        retired: vec![],
+        began: now,
+    };
+    Context {
+        host,
+        config: config.clone(),
+        header,
+        releases,
+        talk: &Silent,
+        clock: Clock::unlimited(),
+        termination: Termination::never(),
+        command: "plan".to_owned(),
+    }
+}
+
 async fn changes(
-    config: &Config,
-    host: &Host,
-    last: Option<Record>,
-    meaning: &Meaning<'_>,
+    context: &Context<'_>,
+    images: &[(ImageName, Meaning)],
     reading: &Reading,
+    redactor: Redactor,
 ) -> Result<Changes, DeployError> {
-    let settings = &config.settings;
+    let settings = context.settings();
+    let last: Option<Record> = context.releases.last_good();
     let versions = &reading.versions;
     let secrets = settings.secrets.iter().map(|(name, source)| {
         let Some(version) = versions.get(name) else { return format!("{name}: a literal") };
@@ -92,42 +118,50 @@ async fn changes(
         };
         format!("{name} ({source}): {news}")
     });
-    let fingerprint = fingerprint(settings, &meaning.image, versions);
-    let mut unchanged = last.as_ref().is_some_and(|record| record.fingerprint.as_ref() == Some(&fingerprint));
-    let mut serving = Vec::new();
-    let mut old_image = None;
-    for process in settings.processes.keys() {
-        match live(&host.docker, settings, process).await? {
-            Some(container) => {
-                unchanged &= container.running;
-                serving.push(format!(
-                    "{}{}{}",
-                    container.name,
-                    container.labels.map(|l| format!(" ({})", l.release)).unwrap_or_default(),
-                    if container.running { "" } else { ", NOT running" },
-                ));
-                old_image = Some(container.image);
-            }
-            None => unchanged = false,
-        }
-    }
-    let pull = match &meaning.to_pull {
-        ToPull::Nothing => "here already".to_owned(),
-        ToPull::Bytes(bytes) => format!("{} to be pulled", amount(*bytes)),
-        ToPull::Unknown(_) => "to be pulled".to_owned(),
-    };
+    let live = serving::live_of_all(&context.host.docker, settings).await?;
+    let serving = live.values().map(|container| {
+        let release = container.labels.as_ref().map(|l| format!(" ({})", l.release)).unwrap_or_default();
+        let state = if container.running { "" } else { ", NOT running" };
+        format!("{}{release}{state}", container.name)
+    });
+    let mut facts = Facts::default();
+    let found =
+        images.iter().map(|(name, meaning)| Fact::Image { name: name.clone(), image: meaning.image.clone() });
+    let read = versions
+        .iter()
+        .map(|(secret, version)| Fact::SecretVersion { secret: secret.clone(), version: version.clone() });
+    found.chain(read).chain(serving::as_facts(&live)).for_each(|fact| facts.learn(&fact));
+    let mut gathered = Gathered { redactor, ..Gathered::default() };
+    let asked = context.fingerprint(&facts);
+    let answer = changes::needed(&live, asked.as_deref(), context, &mut gathered).await;
+    let answer = answer.unwrap_or_else(|failure| Answer::Something(failure.what));
+    let unchanged = matches!(answer, Answer::Nothing(_));
+    let pulled = images.iter().map(|(_, Meaning { image, to_pull, .. })| match to_pull {
+        ToPull::Nothing => format!("{image} (here already)"),
+        ToPull::Bytes(bytes) => format!("{image} ({} to be pulled)", amount(*bytes)),
+        ToPull::Unknown(_) => format!("{image} (to be pulled)"),
+    });
+    let mut old_images: Vec<String> = live.values().map(|container| container.image.clone()).collect();
+    old_images.dedup();
     Ok(Changes {
         app: settings.app.to_string(),
-        live: serving,
-        old_image,
-        image: format!("{} ({pull})", meaning.image),
+        live: serving.collect(),
+        old_images,
+        images: pulled.collect(),
         secrets: secrets.collect(),
-        unchanged,
-        steps: plan::plan(settings)
-            .into_iter()
-            .filter(|step| !(unchanged && step.is_for_a_change()))
-            .collect(),
+        steps: steps(context, &facts, unchanged),
+        changes: answer,
     })
+}
+
+/// The labels of the steps that would be made.
+fn steps(context: &Context<'_>, facts: &Facts, unchanged: bool) -> Vec<String> {
+    let label = |planned: &crate::journal::Planned| {
+        let PlannedItem::Step { step, nature } = &planned.item else { return None };
+        let step = step::named(step).filter(|step| step.applies(facts))?;
+        (!unchanged || !nature.for_a_change).then(|| step.label())
+    };
+    context.header.plan.iter().filter_map(label).collect()
 }
 
 impl fmt::Display for Changes {
@@ -142,19 +176,23 @@ impl fmt::Display for Changes {
                 self.live.join(", ")
             }
         )?;
-        if let Some(old) = &self.old_image {
+        for old in &self.old_images {
             writeln!(f, "from     {old}")?;
         }
-        writeln!(f, "to       {}", self.image)?;
+        for image in &self.images {
+            writeln!(f, "to       {image}")?;
+        }
         for secret in &self.secrets {
             writeln!(f, "secret   {secret}")?;
         }
-        if self.unchanged {
-            writeln!(f, "nothing would change")?;
+        match &self.changes {
+            Answer::Nothing(_) => writeln!(f, "nothing would change")?,
+            Answer::Something(why) if !self.live.is_empty() => writeln!(f, "because  {why}")?,
+            Answer::Something(_) => {}
         }
         write!(f, "steps")?;
         for step in &self.steps {
-            write!(f, "\n  {}", step.label())?;
+            write!(f, "\n  {step}")?;
         }
         Ok(())
     }

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use secrecy::ExposeSecret as _;
 
-use super::run::Clock;
-use super::steps::StepError;
-use super::{preflight, secrets};
+use super::context::Clock;
+use super::secrets;
 use crate::config::Settings;
 use crate::config::repository::{Repository, RepositoryName};
 use crate::config::settings::{Auth, ImageSource};
@@ -17,9 +16,10 @@ use crate::host::Host;
 use crate::host::docker::{Docker, DockerError, RegistryLogin};
 use crate::host::registry::Trouble;
 use crate::host::registry::advice::{Asked, Wanted};
+use crate::model::{Explain as _, Failure, ImageName};
 use crate::printer::Talk;
 use crate::redact::Redactor;
-use crate::report::text::{chain, clean, shorten_middle};
+use crate::text::{chain, clean, duration, shorten_middle};
 
 /// Kept of a hook's time: to say why there is no image.
 const TO_REPORT: Duration = Duration::from_secs(5);
@@ -28,8 +28,8 @@ const TO_REPORT: Duration = Duration::from_secs(5);
 const LONGEST_QUOTE: usize = 100;
 
 /// The registry of an image, and how to log in there.
-pub struct Registry<'a> {
-    host: &'a Host,
+#[derive(Debug)]
+pub struct Registry {
     image: ImageSource,
     /// Where username and password are, if they are in a secret: its name, and settings with no other secret.
     secret: Option<(String, Settings)>,
@@ -57,10 +57,16 @@ impl Terms<'_> {
     }
 }
 
-impl<'a> Registry<'a> {
-    /// The registry of an app's image. Nothing is sent to it yet. Of the secrets that are `known` none is read again.
-    pub async fn of(host: &'a Host, settings: &Settings, known: Option<&Secrets>) -> Result<Self, StepError> {
-        let image = settings.image.clone();
+impl Registry {
+    /// The registry of an image of an app. Nothing is sent to it yet. Of the secrets that are `known` none is read again.
+    pub async fn of(
+        host: &Host,
+        settings: &Settings,
+        name: &ImageName,
+        known: Option<&Secrets>,
+    ) -> Result<Self, Failure> {
+        let image = settings.images.get(name).cloned();
+        let image = image.ok_or_else(|| Failure::because(format!("there is no image '{name}'")))?;
         let repository = match &image.repository {
             // A whole name needs no AWS.
             Repository::Full(name) => name.clone(),
@@ -70,12 +76,12 @@ impl<'a> Registry<'a> {
             Auth::Secret(name) => Some((name.clone(), with_only(settings, name))),
             Auth::Ecr | Auth::None => None,
         };
-        Ok(Self { host, image, secret, known: known.cloned().unwrap_or_default(), repository, login: None })
+        Ok(Self { image, secret, known: known.cloned().unwrap_or_default(), repository, login: None })
     }
 
-    /// The Engine that asks it.
-    pub fn docker(&self) -> &'a Docker {
-        &self.host.docker
+    /// The tag that is deployed.
+    pub fn tag(&self) -> &str {
+        &self.image.tag
     }
 
     /// Asks, and asks again where that may help: after pauses with jitter, because a fleet asks at the same time; with a
@@ -83,17 +89,18 @@ impl<'a> Registry<'a> {
     /// credentials count everywhere.
     pub async fn ask<T>(
         &mut self,
+        host: &Host,
         wanted: Wanted<'_>,
         terms: Terms<'_>,
         attempt: impl AsyncFn(&Docker, Option<&RegistryLogin>) -> Result<T, DockerError>,
-    ) -> Result<T, StepError> {
-        let docker = &self.host.docker;
+    ) -> Result<T, Failure> {
+        let docker = &host.docker;
         let whole = docker.patience().whole;
         let time = terms.clock.left(TO_REPORT).map_or(whole, |left| left.min(whole));
         let deadline = Instant::now() + time;
         let mut pauses = pauses(docker);
         for tried in 1.. {
-            let login = self.login(terms.redactor).await?;
+            let login = self.login(host, terms.redactor).await?;
             let left = deadline.saturating_duration_since(Instant::now());
             let error = match tokio::time::timeout(left, attempt(docker, login.as_ref())).await {
                 Ok(Ok(answer)) => return Ok(answer),
@@ -124,27 +131,28 @@ impl<'a> Registry<'a> {
     }
 
     /// How to log in; asked for once, and after a refusal.
-    pub async fn login(&mut self, redactor: &mut Redactor) -> Result<Option<RegistryLogin>, StepError> {
+    pub async fn login(
+        &mut self,
+        host: &Host,
+        redactor: &mut Redactor,
+    ) -> Result<Option<RegistryLogin>, Failure> {
         if self.login.is_none() && self.image.auth != Auth::None {
-            let login = self.fresh_login(redactor).await?;
+            let login = self.fresh_login(host, redactor).await?;
             redactor.learn(login.password.expose_secret());
             self.login = Some(login);
         }
         Ok(self.login.clone())
     }
 
-    async fn fresh_login(&self, redactor: &mut Redactor) -> Result<RegistryLogin, StepError> {
-        let host = &self.repository.host;
+    async fn fresh_login(&self, host: &Host, redactor: &mut Redactor) -> Result<RegistryLogin, Failure> {
+        let registry = &self.repository.host;
         let Some((name, settings)) = &self.secret else {
-            let aws = self.host.aws.get().await?;
-            return Ok(aws.registry_login(host, &aws.region(&self.image).await?).await?);
+            let aws = host.aws.get().await?;
+            return Ok(aws.registry_login(registry, &aws.region(&self.image).await?).await?);
         };
         let read = match self.known.get(name) {
             Some(_) => self.known.clone(),
-            None => match secrets::read(settings, &BTreeMap::new(), self.host, redactor).await {
-                Ok(reading) => reading.secrets,
-                Err(failures) => return Err(StepError::Found(preflight::findings(failures))),
-            },
+            None => secrets::read(settings, &BTreeMap::new(), host, redactor).await?.secrets,
         };
         let (fields, source) = (&read[name], &settings.secrets[name]);
         let field = |key: &str| {
@@ -152,43 +160,37 @@ impl<'a> Registry<'a> {
                 return Ok(text.clone());
             }
             let present: Vec<String> = fields.keys().map(|key| format!("'{key}'")).collect();
-            Err(StepError::because(format!(
-                "the login of registry '{host}' needs a text in field '{key}' of secret {name} ({source}), which has {}",
+            Err(Failure::because(format!(
+                "the login of registry '{registry}' needs a text in field '{key}' of secret {name} ({source}), which has {}",
                 present.join(", ")
             )))
         };
         Ok(RegistryLogin {
             user: field("username")?.expose_secret().to_owned(),
             password: field("password")?,
-            host: host.clone(),
+            host: registry.clone(),
         })
     }
 
-    fn explained(
-        &self,
-        error: &DockerError,
-        trouble: Trouble,
-        wanted: Wanted<'_>,
-        tried: usize,
-    ) -> StepError {
+    fn explained(&self, error: &DockerError, trouble: Trouble, wanted: Wanted<'_>, tried: usize) -> Failure {
         let text = chain(error);
         let repository = &self.repository;
         let region = self.image.region.as_deref();
         let asked = Asked { repository, auth: &self.image.auth, region, wanted };
         let times = if tried > 1 { format!(" (asked {tried} times)") } else { String::new() };
-        let advice = asked.advice(trouble, &text).map(|advice| format!("; {advice}")).unwrap_or_default();
-        StepError::because(format!("{text}{times}{advice}"))
+        let advice = asked.advice(trouble, &text).or_else(|| error.fix()).unwrap_or_default();
+        Failure::with_fix(format!("{text}{times}"), advice)
     }
 
-    fn out_of_time(&self, wanted: Wanted<'_>, time: Duration) -> StepError {
+    fn out_of_time(&self, wanted: Wanted<'_>, time: Duration) -> Failure {
         let what = match wanted {
             Wanted::Tag(tag) => format!("find '{}:{tag}' in its registry", self.repository),
             Wanted::Digest(digest) => format!("pull '{}@{digest}'", self.repository),
         };
-        StepError::because(format!(
-            "Docker did not {what} within the {} s that were left for it: give the hook a longer timeout in appspec.yml, or look why the registry is slow",
-            time.as_secs()
-        ))
+        Failure::with_fix(
+            format!("Docker did not {what} within the {} that were left for it", duration(time)),
+            "give the hook a longer timeout in appspec.yml, or look why the registry is slow",
+        )
     }
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use crate::host::Host;
 use crate::host::docker::Container;
-use crate::release::{AppName, ImageRef, ReleaseNumber};
-use crate::report::text::chain;
+use crate::model::{AppName, ImageRef, ReleaseNumber};
 use crate::state::{Record, Releases, Verdict};
+use crate::text::chain;
 
 /// How many good releases are kept, the one that serves included. A kept release is one unit: image, parked container,
 /// configuration, record.
@@ -18,8 +18,8 @@ pub const KEPT: usize = 3;
 pub struct Old {
     /// Containers, by id, with their names and releases.
     pub containers: Vec<(String, String, ReleaseNumber)>,
-    /// Releases, with the image that no other one needs.
-    pub releases: Vec<(ReleaseNumber, Option<ImageRef>)>,
+    /// Releases, with the images that no other one needs.
+    pub releases: Vec<(ReleaseNumber, Vec<ImageRef>)>,
 }
 
 /// What pruning did.
@@ -50,7 +50,7 @@ pub fn old(records: &[Record], containers: &[Container], at: ReleaseNumber) -> O
         containers.iter().filter(|c| c.running || c.restarting).filter_map(of).collect();
     let goes = |release: &ReleaseNumber| is_old(*release) && !held.contains(release);
     let in_use: Vec<&ImageRef> =
-        records.iter().filter(|r| !goes(&r.release)).filter_map(|r| r.image.as_ref()).collect();
+        records.iter().filter(|r| !goes(&r.release)).flat_map(|r| r.images.values()).collect();
     Old {
         containers: containers
             .iter()
@@ -60,7 +60,10 @@ pub fn old(records: &[Record], containers: &[Container], at: ReleaseNumber) -> O
         releases: records
             .iter()
             .filter(|record| goes(&record.release))
-            .map(|record| (record.release, record.image.clone().filter(|image| !in_use.contains(&image))))
+            .map(|record| {
+                let images = record.images.values().filter(|image| !in_use.contains(image));
+                (record.release, images.cloned().collect())
+            })
             .collect(),
     }
 }
@@ -87,11 +90,13 @@ pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber) -> Pruned {
             }
         }
     }
-    for (release, image) in old.releases.into_iter().filter(|(release, _)| !held.contains(release)) {
-        if let Some(image) = image {
+    'releases: for (release, images) in
+        old.releases.into_iter().filter(|(release, _)| !held.contains(release))
+    {
+        for image in images {
             if let Err(error) = host.docker.remove_image(&image).await {
                 pruned.warnings.push(chain(&error));
-                continue;
+                continue 'releases;
             }
             pruned.removed.push(format!("image {image}"));
         }

@@ -5,34 +5,36 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use secrecy::ExposeSecret as _;
 
+use super::context::{Context, Gathered};
 use crate::config::settings::{Settings, StoredSecret};
 use crate::environment::{self, Field, Secrets};
 use crate::host::Host;
 use crate::host::aws::{AwsError, SecretValue, SecretVersion};
+use crate::journal::Facts;
+use crate::model::{Failure, Finding};
 use crate::redact::{Redactor, is_open};
-use crate::report::text::chain;
 
 /// What was read.
 #[derive(Debug, Default)]
-pub struct Reading {
+pub(super) struct Reading {
     /// The fields of every secret.
-    pub secrets: Secrets,
+    pub(super) secrets: Secrets,
     /// The version of each secret of Secrets Manager, by its name in the configuration.
-    pub versions: BTreeMap<String, String>,
+    pub(super) versions: BTreeMap<String, String>,
 }
 
 /// Reads every secret, in the versions that are `known` from earlier in this deployment, and sees that the environment
-/// and the files can be rendered from them. What it reads, the redactor learns. Fails with every failure, each a
-/// sentence of its own: people mend them all at once.
-pub async fn read(
+/// and the files can be rendered from them. What it reads, the redactor learns. Fails with everything that is wrong:
+/// people fix it all at once.
+pub(super) async fn read(
     settings: &Settings,
     known: &BTreeMap<String, String>,
     host: &Host,
     redactor: &mut Redactor,
-) -> Result<Reading, Vec<String>> {
+) -> Result<Reading, Failure> {
     let mut reading = Reading::default();
     let mut failures = Vec::new();
-    let answers = fetch(settings, known, host).await.map_err(|error| vec![chain(&error)])?;
+    let answers = fetch(settings, known, host).await?;
     for (name, source) in &settings.secrets {
         let Some(stored) = source.stored() else { continue };
         match &answers[name] {
@@ -41,7 +43,7 @@ pub async fn read(
                 reading.versions.insert(name.clone(), value.version.clone());
                 match environment::of_stored(name, stored, &value.text) {
                     Ok(fields) => drop(reading.secrets.insert(name.clone(), fields)),
-                    Err(error) => failures.push(error.to_string()),
+                    Err(error) => failures.push(Finding::of(&error)),
                 }
             }
             Err(failure) => failures.push(failure.clone()),
@@ -54,12 +56,27 @@ pub async fn read(
             environment::render(settings, &reading.secrets).err(),
             environment::render_files(settings, &reading.secrets).err(),
         ];
-        failures = wrong.into_iter().flatten().flatten().map(|error| error.to_string()).collect();
+        failures = wrong.into_iter().flatten().flatten().map(|error| Finding::of(&error)).collect();
     }
     // Several tables may name one secret.
     failures.sort();
     failures.dedup();
-    if failures.is_empty() { Ok(reading) } else { Err(failures) }
+    if failures.is_empty() { Ok(reading) } else { Err(Failure::found(failures)) }
+}
+
+/// The secrets of this deployment: those that this process has read, or the same versions once more.
+pub(super) async fn of(
+    context: &Context<'_>,
+    facts: &Facts,
+    gathered: &mut Gathered,
+) -> Result<Secrets, Failure> {
+    if let Some(secrets) = &gathered.secrets {
+        return Ok(secrets.clone());
+    }
+    let (settings, known) = (context.settings(), &facts.secret_versions);
+    let secrets = read(settings, known, context.host, &mut gathered.redactor).await?.secrets;
+    gathered.secrets = Some(secrets.clone());
+    Ok(secrets)
 }
 
 fn literals(settings: &Settings) -> impl Iterator<Item = (String, environment::Fields)> {
@@ -86,14 +103,14 @@ async fn fetch(
     settings: &Settings,
     known: &BTreeMap<String, String>,
     host: &Host,
-) -> Result<BTreeMap<String, Result<SecretValue, String>>, AwsError> {
+) -> Result<BTreeMap<String, Result<SecretValue, Finding>>, AwsError> {
     let stored: Vec<(&String, &StoredSecret)> =
         settings.secrets.iter().filter_map(|(name, source)| Some((name, source.stored()?))).collect();
     if stored.is_empty() {
         return Ok(BTreeMap::new());
     }
     let aws = host.aws.get().await?;
-    let here = aws.region(&settings.image).await?;
+    let here = aws.region(settings.default_image()).await?;
     aws.see_credentials(&here).await?;
     let mut names: BTreeMap<SecretVersion, Vec<&String>> = BTreeMap::new();
     for (name, secret) in stored {
@@ -101,7 +118,7 @@ async fn fetch(
     }
     let answers = join_all(names.keys().map(|wanted| aws.secret(wanted))).await;
     let by_name = names.values().zip(answers).flat_map(|(names, answer)| {
-        let answer = answer.map_err(|error| chain(&error));
+        let answer = answer.map_err(|error| Finding::of(&error));
         names.iter().map(move |name| ((*name).clone(), answer.clone()))
     });
     Ok(by_name.collect())

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::settings::{FileSource, Settings, Value};
+use crate::model::Explain;
 use crate::template;
 pub use fields::{Field, Fields, of_literal, of_stored};
 pub use known::{learn_environment, learn_rendered};
@@ -19,9 +20,7 @@ pub type Secrets = BTreeMap<String, Fields>;
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum EnvironmentError {
     /// The text is not JSON.
-    #[error(
-        "secret '{id}' is not a JSON object: {place}; if it is plain text, add format = \"text\" to [secret.{name}]"
-    )]
+    #[error("secret '{id}' is not a JSON object: {place}")]
     NotJson {
         /// The name in the configuration.
         name: String,
@@ -41,9 +40,7 @@ pub enum EnvironmentError {
         what: &'static str,
     },
     /// `fields` names something that the secret has, with another value.
-    #[error(
-        "[secret.{name}] fields.{field} clashes with secret '{id}', which has a '{field}' of its own: remove it from the file"
-    )]
+    #[error("[secret.{name}] fields.{field} clashes with secret '{id}', which has a '{field}' of its own")]
     Clash {
         /// The name in the configuration.
         name: String,
@@ -53,9 +50,7 @@ pub enum EnvironmentError {
         field: String,
     },
     /// A field is not there.
-    #[error(
-        "field '{field}' is not in secret {id}, which has only {present}; add it to [secret.{name}] fields, or give it a default"
-    )]
+    #[error("field '{field}' is not in secret {id}, which has only {present}")]
     MissingField {
         /// The secret's name in the configuration.
         name: String,
@@ -91,6 +86,22 @@ pub enum EnvironmentError {
         /// The reason, without values.
         why: String,
     },
+}
+
+impl Explain for EnvironmentError {
+    fn fix(&self) -> Option<String> {
+        Some(match self {
+            Self::NotJson { name, .. } => {
+                format!("if it is plain text, add format = \"text\" to [secret.{name}]")
+            }
+            Self::Clash { .. } => "remove it from the file".to_owned(),
+            Self::MissingField { name, .. } => {
+                format!("add it to [secret.{name}] fields, or give it a default")
+            }
+            Self::Place { why, .. } => return why.fix(),
+            Self::NotScalar { .. } | Self::Nul { .. } | Self::Template { .. } => return None,
+        })
+    }
 }
 
 /// The environment of the containers, `NAME=value`, in the order of the names; or everything that is wrong with it.

@@ -17,9 +17,9 @@ use std::time::Duration;
 use aws::{Aws, AwsError};
 use docker::{Docker, DockerError};
 pub use machine::Machine;
-use registry::size::Scales;
+use registry::size::ImageSizes;
 
-use crate::release::AppName;
+use crate::model::{AppName, Explain as _};
 
 /// Where things are on an instance.
 #[derive(Debug, Clone)]
@@ -101,7 +101,7 @@ pub struct Host {
     /// AWS. Built when it is first needed, because certificates take time to read.
     pub aws: LazyAws,
     /// The sizes of images.
-    pub scales: Scales,
+    pub image_sizes: ImageSizes,
     /// The kernel.
     pub machine: Machine,
     /// The places.
@@ -115,7 +115,7 @@ impl Host {
         Ok(Self {
             docker: Docker::at(&paths.docker)?,
             aws: LazyAws::default(),
-            scales: Scales::default(),
+            image_sizes: ImageSizes::default(),
             machine: Machine::of_the_system(),
             paths,
         })

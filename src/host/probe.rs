@@ -11,9 +11,16 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::config::units::StatusRange;
+use crate::text::duration;
 
-/// What a failed probe saw, as a phrase that follows "the last probe".
-pub type Saw = String;
+/// What a failed probe saw, as a phrase that follows "the last one that failed".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Saw {
+    /// Somebody answered, but not as it should be.
+    Answered(String),
+    /// Nobody answered.
+    Nothing(String),
+}
 
 /// An HTTP request on a connection of its own.
 pub async fn http(
@@ -25,16 +32,17 @@ pub async fn http(
 ) -> Result<(), Saw> {
     let asked = Instant::now();
     let ask = async {
-        let stream =
-            TcpStream::connect(address).await.map_err(|e| format!("could not connect to {address}: {e}"))?;
+        let stream = TcpStream::connect(address)
+            .await
+            .map_err(|e| Saw::Nothing(format!("could not connect to {address}: {e}")))?;
         let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
+            http1::handshake(TokioIo::new(stream)).await.map_err(|e| Saw::Nothing(e.to_string()))?;
         let request = hyper::Request::get(path)
             .header(HOST, host.map_or_else(|| address.to_string(), str::to_owned))
             .header(USER_AGENT, concat!("handover/", env!("CARGO_PKG_VERSION")))
             .header(CONNECTION, "close")
             .body(Empty::<Bytes>::new())
-            .map_err(|e| e.to_string())?;
+            .map_err(|e| Saw::Nothing(e.to_string()))?;
         let answer = sender.send_request(request);
         tokio::pin!(answer);
         // The connection has to be driven while the answer is awaited, and may end as soon as it is there.
@@ -42,12 +50,13 @@ pub async fn http(
             response = &mut answer => response,
             _ = connection => answer.await,
         };
-        let response = response.map_err(|e| format!("got no answer from {address}: {e}"))?;
+        let response = response.map_err(|e| Saw::Nothing(format!("got no answer from {address}: {e}")))?;
         let code = response.status().as_u16();
         if healthy.iter().any(|range| range.contains(code)) {
             Ok(())
         } else {
-            Err(format!("was answered with status {code} after {} ms", asked.elapsed().as_millis()))
+            let took = asked.elapsed().as_millis();
+            Err(Saw::Answered(format!("was answered with status {code} after {took} ms")))
         }
     };
     within(timeout, ask).await
@@ -59,7 +68,7 @@ pub async fn tcp(address: SocketAddr, timeout: Duration) -> Result<(), Saw> {
         TcpStream::connect(address)
             .await
             .map(drop)
-            .map_err(|e| format!("could not connect to {address}: {e}"))
+            .map_err(|e| Saw::Nothing(format!("could not connect to {address}: {e}")))
     };
     within(timeout, connect).await
 }
@@ -67,5 +76,5 @@ pub async fn tcp(address: SocketAddr, timeout: Duration) -> Result<(), Saw> {
 async fn within(timeout: Duration, probe: impl Future<Output = Result<(), Saw>>) -> Result<(), Saw> {
     tokio::time::timeout(timeout, probe)
         .await
-        .unwrap_or_else(|_| Err(format!("had no answer within {timeout:?}")))
+        .unwrap_or_else(|_| Err(Saw::Nothing(format!("had no answer within {}", duration(timeout)))))
 }

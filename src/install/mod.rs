@@ -13,12 +13,20 @@ pub mod copies;
 pub mod units;
 
 use crate::host::Paths;
-use crate::report::text::chain;
+use crate::text::chain;
 use copies::{Claim, Linked};
 use units::Units;
 
 /// How many copies are kept, besides the one that is linked.
 const KEPT: usize = 3;
+
+/// Makes a copy of the binary that runs, unless there is one, and says where it is.
+pub fn keep_copy(paths: &Paths) -> Result<std::path::PathBuf, String> {
+    match copies::keep(paths) {
+        Ok(copy) => Ok(copy.path),
+        Err(error) => Err(format!("no copy of this binary is kept: {}", chain(&error))),
+    }
+}
 
 /// What a hook does before it changes anything. Returns what went wrong.
 pub async fn before_a_deployment(paths: &Paths) -> Vec<String> {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::fs::{FsError, read_if_there, write_atomically};
 use crate::host::Paths;
-use crate::report::text::{chain, clean};
+use crate::text::{chain, clean};
 
 const UNITS: [(&str, &str); 3] = [
     ("handover-recover.service", include_str!("handover-recover.service")),

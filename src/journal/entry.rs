@@ -1,14 +1,18 @@
 //! The journal's lines: a contract with every other version of this program. `tests/fixtures/journal-v*.jsonl` pin it.
+//!
+//! Another version may write entries, facts, inverses and outcomes that this one does not know: they are read as unknown
+//! and never as damage. Such a run is finished by the version that began it, or undone by the inverses that are known.
 
-use std::fmt;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::release::{AppName, DeploymentId, ImageRef, ProcessName, ReleaseNumber};
+use super::facts::Fact;
+use crate::model::{AppName, DeploymentId, Failure, Nature, Phase, ReleaseNumber};
 
-/// The format of the lines. Any version undoes any format, because the inverses are a closed vocabulary; only the same
-/// format is resumed, because steps are not.
+/// The format of the lines. A reader of another format takes them as far as it knows them, to undo; only the same format
+/// is resumed forward.
 pub const FORMAT: u32 = 1;
 
 /// One line.
@@ -35,6 +39,8 @@ pub enum Entry {
         pid: u32,
         /// What it was called as.
         by: String,
+        /// The version of the program.
+        version: String,
     },
     /// A step is about to be made.
     Began {
@@ -51,25 +57,21 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         facts: Vec<Fact>,
     },
-    /// A step failed. Before the commit, and where its verdict counts, the run turns back.
+    /// A step failed, or could not even be begun. Before the commit, and where its verdict counts, the run turns back.
     Failed {
         /// Its name.
         step: String,
-        /// Why, in one line without secrets.
-        cause: String,
-        /// What was seen, such as the container's last lines; without secrets.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        evidence: Vec<String>,
-        /// What has to be mended, all of it, where the step looked for more than one thing; without secrets.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        findings: Vec<Finding>,
-        /// Whether its failure turns the run back even after the commit.
-        verdict: bool,
+        /// Why, without secrets.
+        #[serde(flatten)]
+        failure: Failure,
     },
     /// The run is given up: it turns back.
     Abandoned {
         /// Why.
         cause: String,
+        /// Whether a committed run turns back, too: an operator said so, or nobody can finish it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        forced: bool,
     },
     /// The new release has passed its gate: from here an interrupted run is finished, not undone.
     Committed,
@@ -89,6 +91,9 @@ pub enum Entry {
     Regated {
         /// Whether it is healthy.
         healthy: bool,
+        /// Why it is not.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        why: Vec<String>,
     },
     /// The process rests until `CodeDeploy` runs the next hook.
     Waiting,
@@ -98,6 +103,9 @@ pub enum Entry {
         #[serde(flatten)]
         ended: Ended,
     },
+    /// Something that another version writes.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What a run is about: the journal's first line.
@@ -107,6 +115,9 @@ pub struct Header {
     pub format: u32,
     /// The version of the program that opened the run.
     pub version: String,
+    /// The copy of the binary that opened it: it can finish it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binary: Option<PathBuf>,
     /// The app.
     pub app: AppName,
     /// The deployment.
@@ -116,8 +127,8 @@ pub struct Header {
     /// The deployment group, where `CodeDeploy` named one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// The names of the steps, in order.
-    pub plan: Vec<String>,
+    /// What is to be done, in order.
+    pub plan: Vec<Planned>,
     /// Deployments that are over for good: a late hook of one of them must not act.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retired: Vec<DeploymentId>,
@@ -125,71 +136,49 @@ pub struct Header {
     pub began: Timestamp,
 }
 
-/// What a step found out.
+/// One item of a plan, and the phase in which it is due.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fact {
-    /// The image that the tag meant.
-    Image(ImageRef),
-    /// The version of a secret that was read; never its value.
-    SecretVersion {
-        /// The secret's name in the configuration.
-        secret: String,
-        /// Secrets Manager's `VersionId`.
-        version: String,
-    },
-    /// The live release is what was asked for: nothing has to change.
-    Unchanged {
-        /// Its number.
-        release: ReleaseNumber,
-    },
-    /// The container that was live when the run began.
-    Live {
-        /// The process.
-        process: ProcessName,
-        /// The release it belongs to.
-        release: ReleaseNumber,
-        /// The container's id.
-        id: String,
-        /// Whether it was running.
-        running: bool,
-    },
-    /// The new container.
-    New {
-        /// The process.
-        process: ProcessName,
-        /// The container's id.
-        id: String,
-    },
+pub struct Planned {
+    /// The phase.
+    pub phase: Phase,
+    /// What.
+    #[serde(flatten)]
+    pub item: PlannedItem,
 }
 
-/// Something that would make a deployment fail, and the way out of it.
+/// What is planned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
-    /// What is wrong: it names the place.
-    pub what: String,
-    /// What to do about it; empty where what is wrong says it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub fix: String,
+#[serde(tag = "item", rename_all = "kebab-case")]
+pub enum PlannedItem {
+    /// A step.
+    Step {
+        /// Its name: a verb, and what it is about.
+        step: String,
+        /// What has to be known of it.
+        #[serde(default)]
+        nature: Nature,
+    },
+    /// The commit: what stands before it is undone when the run is interrupted, what follows is finished.
+    Commit,
+    /// Something that another version plans.
+    #[serde(other)]
+    Unknown,
 }
 
-impl Finding {
-    /// What is wrong, and what to do about it.
-    pub fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { what: what.into(), fix: fix.into() }
+impl Header {
+    /// The nature of a step of the plan. One that the plan does not name may have done anything.
+    pub fn nature(&self, name: &str) -> Nature {
+        let named = self.plan.iter().find_map(|planned| match &planned.item {
+            PlannedItem::Step { step, nature } if step == name => Some(*nature),
+            _ => None,
+        });
+        named.unwrap_or(Nature::CHANGES_LIVE)
     }
 }
 
-/// In one sentence.
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.fix.is_empty() { f.write_str(&self.what) } else { write!(f, "{}; {}", self.what, self.fix) }
-    }
-}
-
-/// What takes a step back. Closed on purpose: a new kind needs a new [`FORMAT`].
+/// What takes a step back. A closed vocabulary: any version undoes any other one's run as far as it knows the words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(tag = "do", rename_all = "kebab-case")]
 pub enum Inverse {
     /// Remove the container of this name, if this deployment made it.
     RemoveContainer {
@@ -202,6 +191,10 @@ pub enum Inverse {
     Start {
         /// Its id.
         id: String,
+        /// When it had been started, as Docker writes it, before it was stopped: if it still says so, the stop may be
+        /// under way.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        started_at: String,
     },
     /// Stop a container.
     Stop {
@@ -222,6 +215,14 @@ pub enum Inverse {
         /// Docker's name of the policy.
         policy: String,
     },
+    /// Remove the rendered files of a release.
+    RemoveFiles {
+        /// The release.
+        release: ReleaseNumber,
+    },
+    /// Something that another version can undo.
+    #[serde(other)]
+    Unknown,
 }
 
 /// How a run ended.
@@ -239,4 +240,7 @@ pub enum Ended {
         /// Whether a healthy release serves.
         serving: bool,
     },
+    /// In a way that another version knows.
+    #[serde(other)]
+    Unknown,
 }

@@ -15,6 +15,8 @@ pub(super) struct Log {
     file: File,
     path: PathBuf,
     next: u64,
+    /// Whether an append has failed: what is at the end of the file is then not known.
+    broken: bool,
 }
 
 impl Log {
@@ -30,10 +32,16 @@ impl Log {
         let mut file = OpenOptions::new().write(true).open(path).on("open", path)?;
         file.set_len(whole).on("cut", path)?;
         file.seek(SeekFrom::End(0)).on("read", path)?;
-        Ok(Self { file, path: path.to_owned(), next })
+        Ok(Self { file, path: path.to_owned(), next, broken: false })
     }
 
     pub(super) fn append(&mut self, entry: Entry, at: Timestamp) -> Result<(), FsError> {
+        if self.broken {
+            // Another line behind half a line would be damage, and one that was not synced may be lost.
+            return Err(std::io::Error::other("an earlier entry could not be written"))
+                .on("write", &self.path);
+        }
+        self.broken = true;
         crash_point!("journal-before-append");
         crash_point!("journal-cannot-append", |_| Err(std::io::Error::from_raw_os_error(28))
             .on("write", &self.path));
@@ -41,6 +49,7 @@ impl Log {
         // The effect that follows must not happen before its line is on the disk.
         self.file.sync_data().on("sync", &self.path)?;
         self.next += 1;
+        self.broken = false;
         crash_point!("journal-after-append");
         Ok(())
     }

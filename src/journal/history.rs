@@ -3,9 +3,8 @@
 
 use jiff::Timestamp;
 
-use super::{Ended, Entry, Fact, Finding, Header, Inverse};
-use crate::deploy::step::Step;
-use crate::release::ImageRef;
+use super::{Ended, Entry, Fact, Facts, Header, Inverse, PlannedItem};
+use crate::model::{AtBoot, Failure};
 
 /// A line that cannot stand where it stands.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -16,8 +15,8 @@ pub struct Illegal {
 }
 
 /// Where one step stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Doing {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepState {
     /// It was begun; whether its effect happened is not known.
     Begun,
     /// It happened.
@@ -32,15 +31,19 @@ pub enum Doing {
 
 /// A step that was begun.
 #[derive(Debug, Clone)]
-pub struct Taken {
+pub struct BegunStep {
     /// Its name.
-    pub step: String,
+    pub name: String,
     /// What takes it back.
     pub inverse: Vec<Inverse>,
     /// Where it stands.
-    pub doing: Doing,
-    /// When it was begun, unless its effect is certain: one that was cut off may still be under way in the Engine.
-    pub in_doubt_since: Option<Timestamp>,
+    pub state: StepState,
+    /// Whether its call may still be under way in the Engine: it was cut off, or failed.
+    pub in_doubt: bool,
+    /// When it was begun last.
+    pub began: Timestamp,
+    /// When it was done last.
+    pub done: Option<Timestamp>,
 }
 
 /// Which way a run goes.
@@ -48,29 +51,24 @@ pub struct Taken {
 pub enum Direction {
     /// Towards the new release.
     Forward,
-    /// Back to the old one.
-    Backward {
-        /// Why it turned.
-        cause: String,
-        /// What was seen.
-        evidence: Vec<String>,
-        /// What has to be mended.
-        findings: Vec<Finding>,
-    },
+    /// Back to the old one, for this reason.
+    Backward(Failure),
 }
 
 /// The run that a journal tells of.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     header: Option<Box<Header>>,
-    taken: Vec<Taken>,
-    facts: Vec<Fact>,
+    steps: Vec<BegunStep>,
+    facts: Facts,
     direction: Option<Direction>,
     committed: bool,
-    stuck: Option<String>,
+    stuck: Option<Failure>,
     regated: Option<bool>,
-    waiting: bool,
+    sick: Vec<String>,
+    waiting: Option<Timestamp>,
     ended: Option<Ended>,
+    has_unknown: bool,
 }
 
 impl History {
@@ -79,6 +77,7 @@ impl History {
         let illegal = |entry, why| Err(Illegal { entry, why });
         match (entry, self.header.is_some(), self.ended.is_some()) {
             (Entry::Opened(header), false, _) => {
+                self.has_unknown = header.plan.iter().any(|planned| planned.item == PlannedItem::Unknown);
                 self.header = Some(header.clone());
                 self.direction = Some(Direction::Forward);
                 return Ok(());
@@ -89,7 +88,7 @@ impl History {
             _ => {}
         }
         let forward = self.direction == Some(Direction::Forward);
-        let was_waiting = std::mem::take(&mut self.waiting);
+        let was_waiting = self.waiting.take().is_some();
         match entry {
             Entry::Opened(_) => {}
             Entry::Resumed { .. } => self.resume(was_waiting),
@@ -97,48 +96,40 @@ impl History {
                 if !forward {
                     return illegal("began", "stands in a run that goes back");
                 }
-                if self.has_begun(step) {
-                    let Some(taken) = self.taken_mut(step, &[Doing::Begun, Doing::Failed]) else {
-                        return illegal("began", "names a step that is done or undone");
-                    };
-                    // It is made again: its effect is in doubt from now on, and its first inverse is the right one.
-                    taken.doing = Doing::Begun;
-                    taken.in_doubt_since = Some(at);
-                    return Ok(());
-                }
-                self.taken.push(Taken {
-                    step: step.clone(),
-                    inverse: inverse.clone(),
-                    doing: Doing::Begun,
-                    in_doubt_since: Some(at),
-                });
+                self.has_unknown |= inverse.contains(&Inverse::Unknown);
+                return self.begin(step, inverse, at);
             }
             Entry::Done { step, facts } => {
-                let Some(taken) = self.taken_mut(step, &[Doing::Begun, Doing::Failed]).filter(|_| forward)
-                else {
+                let Some(begun) = self.under_way(step).filter(|_| forward) else {
                     return illegal("done", "names a step that is not under way");
                 };
-                taken.doing = Doing::Done;
-                taken.in_doubt_since = None;
-                self.facts.extend(facts.iter().cloned());
+                begun.state = StepState::Done;
+                begun.in_doubt = false;
+                begun.done = Some(at);
+                self.has_unknown |= facts.contains(&Fact::Unknown);
+                facts.iter().for_each(|fact| self.facts.learn(fact));
             }
-            Entry::Failed { step, cause, evidence, findings, verdict } => {
-                let Some(taken) = self.taken_mut(step, &[Doing::Begun, Doing::Failed]).filter(|_| forward)
-                else {
-                    return illegal("failed", "names a step that is not under way");
-                };
-                taken.doing = Doing::Failed;
-                if !self.committed || *verdict {
-                    self.turn_back(cause, evidence, findings);
+            Entry::Failed { step, failure } => {
+                if !forward {
+                    return illegal("failed", "stands in a run that goes back");
+                }
+                match (self.has_begun(step), self.under_way(step)) {
+                    (true, None) => return illegal("failed", "names a step that is not under way"),
+                    (_, Some(begun)) => begun.state = StepState::Failed,
+                    // It could not even be observed, so there is nothing to undo.
+                    (false, None) => {}
+                }
+                if !self.committed || failure.kind == crate::model::FailureKind::Verdict {
+                    self.direction = Some(Direction::Backward(failure.clone()));
                 } else {
-                    self.stuck = Some(cause.clone());
+                    self.stuck = Some(failure.clone());
                 }
             }
-            Entry::Abandoned { cause } => {
-                if self.committed || !forward {
+            Entry::Abandoned { cause, forced } => {
+                if (self.committed && !forced) || !forward {
                     return illegal("abandoned", "stands in a run that cannot be given up any more");
                 }
-                self.turn_back(cause, &[], &[]);
+                self.direction = Some(Direction::Backward(Failure::because(cause)));
             }
             Entry::Committed => {
                 if self.committed || !forward {
@@ -150,28 +141,51 @@ impl History {
                 if forward {
                     return illegal("undone", "stands in a run that goes forward");
                 }
-                let open = [Doing::Begun, Doing::Done, Doing::Failed, Doing::UndoFailed];
-                let Some(taken) = self.taken_mut(step, &open) else {
+                let Some(begun) = self.step_in(step, |state| state != StepState::Undone) else {
                     return illegal("undone", "names a step that is not there to undo");
                 };
-                taken.doing = Doing::Undone;
+                begun.state = StepState::Undone;
             }
             Entry::UndoFailed { step, .. } => {
-                let open = [Doing::Begun, Doing::Done, Doing::Failed];
-                let Some(taken) = self.taken_mut(step, &open).filter(|_| !forward) else {
+                let open = |state| !matches!(state, StepState::Undone | StepState::UndoFailed);
+                let Some(begun) = self.step_in(step, open).filter(|_| !forward) else {
                     return illegal("undo-failed", "names a step that is not there to undo");
                 };
-                taken.doing = Doing::UndoFailed;
+                begun.state = StepState::UndoFailed;
             }
-            Entry::Regated { healthy } => {
+            Entry::Regated { healthy, why } => {
                 if forward {
                     return illegal("regated", "stands in a run that goes forward");
                 }
                 self.regated = Some(*healthy);
+                self.sick.clone_from(why);
             }
-            Entry::Waiting => self.waiting = true,
+            Entry::Waiting => self.waiting = Some(at),
             Entry::Ended { ended } => self.ended = Some(ended.clone()),
+            Entry::Unknown => self.has_unknown = true,
         }
+        Ok(())
+    }
+
+    fn begin(&mut self, step: &str, inverse: &[Inverse], at: Timestamp) -> Result<(), Illegal> {
+        if !self.has_begun(step) {
+            self.steps.push(BegunStep {
+                name: step.to_owned(),
+                inverse: inverse.to_vec(),
+                state: StepState::Begun,
+                in_doubt: true,
+                began: at,
+                done: None,
+            });
+            return Ok(());
+        }
+        let Some(begun) = self.under_way(step) else {
+            return Err(Illegal { entry: "began", why: "names a step that is done or undone" });
+        };
+        // It is made again: its effect is in doubt from now on, and its first inverse is the right one.
+        begun.state = StepState::Begun;
+        begun.in_doubt = true;
+        begun.began = at;
         Ok(())
     }
 
@@ -181,28 +195,34 @@ impl History {
     fn resume(&mut self, was_waiting: bool) {
         self.stuck = None;
         self.regated = None;
+        self.sick.clear();
         let (forward, committed) = (*self.direction() == Direction::Forward, self.committed);
-        for taken in &mut self.taken {
-            let a_boot_may_undo_it =
-                || taken.step.parse::<Step>().is_ok_and(|step| step.a_boot_may_undo_it(committed));
-            match taken.doing {
-                Doing::UndoFailed => taken.doing = Doing::Begun,
-                Doing::Done if forward && !was_waiting && a_boot_may_undo_it() => taken.doing = Doing::Begun,
+        let header = self.header.clone();
+        let a_boot_may_undo = |name: &str| {
+            let nature = header.as_ref().map(|header| header.nature(name)).unwrap_or_default();
+            match nature.at_boot {
+                AtBoot::Stays => false,
+                AtBoot::UndoneUntilCommit => !committed,
+                AtBoot::Undone => true,
+            }
+        };
+        for begun in &mut self.steps {
+            match begun.state {
+                StepState::UndoFailed => begun.state = StepState::Begun,
+                StepState::Done if forward && !was_waiting && a_boot_may_undo(&begun.name) => {
+                    begun.state = StepState::Begun;
+                }
                 _ => {}
             }
         }
     }
 
-    fn turn_back(&mut self, cause: &str, evidence: &[String], findings: &[Finding]) {
-        self.direction = Some(Direction::Backward {
-            cause: cause.to_owned(),
-            evidence: evidence.to_vec(),
-            findings: findings.to_vec(),
-        });
+    fn under_way(&mut self, step: &str) -> Option<&mut BegunStep> {
+        self.step_in(step, |state| matches!(state, StepState::Begun | StepState::Failed))
     }
 
-    fn taken_mut(&mut self, step: &str, states: &[Doing]) -> Option<&mut Taken> {
-        self.taken.iter_mut().find(|t| t.step == step && states.contains(&t.doing))
+    fn step_in(&mut self, step: &str, state: impl Fn(StepState) -> bool) -> Option<&mut BegunStep> {
+        self.steps.iter_mut().find(|begun| begun.name == step && state(begun.state))
     }
 
     /// What the run is about. There is always one, once a line was recorded.
@@ -217,17 +237,22 @@ impl History {
 
     /// Whether a step was begun, by this process or an earlier one.
     pub fn has_begun(&self, step: &str) -> bool {
-        self.taken.iter().any(|t| t.step == step)
+        self.step(step).is_some()
     }
 
     /// Whether a step is done.
     pub fn is_done(&self, step: &str) -> bool {
-        self.taken.iter().any(|t| t.step == step && t.doing == Doing::Done)
+        self.step(step).is_some_and(|begun| begun.state == StepState::Done)
+    }
+
+    /// A step that was begun.
+    pub fn step(&self, name: &str) -> Option<&BegunStep> {
+        self.steps.iter().find(|begun| begun.name == name)
     }
 
     /// The steps that were begun, in order.
-    pub fn taken(&self) -> &[Taken] {
-        &self.taken
+    pub fn steps(&self) -> &[BegunStep] {
+        &self.steps
     }
 
     /// Whether the new release has passed its gate.
@@ -236,8 +261,8 @@ impl History {
     }
 
     /// Why the process at work could not go on after the commit.
-    pub fn stuck(&self) -> Option<&str> {
-        self.stuck.as_deref()
+    pub fn stuck(&self) -> Option<&Failure> {
+        self.stuck.as_ref()
     }
 
     /// Whether the release that was put back is healthy, if that is known.
@@ -245,8 +270,13 @@ impl History {
         self.regated
     }
 
-    /// Whether the run rests between two hooks, and was not cut off.
-    pub fn is_waiting(&self) -> bool {
+    /// Why the release that was put back is not healthy.
+    pub fn sick(&self) -> &[String] {
+        &self.sick
+    }
+
+    /// Since when the run rests between two hooks, if it does and was not cut off.
+    pub fn waiting_since(&self) -> Option<Timestamp> {
         self.waiting
     }
 
@@ -256,15 +286,12 @@ impl History {
     }
 
     /// Everything that was found out.
-    pub fn facts(&self) -> &[Fact] {
+    pub fn facts(&self) -> &Facts {
         &self.facts
     }
 
-    /// The image that is being deployed, once it is known.
-    pub fn image(&self) -> Option<&ImageRef> {
-        self.facts.iter().find_map(|f| match f {
-            Fact::Image(image) => Some(image),
-            _ => None,
-        })
+    /// Whether another version wrote something that this one does not know: then this one cannot go forward.
+    pub fn has_unknown(&self) -> bool {
+        self.has_unknown
     }
 }

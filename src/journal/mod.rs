@@ -6,6 +6,7 @@
 //! step" and "write it down" are one call.
 
 mod entry;
+mod facts;
 mod file;
 mod history;
 
@@ -14,11 +15,12 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 pub use crate::lock::{Holder, Lock, LockError, Who};
-pub use entry::{Ended, Entry, FORMAT, Fact, Finding, Header, Inverse, Line};
-pub use history::{Direction, Doing, History, Illegal, Taken};
+pub use entry::{Ended, Entry, FORMAT, Header, Inverse, Line, Planned, PlannedItem};
+pub use facts::{Fact, Facts, LiveContainer};
+pub use history::{BegunStep, Direction, History, Illegal, StepState};
 
-use crate::deploy::step::Step;
 use crate::fs::{self, FsError};
+use crate::model::{Explain, Failure, ReleaseNumber};
 use file::Log;
 
 /// Why the journal cannot be used. The state of the host is then unknown, so nothing is done.
@@ -52,10 +54,12 @@ pub enum JournalError {
     Refused(#[from] Illegal),
 }
 
+impl Explain for JournalError {}
+
 /// Proof that a step was written down. Finishing it takes the proof.
 #[derive(Debug)]
 #[must_use = "a step that was begun is finished, or failed"]
-pub struct Begun(Step);
+pub struct Begun(String);
 
 /// The record of the run in progress, or of the last one.
 #[derive(Debug)]
@@ -66,39 +70,39 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Where the journal of a state folder is.
-    pub fn path(state: &Path) -> PathBuf {
-        state.join("journal.jsonl")
+    /// Where the journal of a release is: with it, so that its story stays as long as it does.
+    pub fn path(releases: &Path, release: ReleaseNumber) -> PathBuf {
+        releases.join(release.0.to_string()).join("journal.jsonl")
     }
 
-    /// Reads the journal, if there is one. Writing needs the lock, reading does not.
-    pub fn read(state: &Path) -> Result<Option<History>, JournalError> {
-        let path = Self::path(state);
+    /// The journal of the last run: that of the highest release that has one.
+    pub fn last(releases: &Path) -> Result<Option<PathBuf>, JournalError> {
+        let numbers = fs::numbered_folders(releases)?.into_iter().rev().map(ReleaseNumber);
+        Ok(numbers.map(|release| Self::path(releases, release)).find(|path| path.exists()))
+    }
+
+    /// Reads the journal of the last run, if there is one. Writing needs the lock, reading does not.
+    pub fn read(releases: &Path) -> Result<Option<History>, JournalError> {
+        let Some(path) = Self::last(releases)? else { return Ok(None) };
         let Some(text) = fs::read_if_there(&path)? else { return Ok(None) };
         let (lines, _) = file::parse(&path, &text)?;
-        if lines.is_empty() {
-            return Ok(None);
-        }
         replay(&path, lines).map(Some)
     }
 
-    /// Opens the journal that is there, to go on with it. A torn last line is cut off: it was never on the disk as far
+    /// Opens the journal of the last run, to go on with it. A torn last line is cut off: it was never on the disk as far
     /// as anyone acted on it.
-    pub fn open(_lock: &Lock, state: &Path) -> Result<Option<Self>, JournalError> {
-        let path = Self::path(state);
+    pub fn open(_lock: &Lock, releases: &Path) -> Result<Option<Self>, JournalError> {
+        let Some(path) = Self::last(releases)? else { return Ok(None) };
         let Some(text) = fs::read_if_there(&path)? else { return Ok(None) };
         let (lines, whole) = file::parse(&path, &text)?;
-        if lines.is_empty() {
-            return Ok(None);
-        }
         let next = lines.len() as u64;
         let history = replay(&path, lines)?;
         Ok(Some(Self { log: Log::resume(&path, whole, next)?, history, path }))
     }
 
-    /// Begins a new journal in place of the last run's.
-    pub fn create(_lock: &Lock, state: &Path, header: Header) -> Result<Self, JournalError> {
-        let path = Self::path(state);
+    /// Begins the journal of a release, whose folder is there.
+    pub fn create(_lock: &Lock, releases: &Path, header: Header) -> Result<Self, JournalError> {
+        let path = Self::path(releases, header.release);
         let entry = Entry::Opened(Box::new(header));
         let mut history = History::default();
         let at = Timestamp::now();
@@ -111,6 +115,11 @@ impl Journal {
         &self.history
     }
 
+    /// What the run is about.
+    pub fn header(&self) -> &Header {
+        self.history.header().expect("a journal begins with its header: it is created so, and read so")
+    }
+
     /// The file.
     pub fn file(&self) -> &Path {
         &self.path
@@ -118,32 +127,20 @@ impl Journal {
 
     /// Writes down that a step is about to be made, and how to take it back. A step that was begun before, by a process
     /// that did not get to its end, keeps the inverse it was first given: what is there now may be its own doing.
-    pub fn begin(
-        &mut self,
-        step: &Step,
-        inverse: impl FnOnce() -> Vec<Inverse>,
-    ) -> Result<Begun, JournalError> {
-        let again = self.history.taken().iter().find(|taken| taken.step == step.name());
-        let inverse = again.map_or_else(inverse, |taken| taken.inverse.clone());
-        self.append(Entry::Began { step: step.name(), inverse })?;
-        Ok(Begun(step.clone()))
+    pub fn begin(&mut self, step: &str, inverse: Vec<Inverse>) -> Result<Begun, JournalError> {
+        let inverse = self.history.step(step).map_or(inverse, |begun| begun.inverse.clone());
+        self.append(Entry::Began { step: step.to_owned(), inverse })?;
+        Ok(Begun(step.to_owned()))
     }
 
     /// Writes down that a step is done, and what was learnt.
     pub fn finish(&mut self, begun: Begun, facts: Vec<Fact>) -> Result<(), JournalError> {
-        self.append(Entry::Done { step: begun.0.name(), facts })
+        self.append(Entry::Done { step: begun.0, facts })
     }
 
     /// Writes down that a step failed.
-    pub fn fail(
-        &mut self,
-        begun: Begun,
-        cause: String,
-        evidence: Vec<String>,
-        findings: Vec<Finding>,
-        verdict: bool,
-    ) -> Result<(), JournalError> {
-        self.append(Entry::Failed { step: begun.0.name(), cause, evidence, findings, verdict })
+    pub fn fail(&mut self, begun: Begun, failure: Failure) -> Result<(), JournalError> {
+        self.append(Entry::Failed { step: begun.0, failure })
     }
 
     /// Writes down anything that is not a step.
@@ -169,6 +166,10 @@ fn replay(path: &Path, lines: Vec<Line>) -> Result<History, JournalError> {
             line: i + 1,
             source,
         })?;
+    }
+    if history.header().is_none() {
+        let why = "the file is empty".to_owned();
+        return Err(JournalError::Damaged { path: path.to_owned(), line: 1, why });
     }
     Ok(history)
 }

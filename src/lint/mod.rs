@@ -45,5 +45,5 @@ pub fn lint(bundle: &Path) -> Vec<Diagnostic> {
 }
 
 fn out_of_place(error: &(dyn std::error::Error + 'static)) -> Diagnostic {
-    Diagnostic::without_a_place(Severity::Error, &crate::report::text::chain(error))
+    Diagnostic::without_a_place(Severity::Error, &crate::text::chain(error))
 }

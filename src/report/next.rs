@@ -1,25 +1,24 @@
 //! The next command to type: one that can be copied as it stands, and that helps.
 
-use std::path::PathBuf;
-
-use super::Report;
-use crate::deploy::driver::Outcome;
-use crate::journal::Ended;
+use super::{Outcome, Report};
+use crate::model::FailureKind;
 
 /// After a run that came to its steps; nothing when all is well.
 pub(super) fn after(report: &Report) -> Option<String> {
-    match &report.outcome {
-        Outcome::Over(Ended::Deployed | Ended::Unchanged) | Outcome::Waiting => None,
-        Outcome::Over(Ended::Reverted { serving: true, .. }) if report.recovered => None,
-        Outcome::Over(Ended::Reverted { .. }) => Some(look_at(report)),
-        Outcome::Stuck => Some("handover recover".to_owned()),
+    match report.outcome {
+        Outcome::Deployed | Outcome::Unchanged | Outcome::Waiting => None,
+        Outcome::Reverted { serving: true } if report.recovered => None,
+        Outcome::Reverted { .. } => Some(look_at(report)),
+        Outcome::Unfinished => Some("handover recover".to_owned()),
+        Outcome::Unknown => Some("handover status".to_owned()),
     }
 }
 
 /// What tells most about a release that was refused.
 fn look_at(report: &Report) -> String {
-    // The same checks once more, for whoever has mended what they found.
-    if let (Some(bundle), false) = (&report.bundle, report.findings.is_empty()) {
+    // The same checks once more, for whoever has fixed what they found.
+    let found = report.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Findings);
+    if let (Some(bundle), true) = (&report.bundle, found) {
         let group = report.group.as_ref().map(|group| format!(" --group {group}")).unwrap_or_default();
         return format!("handover plan {}{group}", bundle.display());
     }
@@ -31,9 +30,4 @@ fn look_at(report: &Report) -> String {
         Some(down) => format!("docker logs --tail 50 {}", down.container),
         None => "handover status".to_owned(),
     }
-}
-
-/// The kept log of the first process that has one.
-pub(super) fn kept_log(logs: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
-    logs.into_iter().find(|log| log.is_file())
 }

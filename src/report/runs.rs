@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Report, Serving};
 use crate::exit::ExitStatus;
 use crate::fs::{self, Context as _, FsError};
-use crate::journal::Finding;
+use crate::model::Finding;
 
 /// The format of a line.
 pub const RUN_FORMAT: u32 = 1;
@@ -38,24 +38,30 @@ pub struct RunLine<'a> {
     /// The release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release: Option<u64>,
-    /// Its image.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image: Option<&'a str>,
-    /// `deployed`, `unchanged`, `waiting`, `reverted`, `stuck` or `error`.
+    /// Its images.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub images: &'a [String],
+    /// `deployed`, `unchanged`, `waiting`, `reverted`, `unfinished`, `unknown` or `error`.
     pub outcome: &'a str,
     /// The exit code.
     pub exit: u8,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<&'a str>,
-    /// What has to be mended, each with the way out.
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<&'a str>,
+    /// What has to be fixed, where it is more than one thing.
     #[serde(skip_serializing_if = "<[Finding]>::is_empty")]
     pub findings: &'a [Finding],
     /// What serves now.
     pub serving: &'a [Serving],
-    /// How long nothing answered, in milliseconds, when this process stopped what served.
+    /// How long nothing healthy answered, in milliseconds, when live was stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gap_ms: Option<u64>,
+    pub unhealthy_ms: Option<u64>,
+    /// For how much of that nothing answered at all, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silent_ms: Option<u64>,
     /// How long the process took, in milliseconds.
     pub duration_ms: u64,
     /// The most memory that the process had resident, in KiB.
@@ -68,6 +74,7 @@ pub struct RunLine<'a> {
 impl<'a> RunLine<'a> {
     /// The line of a run that came to its steps.
     pub fn of(report: &'a Report, command: &'a str, duration_ms: u64) -> Self {
+        let failure = report.failure.as_ref();
         Self {
             format: RUN_FORMAT,
             at: Timestamp::now(),
@@ -75,13 +82,15 @@ impl<'a> RunLine<'a> {
             command,
             deployment: Some(report.deployment.as_str()),
             release: Some(report.release.0),
-            image: report.image.as_deref(),
-            outcome: report.outcome_word(),
+            images: &report.images,
+            outcome: report.outcome.word(),
             exit: report.exit().code(),
-            cause: report.cause.as_deref(),
-            findings: &report.findings,
+            cause: failure.map(|failure| failure.what.as_str()),
+            fix: failure.map(|failure| failure.fix.as_str()).filter(|fix| !fix.is_empty()),
+            findings: failure.map(|failure| failure.findings.as_slice()).unwrap_or_default(),
             serving: &report.serving,
-            gap_ms: report.gap_ms,
+            unhealthy_ms: report.unhealthy_ms,
+            silent_ms: report.silent_ms,
             duration_ms,
             peak_rss_kib: peak_rss_kib(),
             steps: &report.steps,
@@ -97,13 +106,15 @@ impl<'a> RunLine<'a> {
             command,
             deployment: None,
             release: None,
-            image: None,
+            images: &[],
             outcome: "error",
             exit: status.code(),
             cause: Some(error),
+            fix: None,
             findings: &[],
             serving: &[],
-            gap_ms: None,
+            unhealthy_ms: None,
+            silent_ms: None,
             duration_ms,
             peak_rss_kib: peak_rss_kib(),
             steps: &[],

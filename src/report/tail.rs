@@ -1,11 +1,10 @@
 //! The closing lines of a run. `CodeDeploy` shows the last 2 KB of a hook's output and drops what does not fit, so these
 //! are short ASCII lines, at most [`LONGEST`] bytes of them, and the verdict is the last.
 
-use super::text::{clean, sanitize, shorten, shorten_middle, wrap};
 use super::{Report, Serving, next};
-use crate::deploy::driver::Outcome;
 use crate::exit::ExitStatus;
-use crate::journal::{Ended, Finding};
+use crate::model::{Failure, FailureKind, Finding};
+use crate::text::{clean, sanitize, shorten, shorten_middle, wrap};
 
 /// The most that the closing lines come to, in bytes, with their newlines and the agents' prefixes.
 pub const LONGEST: usize = 1_800;
@@ -16,32 +15,57 @@ const WIDTH: usize = 110;
 /// The closing lines of a run that came to its steps.
 pub fn of(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
-    // The cause of one finding is that finding.
-    if let Some(cause) = report.cause.as_ref().filter(|_| report.findings.len() != 1) {
-        lines.extend(labelled("why:", &wrap(&sanitized(cause), WIDTH)));
+    let findings = findings(report.failure.as_ref());
+    if let (Some(failure), true) = (&report.failure, findings.is_empty()) {
+        lines.extend(labelled("why:", &wrap(&sanitized(&failure.what), WIDTH)));
+        if !failure.fix.is_empty() {
+            lines.extend(labelled("fix:", &wrap(&sanitized(&failure.fix), WIDTH)));
+        }
+    } else if findings.len() > 1 {
+        lines.push(format!("why:   {} findings", findings.len()));
     }
     let fixed_after = {
         let mut after = Vec::new();
         for left in &report.left_over {
             after.extend(labelled("left:", &wrap(&sanitized(left), WIDTH)));
         }
-        for warning in report.warnings.iter().take(3) {
-            after.push(format!("note:  {}", shorten(&sanitize(warning), WIDTH)));
+        for note in report.notes.iter().take(3) {
+            after.push(format!("note:  {}", shorten(&sanitize(note), WIDTH)));
         }
-        after.extend(report.gap_ms.map(|ms| {
-            let (whole, tenths) = (ms / 1000, ms % 1000 / 100);
-            format!("gap:   nothing answered for {whole}.{tenths} s")
-        }));
+        after.extend(gap(report));
         after.extend(labelled("now:", &wrap(&now(report), WIDTH)));
         after.extend(next::after(report).map(|next| format!("next:  {next}")));
-        after.push(verdict(report));
+        let release = format!("{} {}", report.app, report.release);
+        after.push(report.outcome.verdict(report.recovered, &release));
         after
     };
     let room = |lines: &[String]| LONGEST.saturating_sub(size(lines) + size(&fixed_after));
-    lines.extend(fitting_findings(&report.findings, room(&lines)));
-    lines.extend(fitting_evidence(&report.evidence, room(&lines)));
+    lines.extend(fitting_findings(findings, room(&lines)));
+    let evidence = report.failure.as_ref().map(|failure| failure.evidence.as_slice()).unwrap_or_default();
+    lines.extend(fitting_evidence(evidence, room(&lines)));
     lines.extend(fixed_after);
     fit(lines)
+}
+
+/// Everything that has to be fixed, where a step looked for more than one thing.
+fn findings(failure: Option<&Failure>) -> &[Finding] {
+    let found = failure.filter(|failure| failure.kind == FailureKind::Findings);
+    found.map(|failure| failure.findings.as_slice()).unwrap_or_default()
+}
+
+/// What was not healthy and what did not answer are told apart.
+fn gap(report: &Report) -> Option<String> {
+    let seconds = |ms: u64| format!("{}.{} s", ms / 1000, ms % 1000 / 100);
+    let (unhealthy, silent) = (report.unhealthy_ms?, report.silent_ms.unwrap_or_default());
+    Some(if unhealthy - silent.min(unhealthy) < 100 {
+        format!("gap:   nothing answered for {}", seconds(unhealthy))
+    } else {
+        format!(
+            "gap:   nothing healthy answered for {}, and nothing at all for {} of it",
+            seconds(unhealthy),
+            seconds(silent)
+        )
+    })
 }
 
 /// How far a process came that has no report.
@@ -54,13 +78,20 @@ pub enum End {
 }
 
 /// The closing lines of a run that has no report.
-pub fn of_error(error: &str, next: Option<&str>, end: End, status: ExitStatus) -> Vec<String> {
+pub fn of_error(
+    error: &str,
+    fix: Option<&str>,
+    next: Option<&str>,
+    end: End,
+    status: ExitStatus,
+) -> Vec<String> {
     // A diagnostic is already laid out in lines; its drawing has to stay as it is.
     let text: Vec<String> = error.lines().map(printable).collect();
     let mut lines = match text.as_slice() {
         [only] => wrap(only, WIDTH),
         several => several.iter().map(|line| shorten(line, 170)).collect(),
     };
+    lines.extend(fix.iter().flat_map(|fix| labelled("fix:", &wrap(&sanitized(fix), WIDTH))));
     lines.extend(next.map(|next| format!("next:  {next}")));
     let end = match end {
         End::NotBegun => "nothing was changed",
@@ -87,13 +118,13 @@ fn labelled(label: &str, lines: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Every finding with its way out, whole.
+/// Every finding with its fix, whole.
 pub fn of_findings(findings: &[Finding]) -> Vec<String> {
-    told(findings, usize::MAX, usize::MAX)
+    listed(findings, usize::MAX, usize::MAX)
 }
 
 /// Each of several findings has a number.
-fn told(findings: &[Finding], what: usize, fix: usize) -> Vec<String> {
+fn listed(findings: &[Finding], what: usize, fix: usize) -> Vec<String> {
     let only = findings.len() == 1;
     let label = |i: usize| if only { "why:".to_owned() } else { format!("  {}.", i + 1) };
     let cut = |text: &str, longest| wrap(&shorten_middle(&sanitized(text), longest), WIDTH);
@@ -107,13 +138,13 @@ fn told(findings: &[Finding], what: usize, fix: usize) -> Vec<String> {
     findings.iter().enumerate().flat_map(one).collect()
 }
 
-/// Rather all of them in short than some at length; where even that is too much, the ways out go, which stand in the log.
+/// Rather all of them in short than some at length; where even that is too much, the fixes go, which stand in the log.
 fn fitting_findings(findings: &[Finding], room: usize) -> Vec<String> {
     let shorter = [(600, 300), (220, 110), (110, 110), (100, 60), (70, 40), (110, 0), (50, 0), (25, 0)];
     let fits =
-        shorter.iter().map(|(what, fix)| told(findings, *what, *fix)).find(|lines| size(lines) <= room);
+        shorter.iter().map(|(what, fix)| listed(findings, *what, *fix)).find(|lines| size(lines) <= room);
     fits.unwrap_or_else(|| {
-        let mut lines = told(findings, 25, 0);
+        let mut lines = listed(findings, 25, 0);
         while size(&lines) + 80 > room && !lines.is_empty() {
             lines.pop();
         }
@@ -153,37 +184,6 @@ fn now(report: &Report) -> String {
     report.serving.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-fn verdict(report: &Report) -> String {
-    let (app, release) = (&report.app, report.release);
-    let code = report.exit().code();
-    match &report.outcome {
-        Outcome::Over(Ended::Deployed) if report.recovered => {
-            format!("handover: done: the interrupted deployment was finished, {app} {release} is serving")
-        }
-        Outcome::Over(Ended::Reverted { serving: true, .. }) if report.recovered => {
-            format!(
-                "handover: done: the interrupted deployment of {app} {release} was undone, the old release is serving"
-            )
-        }
-        Outcome::Over(Ended::Deployed) => format!("handover: done: {app} {release} is serving"),
-        Outcome::Over(Ended::Unchanged) => {
-            format!("handover: done: nothing to change, {app} {release} is serving")
-        }
-        Outcome::Waiting => format!("handover: done so far: {app} {release} waits for the next hook"),
-        Outcome::Over(Ended::Reverted { serving: true, .. }) => {
-            format!("handover: FAILED (exit {code}): {app} {release} was refused, the old release is serving")
-        }
-        Outcome::Over(Ended::Reverted { serving: false, .. }) => {
-            format!(
-                "handover: FAILED (exit {code}): {app} {release} was refused, and NOTHING healthy is serving"
-            )
-        }
-        Outcome::Stuck => {
-            format!("handover: FAILED (exit {code}): {app} {release} is unfinished, an operator is needed")
-        }
-    }
-}
-
 /// As the agents count: each line with its newline, and with the time and stream that agent v2 puts before it.
 fn size(lines: &[String]) -> usize {
     const PREFIX: usize = "2026-11-23 00:00:00 [stderr]".len();
@@ -201,21 +201,20 @@ fn fit(mut lines: Vec<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::release::ReleaseNumber;
+    use crate::model::ReleaseNumber;
+    use crate::report::Outcome;
     use proptest::prelude::*;
 
     fn refused(cause: &str, evidence: Vec<String>) -> Report {
-        let process: crate::release::ProcessName = "web".parse().unwrap();
+        let process: crate::model::ProcessName = "web".parse().unwrap();
         Report {
             app: "status-page".parse().unwrap(),
             deployment: "d-ABC123".parse().unwrap(),
             release: ReleaseNumber(3),
-            image: None,
-            outcome: Outcome::Over(Ended::Reverted { cause: cause.to_owned(), serving: true }),
-            cause: Some(cause.to_owned()),
-            evidence,
+            images: vec![],
+            outcome: Outcome::Reverted { serving: true },
+            failure: Some(Failure::verdict(cause, evidence)),
             log: None,
-            findings: vec![],
             bundle: None,
             group: None,
             serving: vec![Serving {
@@ -225,9 +224,10 @@ mod tests {
                 running: true,
             }],
             recovered: false,
-            gap_ms: Some(2345),
+            unhealthy_ms: Some(2345),
+            silent_ms: Some(2300),
             left_over: vec![],
-            warnings: vec![],
+            notes: vec![],
             steps: vec![],
         }
     }
@@ -251,8 +251,8 @@ mod tests {
     }
 
     fn found(n: usize, what: &str, fix: &str) -> Report {
-        let cause = if n == 1 { what.to_owned() } else { format!("{n} findings") };
-        Report { findings: vec![Finding::new(what, fix); n], gap_ms: None, ..refused(&cause, vec![]) }
+        let failure = Some(Failure::found(vec![Finding::new(what, fix); n]));
+        Report { failure, unhealthy_ms: None, ..refused("", vec![]) }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use handover::config::{self, Asked, Config};
 use handover::journal::{History, Journal, Line};
-use handover::release::ReleaseNumber;
+use handover::model::ReleaseNumber;
 use handover::state::{Record, Releases};
 use insta::assert_snapshot;
 

@@ -6,7 +6,7 @@ use bollard::models::{ContainerCreateBody, HostConfig, PortBinding, RestartPolic
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 use fake_docker::{Image, Race};
 use handover::host::docker::RegistryLogin;
-use handover::release::ImageRef;
+use handover::model::ImageRef;
 use handover::report::tail;
 
 use crate::world::{REPOSITORY, Run, Site, World};

@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use super::*;
-use crate::journal::{Entry, FORMAT, Header};
-use crate::release::ReleaseNumber;
+use crate::journal::{Entry, FORMAT, Fact, Header};
+use crate::model::{AtBoot, Failure, FailureKind, Nature, ReleaseNumber};
 
 /// A history, and what the world looks like by it: which steps may have had their effect.
 #[derive(Clone)]
@@ -22,47 +24,67 @@ struct Walk {
 #[derive(Debug, Default)]
 struct Ends(BTreeMap<&'static str, usize>);
 
-fn web() -> crate::release::ProcessName {
-    "web".parse().unwrap()
-}
-
-fn plan() -> Vec<Step> {
+/// The plan of an app with these processes.
+fn plan(processes: &[&str]) -> Vec<Planned> {
     let text = "app = 'a'\n[image]\nrepository = 'x'\ntag = 't'\n[process.web]\n";
-    super::super::plan::plan(&crate::config::parse(text, "handover.toml").unwrap())
+    let mut settings = crate::config::parse(text, "handover.toml").unwrap();
+    let web = settings.processes.values().next().unwrap().clone();
+    settings.processes = processes.iter().map(|name| (name.parse().unwrap(), web.clone())).collect();
+    crate::deploy::plan::plan(&settings)
 }
 
 /// What takes a step back, as far as the decider looks at it.
-fn inverse(step: &Step) -> Vec<Inverse> {
-    let (old, new) = ("old".to_owned(), "new".to_owned());
-    match step {
-        Step::Create(_) => vec![Inverse::RemoveContainer { name: new, deployment: "d-1".parse().unwrap() }],
-        Step::ProtectLive(_) | Step::ReleaseOld(_) => {
+fn inverse(step: &str) -> Vec<Inverse> {
+    let (verb, process) = step.split_once(' ').unwrap_or((step, ""));
+    let (old, new) = (format!("old {process}"), format!("new {process}"));
+    match verb {
+        "create" => vec![Inverse::RemoveContainer { name: new, deployment: "d-1".parse().unwrap() }],
+        "protect-live" | "release-old" => {
             vec![Inverse::SetRestartPolicy { id: old, policy: "unless-stopped".to_owned() }]
         }
-        Step::StopLive(_) => vec![Inverse::Start { id: old }],
-        Step::StartNew(_) => vec![Inverse::Stop { id: new }],
-        Step::KeepNew(_) => vec![Inverse::SetRestartPolicy { id: new, policy: "no".to_owned() }],
-        Step::ParkOld(_) => vec![Inverse::Rename { id: old, to: "a-web".to_owned() }],
-        Step::Promote(_) => vec![Inverse::Rename { id: new, to: "a-web.r2".to_owned() }],
+        "stop-live" => vec![Inverse::Start { id: old, started_at: String::new() }],
+        "start-new" => vec![Inverse::Stop { id: new }],
+        "keep-new" => vec![Inverse::SetRestartPolicy { id: new, policy: "no".to_owned() }],
+        "park-old" => vec![Inverse::Rename { id: old, to: "a-web".to_owned() }],
+        "promote" => vec![Inverse::Rename { id: new, to: "a-web.r2".to_owned() }],
         _ => vec![],
     }
 }
 
 impl Walk {
-    fn begin(trouble: usize) -> Self {
+    fn begin(plan: Vec<Planned>, trouble: usize) -> Self {
         let mut walk = Self { history: History::default(), effects: vec![], told: vec![], trouble };
         walk.note(Entry::Opened(Box::new(Header {
             format: FORMAT,
             version: "0.1.0".to_owned(),
+            binary: None,
             app: "a".parse().unwrap(),
             deployment: "d-1".parse().unwrap(),
             release: ReleaseNumber(2),
             group: None,
-            plan: plan().iter().map(Step::name).collect(),
+            plan,
             retired: vec![],
             began: Timestamp::UNIX_EPOCH,
         })));
         walk
+    }
+
+    fn plan(&self) -> &[Planned] {
+        &self.history.header().unwrap().plan
+    }
+
+    /// The steps of the plan with their natures, and where the commit stands among them.
+    fn steps(&self) -> (Vec<(String, Nature)>, usize) {
+        let mut steps = vec![];
+        let mut commit = 0;
+        for planned in self.plan() {
+            match &planned.item {
+                PlannedItem::Step { step, nature } => steps.push((step.clone(), *nature)),
+                PlannedItem::Commit => commit = steps.len(),
+                PlannedItem::Unknown => {}
+            }
+        }
+        (steps, commit)
     }
 
     fn note(&mut self, entry: Entry) {
@@ -89,28 +111,31 @@ impl Walk {
     }
 
     /// Everything that may come next.
-    fn successors(&self, plan: &[Step], ends: &mut Ends) -> Vec<Self> {
+    fn successors(&self, ends: &mut Ends) -> Vec<Self> {
         let went_back = *self.history.direction() != Direction::Forward;
-        let is_done = |step: &Step| self.history.is_done(&step.name());
-        match next(&self.history, plan, Phase::Finish) {
+        let (steps, commit) = self.steps();
+        let unchanged = self.history.facts().unchanged.is_some();
+        let is_done = |(step, nature): &(String, Nature)| {
+            self.history.is_done(step) || (unchanged && nature.for_a_change)
+        };
+        match next(&self.history, Phase::Finish) {
             Move::Run(step) => {
                 self.check(!went_back, "a step is made in a run that goes back");
-                let unchanged = self.history.facts().iter().any(|f| matches!(f, Fact::Unchanged { .. }));
-                let mut before = plan.iter().take_while(|other| **other != step);
+                let at = steps.iter().position(|(name, _)| *name == step).unwrap();
+                self.check(steps[..at].iter().all(is_done), "a step is made before those that it needs");
                 self.check(
-                    before.all(|other| is_done(other) || unchanged && other.is_for_a_change()),
-                    "a step is made before the ones that it follows",
+                    !unchanged || !steps[at].1.for_a_change,
+                    "something is done although there is nothing to change",
                 );
-                self.check(!unchanged || !step.is_for_a_change(), "there is nothing to change");
                 self.check(
-                    !step.is_after_commit() || self.history.is_committed() || unchanged,
+                    at < commit || self.history.is_committed() || unchanged,
                     "a step that follows the commit is made before it",
                 );
                 self.made(&step)
             }
             Move::Commit => {
-                let gates: Vec<Step> = plan.iter().filter(|s| matches!(s, Step::Gate(_))).cloned().collect();
-                self.check(!gates.is_empty() && gates.iter().all(is_done), "committed before every gate");
+                let gates = || steps.iter().filter(|(_, nature)| nature.at_boot == AtBoot::UndoneUntilCommit);
+                self.check(gates().count() > 0 && gates().all(is_done), "committed before every gate");
                 self.check(!went_back && !self.history.is_committed(), "committed twice, or on the way back");
                 vec![self.and([Entry::Committed])]
             }
@@ -118,42 +143,40 @@ impl Walk {
                 self.check(went_back, "a step is taken back in a run that goes forward");
                 self.check(self.effects.contains(&step), "a step is taken back that was not begun");
                 let last = self.effects.iter().rev().find(|s| {
-                    self.history.taken().iter().any(|t| t.step == **s && t.doing != Doing::UndoFailed)
-                        && !self.policy_has_to_wait(s)
+                    let begun = self.history.step(s).unwrap();
+                    begun.state != StepState::UndoFailed && !self.policy_has_to_wait(s)
                 });
                 self.check(last == Some(&step), "steps are not taken back in reverse order");
                 self.undone(step, &how)
             }
             Move::Regate => {
                 self.check(went_back && self.effects.is_empty(), "gated again before all is taken back");
-                [true, false].map(|healthy| self.and([Entry::Regated { healthy }])).to_vec()
+                [true, false].map(|healthy| self.and([Entry::Regated { healthy, why: vec![] }])).to_vec()
             }
             Move::End(ended) => {
                 match &ended {
                     Ended::Deployed => self.check(
-                        self.history.is_committed() && plan.iter().all(is_done),
+                        self.history.is_committed() && steps.iter().all(is_done),
                         "deployed without every step",
                     ),
                     Ended::Reverted { .. } => {
                         self.check(self.effects.is_empty(), "reverted with something left");
                     }
                     Ended::Unchanged => self.check(
-                        self.effects.iter().all(|s| !s.parse::<Step>().unwrap().is_for_a_change()),
+                        steps.iter().all(|(s, nature)| !nature.for_a_change || !self.effects.contains(s)),
                         "unchanged, but something was done",
                     ),
+                    Ended::Unknown => self.check(false, "an end that nobody knows"),
                 }
                 *ends.0.entry(word(&ended)).or_default() += 1;
                 let over = self.and([Entry::Ended { ended: ended.clone() }]);
-                self.check(
-                    next(&over.history, plan, Phase::Prepare) == Move::Rest(ended),
-                    "the end is no rest",
-                );
+                self.check(next(&over.history, Phase::Prepare) == Move::Rest(ended), "the end is no rest");
                 vec![]
             }
             Move::Stuck => {
                 self.check(
                     self.history.stuck().is_some()
-                        || self.history.taken().iter().any(|t| t.doing == Doing::UndoFailed),
+                        || self.history.steps().iter().any(|s| s.state == StepState::UndoFailed),
                     "stuck without a reason",
                 );
                 *ends.0.entry("stuck").or_default() += 1;
@@ -168,53 +191,55 @@ impl Walk {
 
     /// A boot has to bring back what could not be started.
     fn policy_has_to_wait(&self, step: &str) -> bool {
-        let failed =
-            |name: &str| self.history.taken().iter().any(|t| t.step == name && t.doing == Doing::UndoFailed);
-        matches!(step, "protect-live web" | "release-old web") && failed("stop-live web")
+        let Some((verb, process)) = step.split_once(' ') else { return false };
+        let stop = format!("stop-live {process}");
+        let failed = self.history.step(&stop).is_some_and(|stop| stop.state == StepState::UndoFailed);
+        matches!(verb, "protect-live" | "release-old") && failed
     }
 
-    fn made(&self, step: &Step) -> Vec<Self> {
-        let name = step.name();
+    fn made(&self, name: &str) -> Vec<Self> {
         let mut begun = self.clone();
-        if !begun.history.has_begun(&name) {
-            begun.note(Entry::Began { step: name.clone(), inverse: inverse(step) });
-            begun.effects.push(name.clone());
+        if !begun.history.has_begun(name) {
+            begun.note(Entry::Began { step: name.to_owned(), inverse: inverse(name) });
+            begun.effects.push(name.to_owned());
         }
-        let failed = |verdict| Entry::Failed {
-            step: name.clone(),
-            cause: "it failed".to_owned(),
-            evidence: vec![],
-            findings: vec![],
-            verdict,
+        let failed = |kind| Entry::Failed {
+            step: name.to_owned(),
+            failure: Failure { kind, ..Failure::because("it failed") },
         };
         // Only a gate gives a verdict, and it may also fail without one.
-        let verdicts: &[bool] = match step {
-            Step::Gate(_) | Step::Verify(_) => &[true, false],
-            _ => &[false],
+        let kinds: &[FailureKind] = match name.split(' ').next() {
+            Some("gate" | "verify") => &[FailureKind::Verdict, FailureKind::Refused],
+            _ => &[FailureKind::Refused],
         };
-        let failures: Vec<(bool, Entry)> = verdicts.iter().map(|v| (*v, failed(*v))).collect();
         let committed = self.history.is_committed();
-        let mut all = vec![begun.and([Entry::Done { step: name.clone(), facts: vec![] }])];
-        if *step == Step::Compare {
+        let mut all = vec![begun.and([Entry::Done { step: name.to_owned(), facts: vec![] }])];
+        if name == "compare" {
             let facts = vec![Fact::Unchanged { release: ReleaseNumber(1) }];
-            all.push(begun.and([Entry::Done { step: name, facts }]));
+            all.push(begun.and([Entry::Done { step: name.to_owned(), facts }]));
         }
         // It fails; the process is killed and the run taken up; or given up, where that is still possible.
-        for (verdict, failed) in failures {
-            let turned = begun.troubled([failed]);
+        for kind in kinds {
+            let turned = begun.troubled([failed(*kind)]);
             if let Some(walk) = &turned {
                 let forward = *walk.history.direction() == Direction::Forward;
+                let verdict = *kind == FailureKind::Verdict;
                 walk.check(forward == (committed && !verdict), "only a verdict turns a committed run back");
             }
             all.extend(turned);
         }
+        // What it would change cannot even be seen.
+        if !self.history.has_begun(name) {
+            all.extend(self.troubled([failed(FailureKind::Refused)]));
+        }
         all.extend(begun.troubled([resumed()]));
         if committed {
-            let given_up = begun.clone().history.record(&given_up(), Timestamp::UNIX_EPOCH);
-            self.check(given_up.is_err(), "given up after the commit");
+            let late = begun.clone().history.record(&given_up(false), Timestamp::UNIX_EPOCH);
+            self.check(late.is_err(), "given up after the commit");
+            all.extend(begun.troubled([resumed(), given_up(true)]));
         } else {
-            all.extend(begun.troubled([resumed(), given_up()]));
-            all.extend(self.troubled([given_up()]));
+            all.extend(begun.troubled([resumed(), given_up(false)]));
+            all.extend(self.troubled([given_up(false)]));
         }
         all
     }
@@ -235,7 +260,7 @@ impl Walk {
         let h = &self.history;
         format!(
             "{:?} {:?} {} {:?} {:?} {:?} {}",
-            h.taken().iter().map(|t| (&t.step, &t.doing)).collect::<Vec<_>>(),
+            h.steps().iter().map(|s| (&s.name, s.state)).collect::<Vec<_>>(),
             h.direction(),
             h.is_committed(),
             h.stuck(),
@@ -247,54 +272,58 @@ impl Walk {
 }
 
 fn word(ended: &Ended) -> &'static str {
-    match ended {
-        Ended::Deployed => "deployed",
-        Ended::Unchanged => "unchanged",
-        Ended::Reverted { .. } => "reverted",
-    }
+    crate::report::Outcome::of(ended).word()
 }
 
 fn resumed() -> Entry {
-    Entry::Resumed { pid: 1, by: "test".to_owned() }
+    Entry::Resumed { pid: 1, by: "test".to_owned(), version: "0.1.0".to_owned() }
 }
 
-fn given_up() -> Entry {
-    Entry::Abandoned { cause: "given up".to_owned() }
+fn given_up(forced: bool) -> Entry {
+    Entry::Abandoned { cause: "given up".to_owned(), forced }
+}
+
+/// Walks through every history with up to so many troubles, and says how many there were.
+fn walk_through(processes: &[&str], trouble: usize) -> usize {
+    let mut ends = Ends::default();
+    let mut seen = BTreeSet::new();
+    let mut open = vec![Walk::begin(plan(processes), trouble)];
+    while let Some(walk) = open.pop() {
+        if seen.insert(walk.key()) {
+            open.extend(walk.successors(&mut ends));
+            // Left alone from here on, it ends.
+            let mut rest = walk;
+            while let Some(undisturbed) = rest.successors(&mut Ends::default()).into_iter().next() {
+                rest = undisturbed;
+                rest.check(rest.told.len() < 400, "it does not come to an end");
+            }
+        }
+    }
+    for end in ["deployed", "unchanged", "reverted", "stuck"] {
+        assert!(ends.0.contains_key(end), "no history was {end}: {ends:?}");
+    }
+    seen.len()
 }
 
 #[test]
 fn every_history_with_up_to_four_troubles_keeps_the_rules_and_comes_to_an_end() {
-    let (plan, mut ends) = (plan(), Ends::default());
-    let mut seen = BTreeSet::new();
-    let mut open = vec![Walk::begin(4)];
-    while let Some(walk) = open.pop() {
-        if seen.insert(walk.key()) {
-            open.extend(walk.successors(&plan, &mut ends));
-            // Left alone from here on, it ends.
-            let mut rest = walk;
-            while let Some(undisturbed) = rest.successors(&plan, &mut Ends::default()).into_iter().next() {
-                rest = undisturbed;
-                rest.check(rest.told.len() < 200, "it does not come to an end");
-            }
-        }
-    }
-    assert!(seen.len() > 3_000, "only {} histories", seen.len());
-    for end in ["deployed", "unchanged", "reverted", "stuck"] {
-        assert!(ends.0.contains_key(end), "no history was {end}: {ends:?}");
-    }
+    let histories = walk_through(&["web"], 4);
+    assert!(histories > 3_000, "only {histories} histories");
+}
+
+#[test]
+fn so_does_every_history_of_two_processes() {
+    let histories = walk_through(&["web", "worker"], 2);
+    assert!(histories > 1_000, "only {histories} histories");
 }
 
 #[test]
 fn a_hook_stops_where_its_phase_ends() {
-    let plan = plan();
     for until in [Phase::Prepare, Phase::Tasks, Phase::Switch, Phase::Settle] {
-        let mut walk = Walk::begin(0);
+        let mut walk = Walk::begin(plan(&["web"]), 0);
         loop {
-            match next(&walk.history, &plan, until) {
-                Move::Run(step) => {
-                    assert!(step.phase() <= until, "{step} is made in {until:?}");
-                    walk = walk.made(&step).swap_remove(0);
-                }
+            match next(&walk.history, until) {
+                Move::Run(step) => walk = walk.made(&step).swap_remove(0),
                 Move::Commit => walk.note(Entry::Committed),
                 other => {
                     assert_eq!(other, Move::Wait);
@@ -302,21 +331,37 @@ fn a_hook_stops_where_its_phase_ends() {
                 }
             }
         }
-        let done = plan.iter().filter(|step| walk.history.is_done(&step.name()));
-        assert!(done.eq(plan.iter().filter(|step| step.phase() <= until)), "{until:?}");
-        // Where the gate is passed and nothing may follow yet, the release is not committed by waiting.
-        assert_eq!(walk.history.is_committed(), until >= Phase::Settle, "{until:?}");
+        for planned in walk.plan().to_vec() {
+            let due = planned.phase <= until;
+            match planned.item {
+                PlannedItem::Step { step, .. } => {
+                    assert_eq!(walk.history.is_done(&step), due, "{step} {until:?}")
+                }
+                // Where the gate is passed and nothing may follow yet, the release is not committed by waiting.
+                PlannedItem::Commit => assert_eq!(walk.history.is_committed(), due, "{until:?}"),
+                PlannedItem::Unknown => unreachable!(),
+            }
+        }
     }
 }
 
 #[test]
 fn a_boot_makes_what_it_may_have_undone_to_be_made_again() {
-    let plan = plan();
-    let mut walk = Walk::begin(0);
+    let mut walk = Walk::begin(plan(&["web"]), 0);
     while !walk.history.is_done("start-new web") {
-        let Move::Run(step) = next(&walk.history, &plan, Phase::Finish) else { panic!("{:?}", walk.told) };
+        let Move::Run(step) = next(&walk.history, Phase::Finish) else { panic!("{:?}", walk.told) };
         walk = walk.made(&step).swap_remove(0);
     }
     walk.note(resumed());
-    assert_eq!(next(&walk.history, &plan, Phase::Finish), Move::Run(Step::StopLive(web())));
+    assert_eq!(next(&walk.history, Phase::Finish), Move::Run("stop-live web".to_owned()));
+}
+
+#[test]
+fn what_another_version_planned_is_not_passed_over() {
+    let mut unknown = plan(&["web"]);
+    unknown.insert(1, Planned { phase: Phase::Prepare, item: PlannedItem::Unknown });
+    let mut walk = Walk::begin(unknown, 0);
+    walk = walk.made("preflight").swap_remove(0);
+    assert_eq!(next(&walk.history, Phase::Finish), Move::Stuck);
+    assert!(walk.history.has_unknown());
 }

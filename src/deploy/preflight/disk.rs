@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Found;
-use crate::deploy::steps::image::ToPull;
+use crate::deploy::images::ToPull;
 use crate::host::{Machine, Paths};
-use crate::report::text::amount;
+use crate::text::amount;
 
 /// What an image takes for each byte that is pulled: the compressed layer while it is unpacked, and the unpacked one, which
 /// is about twice as large.
@@ -33,7 +33,11 @@ pub(super) struct Need {
 }
 
 /// What a deployment writes, and where. Nothing is known of an image that was not found.
-pub(super) fn needs(images: &Path, to_pull: Option<&ToPull>, paths: &Paths) -> Vec<Need> {
+pub(super) fn needs<'p>(
+    images: &Path,
+    to_pull: impl IntoIterator<Item = &'p ToPull>,
+    paths: &Paths,
+) -> Vec<Need> {
     let image = |bytes, what: String| Need { path: images.to_owned(), bytes, files: FILES_OF_IMAGE, what };
     let own = |path: &Path| Need {
         path: path.to_owned(),
@@ -41,15 +45,15 @@ pub(super) fn needs(images: &Path, to_pull: Option<&ToPull>, paths: &Paths) -> V
         files: OWN_FILES,
         what: "handover itself".to_owned(),
     };
-    let pulled = match to_pull {
-        None | Some(ToPull::Nothing) => None,
-        Some(ToPull::Unknown(_)) => Some(image(UNKNOWN, "an image of unknown size".to_owned())),
-        Some(ToPull::Bytes(bytes)) => Some(image(
+    let pulled = to_pull.into_iter().filter_map(|to_pull| match to_pull {
+        ToPull::Nothing => None,
+        ToPull::Unknown(_) => Some(image(UNKNOWN, "an image of unknown size".to_owned())),
+        ToPull::Bytes(bytes) => Some(image(
             bytes.saturating_mul(UNPACKED),
             format!("the image: {UNPACKED} times the {} that are to be pulled", amount(*bytes)),
         )),
-    };
-    pulled.into_iter().chain([own(&paths.state), own(&paths.log)]).collect()
+    });
+    pulled.chain([own(&paths.state), own(&paths.log)]).collect()
 }
 
 /// Needs on the same filesystem add up.

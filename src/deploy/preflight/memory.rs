@@ -6,8 +6,8 @@ use super::Found;
 use crate::config::Settings;
 use crate::host::docker::Container;
 use crate::host::machine::memory::Memory;
-use crate::release::ProcessName;
-use crate::report::text::amount;
+use crate::model::ProcessName;
+use crate::text::amount;
 
 pub(super) fn check(
     settings: &Settings,

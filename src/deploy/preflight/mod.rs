@@ -12,22 +12,20 @@ mod ports;
 
 use std::collections::BTreeMap;
 
-use futures_util::future::{join, join_all, join3, try_join, try_join_all, try_join3};
+use futures_util::future::{join, join_all, join3, try_join_all, try_join3};
 
-use super::live;
+use super::context::Context;
+use super::images::{self, Meaning, ToPull};
 use super::registry::Terms;
-use super::run::Run;
 use super::secrets::{self, Reading};
-use super::steps::StepError;
-use super::steps::image::{self, Meaning, ToPull};
+use super::serving::{self, Live};
 use crate::config::Settings;
 use crate::config::settings::Auth;
+use crate::environment::Secrets;
 use crate::host::Host;
 use crate::host::docker::{Container, Docker, DockerError, Engine, Listed};
-use crate::journal::Finding;
+use crate::model::{DeploymentId, Failure, Finding, ImageName, ReleaseNumber};
 use crate::redact::Redactor;
-use crate::release::{DeploymentId, ProcessName, ReleaseNumber};
-use crate::report::text::chain;
 
 /// What is to be deployed.
 pub(super) struct Target<'a> {
@@ -38,13 +36,13 @@ pub(super) struct Target<'a> {
     /// The deployment that makes it, if it has begun.
     pub(super) deployment: Option<&'a DeploymentId>,
     /// The versions of the secrets that it has read before.
-    pub(super) versions: BTreeMap<String, String>,
+    pub(super) versions: &'a BTreeMap<String, String>,
 }
 
 /// What a check has to say.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// What has to be mended first.
+    /// What has to be fixed first.
     pub(super) findings: Vec<Finding>,
     /// What is worth knowing, and keeps nothing from going on.
     pub(super) notes: Vec<String>,
@@ -61,17 +59,14 @@ impl Found {
 }
 
 /// What was looked up on the way.
-pub(super) struct Looked<'a> {
-    /// What the tag means, unless that could not be found out.
-    pub(super) image: Option<Meaning<'a>>,
-    /// The secrets, unless one cannot be had.
+pub(super) struct Looked {
+    /// What each tag means, as far as that could be found out.
+    pub(super) images: Vec<(ImageName, Meaning)>,
+    /// The secrets, unless one cannot be read.
     pub(super) secrets: Option<Reading>,
     /// What every check has to say.
     pub(super) found: Found,
 }
-
-/// The containers that serve now.
-type Live = BTreeMap<ProcessName, Container>;
 
 /// What the Engine was asked.
 struct Docked {
@@ -83,95 +78,101 @@ struct Docked {
 }
 
 /// Makes every check. What does not depend on each other is asked for side by side.
-pub(super) async fn look<'a>(host: &'a Host, target: &Target<'_>, terms: Terms<'_>) -> Looked<'a> {
+pub(super) async fn look(host: &Host, target: &Target<'_>, terms: Terms<'_>) -> Looked {
     let settings = target.settings;
     // On the heap: the states of so many clients are too much for a small stack.
-    let (docked, networks, (image, secrets)) = join3(
+    let (docked, networks, (images, secrets)) = join3(
         Box::pin(ask_docker(&host.docker, settings)),
         Box::pin(check_networks(&host.docker, settings)),
-        Box::pin(image_and_secrets(host, target, terms)),
+        Box::pin(images_and_secrets(host, target, terms)),
     )
     .await;
     let mut found = Found::default();
-    let mut failures: Vec<String> = networks.iter().map(|error| chain(error)).collect();
+    let mut failures: Vec<Finding> = networks.iter().map(Finding::of).collect();
+    let mut meanings = Vec::new();
+    for (name, meaning) in images {
+        match meaning {
+            Ok(meaning) => meanings.push((name, meaning)),
+            Err(failure) => failures.extend(failure.into_findings()),
+        }
+    }
     match docked {
         Ok(docked) => {
             engine::check(&docked.engine, settings, &mut found);
             names::check(target, &docked.containers, &docked.live, &mut found);
             ports::check(settings, &docked.containers, &docked.live, &host.machine, &mut found);
             ports::check_resting(settings, &docked.resting, &mut found);
-            let to_pull = image.as_ref().ok().map(|meaning| &meaning.to_pull);
+            let to_pull = meanings.iter().map(|(_, meaning)| &meaning.to_pull);
             disk::check(&disk::needs(&docked.engine.images, to_pull, &host.paths), &host.machine, &mut found);
             memory::check(settings, host.machine.memory(), &docked.live, &mut found);
         }
-        Err(error) => failures.push(chain(&error)),
+        Err(error) => failures.push(Finding::of(&error)),
     }
-    if let Ok(Meaning { to_pull: ToPull::Unknown(why), .. }) = &image {
-        found.note(format!("the size of the image is not known: {why}"));
+    for (_, meaning) in &meanings {
+        if let ToPull::Unknown(why) = &meaning.to_pull {
+            found.note(format!("the size of the image is not known: {why}"));
+        }
     }
-    let image = image.map_err(|error| failures.extend(error.into_failures())).ok();
-    let secrets = secrets.map_err(|several| failures.extend(several)).ok();
-    found.findings.extend(findings(failures));
+    let secrets = secrets.map_err(|failure| failures.extend(failure.into_findings())).ok();
+    // One cause is reported once, however many look-ups fail for it.
+    for failure in failures {
+        if !found.findings.contains(&failure) {
+            found.findings.push(failure);
+        }
+    }
     if let Some(aws) = host.aws.if_used() {
         clock::check(aws.clock().ahead(), &mut found);
     }
-    Looked { image, secrets, found }
+    Looked { images: meanings, secrets, found }
 }
 
-/// Side by side, unless the registry's password is one of the secrets: each of them is read once.
-async fn image_and_secrets<'a>(
-    host: &'a Host,
+type Images = Vec<(ImageName, Result<Meaning, Failure>)>;
+
+/// Side by side, unless a registry's password is one of the secrets: each of them is read once.
+async fn images_and_secrets(
+    host: &Host,
     target: &Target<'_>,
     mut terms: Terms<'_>,
-) -> (Result<Meaning<'a>, StepError>, Result<Reading, Vec<String>>) {
+) -> (Images, Result<Reading, Failure>) {
     let settings = target.settings;
-    if let Auth::Secret(_) = settings.image.auth {
-        let secrets = Box::pin(secrets::read(settings, &target.versions, host, terms.redactor)).await;
+    if settings.images.values().any(|image| matches!(image.auth, Auth::Secret(_))) {
+        let secrets = Box::pin(secrets::read(settings, target.versions, host, terms.redactor)).await;
         let known = secrets.as_ref().ok().map(|reading| &reading.secrets);
-        let image = Box::pin(image::resolve(host, settings, known, terms.again())).await;
-        return (image, secrets);
+        let images = Box::pin(resolve_all(host, settings, known, terms.again())).await;
+        return (images, secrets);
     }
     let mut learnt = Redactor::default();
     let both = join(
-        Box::pin(image::resolve(host, settings, None, Terms { redactor: &mut learnt, ..terms })),
-        Box::pin(secrets::read(settings, &target.versions, host, terms.redactor)),
+        Box::pin(resolve_all(host, settings, None, Terms { redactor: &mut learnt, ..terms })),
+        Box::pin(secrets::read(settings, target.versions, host, terms.redactor)),
     )
     .await;
     terms.redactor.learn_all(learnt);
     both
 }
 
-/// Look-ups that failed, as findings. One cause is told once, however many of them fail for it. Our errors say what is
-/// wrong first, then the way out.
-pub(super) fn findings(failures: impl IntoIterator<Item = String>) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = vec![];
-    for failure in failures {
-        let (what, fix) = failure.split_once("; ").unwrap_or((&failure, ""));
-        let finding = Finding::new(what, fix);
-        if !findings.contains(&finding) {
-            findings.push(finding);
-        }
+async fn resolve_all(
+    host: &Host,
+    settings: &Settings,
+    secrets: Option<&Secrets>,
+    mut terms: Terms<'_>,
+) -> Images {
+    let mut images = Vec::new();
+    for name in settings.images.keys() {
+        let meaning = images::resolve(host, settings, name, secrets, terms.again()).await;
+        images.push((name.clone(), meaning));
     }
-    findings
+    images
 }
 
 async fn ask_docker(docker: &Docker, settings: &Settings) -> Result<Docked, DockerError> {
     let (engine, containers, live) =
-        try_join3(docker.engine(), docker.everything(), live_of(docker, settings)).await?;
+        try_join3(docker.engine(), docker.everything(), serving::live_of_all(docker, settings)).await?;
     let resting = containers.iter().filter(|container| !container.up && container.labels.is_none());
     let resting = try_join_all(resting.map(|container| docker.inspect(&container.id))).await?;
     // One that went between the list and the look is not there.
     let resting = resting.into_iter().flatten().collect();
     Ok(Docked { engine, containers, live, resting })
-}
-
-async fn live_of(docker: &Docker, settings: &Settings) -> Result<Live, DockerError> {
-    let of = async |process: &ProcessName| {
-        let live = live::live(docker, settings, process).await?;
-        Ok(live.map(|live| (process.clone(), live)))
-    };
-    let live = try_join_all(settings.processes.keys().map(of)).await?;
-    Ok(live.into_iter().flatten().collect())
 }
 
 /// A network that is asked for and is not there would show when live is down already.
@@ -181,13 +182,19 @@ async fn check_networks(docker: &Docker, settings: &Settings) -> Vec<DockerError
     checked.into_iter().filter_map(Result::err).collect()
 }
 
-/// Looks at a process's ports once more, right before live is stopped: hooks may be minutes apart.
-pub(super) async fn recheck_ports(run: &Run<'_>, process: &ProcessName) -> Result<Vec<Finding>, DockerError> {
-    let (docker, mut settings) = (&run.host.docker, run.config.settings.clone());
-    settings.processes.retain(|name, _| name == process);
-    let (containers, live) = try_join(docker.everything(), live_of(docker, &settings)).await?;
+/// Looks once more, right before live is stopped, at what somebody may have taken since: names and ports.
+pub(super) async fn recheck(context: &Context<'_>, live: &Live) -> Result<Vec<Finding>, DockerError> {
+    let docker = &context.host.docker;
+    let containers = docker.everything().await?;
+    let target = Target {
+        settings: context.settings(),
+        release: context.release(),
+        deployment: Some(&context.header.deployment),
+        versions: &BTreeMap::new(),
+    };
     let mut found = Found::default();
-    ports::check(&settings, &containers, &live, &run.host.machine, &mut found);
+    names::check(&target, &containers, live, &mut found);
+    ports::check(context.settings(), &containers, live, &context.host.machine, &mut found);
     Ok(found.findings)
 }
 
@@ -197,20 +204,6 @@ mod tests {
     use crate::config;
     use crate::config::units::Protocol;
     use crate::host::docker::HostPort;
-
-    #[test]
-    fn one_cause_is_one_finding_and_says_the_way_out_last() {
-        let told = [
-            "no credentials for AWS; give it a role",
-            "x is missing",
-            "no credentials for AWS; give it a role",
-        ];
-        let findings = findings(told.map(str::to_owned));
-        assert_eq!(
-            findings,
-            [Finding::new("no credentials for AWS", "give it a role"), Finding::new("x is missing", "")]
-        );
-    }
 
     /// One process `web`, with these lines.
     pub(super) fn settings(lines: &str) -> Settings {

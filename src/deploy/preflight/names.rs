@@ -1,16 +1,28 @@
 //! Names: those that the deployment needs are free or ours.
 
 use super::{Found, Live, Target};
-use crate::deploy::live::obstacle;
+use crate::deploy::serving::{obstacle, parked_name};
 use crate::host::docker::Listed;
-use crate::release::container_name;
+use crate::model::container_name;
 
 pub(super) fn check(target: &Target<'_>, containers: &[Listed], live: &Live, found: &mut Found) {
     let app = &target.settings.app;
     let named = |name: &str| containers.iter().find(|container| container.name == name);
     for process in target.settings.processes.keys() {
-        if let Some(why) = live.get(process).and_then(|live| obstacle(live, target.settings, process)) {
-            found.finding(why, "");
+        if let Some(live) = live.get(process) {
+            found.findings.extend(obstacle(live, target.settings, process));
+            // After the commit it would be too late to find that the old container cannot get its name.
+            let release = live.labels.as_ref().map(|labels| labels.release);
+            let parked = parked_name(app, process, release, target.release);
+            if named(&parked).is_some_and(|container| container.id != live.id) {
+                found.finding(
+                    format!(
+                        "another container has the name '{parked}', under which '{}' is parked",
+                        live.name
+                    ),
+                    format!("docker rename {parked} {parked}-old, or remove it"),
+                );
+            }
         }
         let new = container_name::of_release(app, process, target.release);
         let is_ours = |container: &Listed| {
@@ -29,8 +41,8 @@ pub(super) fn check(target: &Target<'_>, containers: &[Listed], live: &Live, fou
 mod tests {
     use super::super::tests::{container, listed, settings};
     use super::*;
-    use crate::journal::Finding;
-    use crate::release::ReleaseNumber;
+    use crate::model::Finding;
+    use crate::model::ReleaseNumber;
 
     fn found(containers: &[Listed], live: &Live) -> Vec<Finding> {
         let settings = settings("");
@@ -39,7 +51,7 @@ mod tests {
             settings: &settings,
             release: ReleaseNumber(2),
             deployment: Some(&deployment),
-            versions: std::collections::BTreeMap::new(),
+            versions: &std::collections::BTreeMap::new(),
         };
         let mut found = Found::default();
         check(&target, containers, live, &mut found);

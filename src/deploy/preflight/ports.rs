@@ -8,7 +8,7 @@ use crate::config::units::{Protocol, Publish};
 use crate::host::Machine;
 use crate::host::docker::{Container, HostPort, Listed, RestartPolicy};
 use crate::host::machine::sockets::{Holder, Socket};
-use crate::release::{ProcessName, container_name};
+use crate::model::{ProcessName, container_name};
 
 /// Who has which socket: the kernel, or what a test says.
 pub(super) trait Seen {

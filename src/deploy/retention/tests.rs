@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::model::ImageName;
 
 fn image(digit: u64) -> ImageRef {
     let digest = format!("sha256:{}", format!("{digit:x}").repeat(64)).parse().unwrap();
@@ -16,7 +17,7 @@ fn record(release: u64, verdict: Verdict) -> Record {
         release: ReleaseNumber(release),
         deployment: "d-1".parse().unwrap(),
         group: None,
-        image: Some(image(release)),
+        images: [(ImageName::default_image(), image(release))].into(),
         secret_versions: std::collections::BTreeMap::default(),
         fingerprint: None,
         verdict,
@@ -65,7 +66,7 @@ fn three_good_ones_stay_and_those_before_go_whole() {
     let containers: Vec<Container> = (1..=5).map(|n| container(n, n == 5)).collect();
     let old = old(&records, &containers, ReleaseNumber(5));
     assert_eq!(going(&old), (vec![1, 2], vec![1, 2]));
-    assert_eq!(old.releases[0].1, Some(image(1)));
+    assert_eq!(old.releases[0].1, [image(1)]);
 }
 
 #[test]
@@ -84,10 +85,10 @@ fn what_runs_stays_whatever_it_is() {
 #[test]
 fn an_image_that_another_release_needs_stays() {
     let mut records: Vec<Record> = (1..=5).map(good).collect();
-    records[4].image = Some(image(1));
+    records[4].images = records[0].images.clone();
     let old = old(&records, &[], ReleaseNumber(5));
-    let images: Vec<Option<ImageRef>> = old.releases.into_iter().map(|(_, image)| image).collect();
-    assert_eq!(images, [None, Some(image(2))]);
+    let images: Vec<Vec<ImageRef>> = old.releases.into_iter().map(|(_, images)| images).collect();
+    assert_eq!(images, [vec![], vec![image(2)]]);
 }
 
 #[test]

@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
+use crate::model::Finding;
+
 /// Whether an error says that the clock of this instance is wrong, and by how much if the answer says what time it is.
-pub(super) fn is_wrong(code: &str, message: &str, date: Option<&str>) -> Option<String> {
+pub(super) fn is_wrong(code: &str, message: &str, date: Option<&str>) -> Option<Finding> {
     let is_about_time = match code {
         "RequestTimeTooSkewed" | "RequestInTheFuture" | "RequestExpired" => true,
         // `Signature expired: 20261123T… is now earlier than …`, `Signature not yet current: …`.
@@ -20,9 +22,12 @@ pub(super) fn is_wrong(code: &str, message: &str, date: Option<&str>) -> Option<
         format!(", by {} {side} AWS's", rounded(seconds.unsigned_abs()))
     });
     is_about_time.then(|| {
-        format!(
-            "the clock of this instance is wrong{}, so AWS refuses what it signs ({code}): set it with 'chronyc makestep', and let it follow the Amazon Time Sync Service (169.254.169.123)",
-            off.unwrap_or_default()
+        Finding::new(
+            format!(
+                "the clock of this instance is wrong{}, so AWS refuses what it signs ({code})",
+                off.unwrap_or_default()
+            ),
+            "set it with 'chronyc makestep', and let it follow the Amazon Time Sync Service (169.254.169.123)",
         )
     })
 }
@@ -45,7 +50,7 @@ mod tests {
             &(Timestamp::now() + jiff::SignedDuration::from_mins(90)).to_zoned(jiff::tz::TimeZone::UTC),
         )
         .unwrap();
-        let told = is_wrong("RequestTimeTooSkewed", "", Some(&an_hour_ahead)).unwrap();
+        let told = is_wrong("RequestTimeTooSkewed", "", Some(&an_hour_ahead)).unwrap().what;
         assert!(told.contains("by 89 minutes behind") || told.contains("by 90 minutes behind"), "{told}");
         for message in
             ["Signature expired: 20260101T000000Z is now earlier than", "Signature not yet current: x"]

@@ -1,4 +1,4 @@
-//! What goes wrong at AWS, for people: what was asked for, what was said, and the way out.
+//! What goes wrong at AWS, for people: what was asked for, what was said, and the fix.
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -7,12 +7,13 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use super::secrets_manager::SecretVersion;
 use super::{clock, credentials};
 use crate::host::web::WebError;
+use crate::model::{Explain, Finding};
 
 /// An answer of AWS that is not what was needed.
 #[derive(Debug, thiserror::Error)]
 pub enum AwsError {
     /// The service refused.
-    #[error("AWS refuses to {act}: {code}: {message}{}", way_out(help))]
+    #[error("AWS refuses to {act}: {code}: {message}")]
     Refused {
         /// What was asked for.
         act: String,
@@ -20,25 +21,25 @@ pub enum AwsError {
         code: String,
         /// Its words.
         message: String,
-        /// The way out, where one is known.
-        help: String,
+        /// What to do about it, where that is known.
+        fix: String,
     },
     /// The service was not reached, or did not answer.
-    #[error("failed to {act}: {why}{}", way_out(help))]
+    #[error("failed to {act}: {why}")]
     Failed {
         /// What was asked for.
         act: String,
         /// The chain of causes.
         why: String,
-        /// The way out, where one is known.
-        help: String,
+        /// What to do about it, where that is known.
+        fix: String,
     },
     /// There are no credentials to ask with. It is the same for whatever is asked.
-    #[error("no credentials for AWS: {0}")]
-    Credentials(String),
+    #[error("no credentials for AWS: {}", .0.what)]
+    Credentials(Finding),
     /// Every request will be refused for the instance's clock.
-    #[error("{0}")]
-    Clock(String),
+    #[error("{}", .0.what)]
+    Clock(Finding),
     /// The answer cannot be used.
     #[error("AWS's answer to '{act}' {what}")]
     Unusable {
@@ -49,7 +50,7 @@ pub enum AwsError {
     },
     /// Nothing says which account or region is meant.
     #[error(
-        "cannot tell the account and region of repository '{repository}': the instance's metadata do not answer ({why}), and AWS_ACCOUNT_ID and AWS_REGION are not set; write its whole name, ACCOUNT.dkr.ecr.REGION.amazonaws.com/{repository}"
+        "cannot tell the account and region of repository '{repository}': the instance's metadata do not answer ({why}), and AWS_ACCOUNT_ID and AWS_REGION are not set"
     )]
     Nowhere {
         /// The repository.
@@ -59,19 +60,30 @@ pub enum AwsError {
     },
     /// Nothing says which region is meant.
     #[error(
-        "cannot tell the region: the instance's metadata do not answer ({why}), and AWS_ACCOUNT_ID and AWS_REGION are not set; add region to [image]"
+        "cannot tell the region: the instance's metadata do not answer ({why}), and AWS_ACCOUNT_ID and AWS_REGION are not set"
     )]
     NoRegion {
         /// What the metadata service said.
         why: String,
     },
-    /// There is no way out at all.
+    /// Nothing at all can be reached.
     #[error(transparent)]
     Web(#[from] WebError),
 }
 
-fn way_out(help: &str) -> String {
-    if help.is_empty() { String::new() } else { format!("; {help}") }
+impl Explain for AwsError {
+    fn fix(&self) -> Option<String> {
+        let fix = match self {
+            Self::Refused { fix, .. } | Self::Failed { fix, .. } => fix.clone(),
+            Self::Credentials(finding) | Self::Clock(finding) => finding.fix.clone(),
+            Self::Nowhere { repository, .. } => {
+                format!("write its whole name, ACCOUNT.dkr.ecr.REGION.amazonaws.com/{repository}")
+            }
+            Self::NoRegion { .. } => "add region to [image]".to_owned(),
+            Self::Unusable { .. } | Self::Web(_) => String::new(),
+        };
+        Some(fix).filter(|fix| !fix.is_empty())
+    }
 }
 
 /// One request, as errors tell of it.
@@ -113,25 +125,25 @@ impl<'a> Asked<'a> {
             if let Some(told) = clock::is_wrong(code, &message, date) {
                 return AwsError::Clock(told);
             }
-            let help = self.help(code, &message);
-            return AwsError::Refused { act, code: code.to_owned(), message, help };
+            let fix = self.fix(code, &message);
+            return AwsError::Refused { act, code: code.to_owned(), message, fix };
         }
         if let Some(why) = credentials::problem(&error) {
             return AwsError::Credentials(why);
         }
         let unreached = matches!(error, SdkError::DispatchFailure(_) | SdkError::TimeoutError(_));
-        let help = if unreached { self.way_there() } else { String::new() };
-        AwsError::Failed { act, why: chain(&error), help }
+        let fix = if unreached { self.reach() } else { String::new() };
+        AwsError::Failed { act, why: chain(&error), fix }
     }
 
-    fn way_there(&self) -> String {
+    fn reach(&self) -> String {
         format!(
-            "is there a way there? In a subnet without NAT it takes the VPC endpoint com.amazonaws.{}.{} with private DNS, whose security group admits this instance on port 443",
+            "see whether it can be reached: a subnet without NAT needs the VPC endpoint com.amazonaws.{}.{} with private DNS, whose security group admits this instance on port 443",
             self.region, self.endpoint
         )
     }
 
-    fn help(&self, code: &str, message: &str) -> String {
+    fn fix(&self, code: &str, message: &str) -> String {
         let role = "in the policy of the instance profile's role";
         match (code, self.secret) {
             (

@@ -17,7 +17,7 @@ use super::options;
 use super::restart::RestartPolicy;
 use crate::config::container::{ContainerOptions, Log};
 use crate::config::units::{Bytes, Protocol, Publish};
-use crate::release::container_name;
+use crate::model::container_name;
 
 /// What Docker's own health check says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub struct Container {
     pub exit_code: i64,
     /// What the Engine says about a failed start.
     pub error: String,
+    /// The id of its first process, in the host's namespace, while it runs.
+    pub pid: Option<u32>,
     /// When it was started last, as Docker writes it.
     pub started_at: String,
     /// How often the Engine started it again.
@@ -104,6 +106,7 @@ impl Container {
             oom_killed: state.oom_killed.unwrap_or(false),
             exit_code: state.exit_code.unwrap_or_default(),
             error: state.error.unwrap_or_default(),
+            pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
             started_at: state.started_at.unwrap_or_default(),
             restart_count: inspect.restart_count.unwrap_or_default(),
             restart_policy: RestartPolicy::of_docker(host.and_then(|h| h.restart_policy.as_ref())),

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 
-use crate::report::text::clean;
+use crate::model::Explain;
+use crate::text::{clean, duration};
 
 /// A call to the Engine that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DockerError {
     /// The Engine cannot be reached.
-    #[error("Docker does not answer at '{socket}': {why}; is it running? 'systemctl status docker' says")]
+    #[error("Docker does not answer at '{socket}': {why}")]
     Unreachable {
         /// The socket.
         socket: String,
@@ -28,14 +29,14 @@ pub enum DockerError {
         message: String,
     },
     /// A network that is asked for is not there.
-    #[error("Docker has no network '{name}': make it (docker network create {name}), or change 'network'")]
+    #[error("Docker has no network '{name}'")]
     NoNetwork {
         /// Its name.
         name: String,
     },
     /// A port that no container has is taken all the same, in the Engine's own books.
     #[error(
-        "Docker refuses to {act}: it keeps {port} for a container that is gone, as it does after a power cut in the middle of a start; restart it (systemctl restart docker), then: handover recover"
+        "Docker refuses to {act}: it keeps {port} for a container that is gone, as it does after a power cut in the middle of a start"
     )]
     PortKept {
         /// What was asked for.
@@ -52,7 +53,7 @@ pub enum DockerError {
         source: Error,
     },
     /// The Engine gave no answer in time.
-    #[error("Docker did not {act} within {limit:?}")]
+    #[error("Docker did not {act} within {}", duration(*.limit))]
     Slow {
         /// What was asked for.
         act: String,
@@ -101,8 +102,28 @@ impl DockerError {
         }
     }
 
-    /// Whether it may be otherwise in a moment: the Engine is not there, or is starting.
-    pub fn is_passing(&self) -> bool {
+    /// Whether the Engine knows no such thing.
+    pub fn is_not_found(&self) -> bool {
+        self.status() == Some(404)
+    }
+}
+
+impl Explain for DockerError {
+    fn fix(&self) -> Option<String> {
+        match self {
+            Self::Unreachable { .. } => Some("see whether it runs: systemctl status docker".to_owned()),
+            Self::NoNetwork { name } => {
+                Some(format!("make it (docker network create {name}), or change 'network'"))
+            }
+            Self::PortKept { .. } => {
+                Some("restart it (systemctl restart docker), then: handover recover".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// The Engine is not there, or is starting.
+    fn is_passing(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Slow { .. })
     }
 }

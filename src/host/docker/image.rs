@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::{Docker, DockerError, INSPECT, REMOVE, gone_is_fine};
-use crate::release::{ImageDigest, ImageRef};
+use crate::model::{ImageDigest, ImageRef};
 
 /// What a registry wants to see.
 #[derive(Debug, Clone)]
@@ -119,7 +119,7 @@ impl Docker {
         let act = format!("inspect image '{image}'");
         match self.call(act, INSPECT, self.client.inspect_image(&image.to_string())).await {
             Ok(answer) => Ok(Some(LocalImage { platform: Platform::of(answer.os, answer.architecture) })),
-            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
     }

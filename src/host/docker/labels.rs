@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::release::{AppName, DeploymentId, ProcessName, ReleaseNumber};
+use crate::model::{AppName, DeploymentId, ProcessName, ReleaseNumber};
 
 /// The label that says whose a container is; also the filter that finds all of an app's.
 pub const APP: &str = "handover.app";
@@ -12,17 +12,41 @@ const DEPLOYMENT: &str = "handover.deployment";
 const KIND: &str = "handover.kind";
 
 /// What a container is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// It serves, or did.
     Serve,
+    /// It carries the traffic of another one of its release while the published port changes hands.
+    Bridge,
+    /// It runs a command once, such as a migration.
+    Task,
+    /// Something that another version knows.
+    Other(String),
 }
 
 impl Kind {
-    fn as_str(self) -> &'static str {
+    fn as_str(&self) -> &str {
         match self {
             Self::Serve => "serve",
+            Self::Bridge => "bridge",
+            Self::Task => "task",
+            Self::Other(kind) => kind,
         }
+    }
+
+    fn of(word: &str) -> Self {
+        match word {
+            "serve" => Self::Serve,
+            "bridge" => Self::Bridge,
+            "task" => Self::Task,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -63,7 +87,27 @@ impl Labels {
             process: of(PROCESS)?.parse().ok()?,
             release: ReleaseNumber(of(RELEASE)?.parse().ok()?),
             deployment: of(DEPLOYMENT)?.parse().ok()?,
-            kind: [Kind::Serve].into_iter().find(|kind| Some(kind.as_str()) == of(KIND))?,
+            kind: Kind::of(of(KIND)?),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_of_another_version_is_kept() {
+        let labels = Labels {
+            app: "status-page".parse().unwrap(),
+            process: "web".parse().unwrap(),
+            release: ReleaseNumber(3),
+            deployment: "d-1".parse().unwrap(),
+            kind: Kind::Other("shadow".to_owned()),
+        };
+        let mut map = labels.to_map();
+        assert_eq!(Labels::of(&map), Some(labels));
+        map.remove(PROCESS);
+        assert_eq!(Labels::of(&map), None, "it is not ours");
     }
 }

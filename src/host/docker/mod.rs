@@ -33,7 +33,7 @@ pub use pull::{Patience, Progress};
 pub use restart::{RestartPolicy, UnknownPolicy};
 
 use crate::config::container::{Log, Network};
-use crate::release::AppName;
+use crate::model::{AppName, Explain as _};
 
 /// Limits of the Engine's answers; those of the ECS agent (agent/dockerclient/timeout.go), which has seen slow disks.
 const INSPECT: Duration = Duration::from_secs(30);
@@ -46,6 +46,13 @@ const LONGEST_LOG: usize = 256 << 10;
 const LONGEST_WORDS: usize = 4 << 10;
 /// Beyond the time that the container itself may take.
 const STOP_MARGIN: Duration = Duration::from_mins(2);
+
+/// A command in a container, as the Engine knows it.
+#[derive(Debug, Clone)]
+pub struct Exec {
+    id: String,
+    act: String,
+}
 
 /// The Engine's socket.
 #[derive(Debug, Clone)]
@@ -111,7 +118,7 @@ impl Docker {
         let act = format!("inspect '{name}'");
         match self.call(act, INSPECT, self.client.inspect_container(name, None)).await {
             Ok(answer) => Ok(Some(Container::of(answer))),
-            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -173,7 +180,7 @@ impl Docker {
             .call(format!("inspect network '{name}'"), INSPECT, self.client.inspect_network(name, None))
             .await
         {
-            Err(error) if error.status() == Some(404) => Err(DockerError::NoNetwork { name: name.clone() }),
+            Err(error) if error.is_not_found() => Err(DockerError::NoNetwork { name: name.clone() }),
             answer => answer.map(drop),
         }
     }
@@ -260,13 +267,8 @@ impl Docker {
         gone_is_fine(self.call(act, REMOVE, self.client.remove_container(id, Some(options))).await)
     }
 
-    /// Runs a command in a container and says what it exited with, and the last line that it printed.
-    pub async fn exec(
-        &self,
-        id: &str,
-        command: &[String],
-        limit: Duration,
-    ) -> Result<(i64, String), DockerError> {
+    /// Makes a command ready to run in a container.
+    pub async fn prepare_exec(&self, id: &str, command: &[String]) -> Result<Exec, DockerError> {
         let act = format!("run a command in container '{}'", short(id));
         let config = ExecConfig {
             cmd: Some(command.to_vec()),
@@ -274,20 +276,48 @@ impl Docker {
             attach_stderr: Some(true),
             ..ExecConfig::default()
         };
+        let exec = self.call(&act, INSPECT, self.client.create_exec(id, config)).await?.id;
+        Ok(Exec { id: exec, act })
+    }
+
+    /// Runs a command that was made ready, and says what it exited with, and the last line that it printed. One that does
+    /// not end within `limit` goes on in the container: the Engine cannot stop it.
+    pub async fn run_exec(&self, exec: &Exec, limit: Duration) -> Result<(i64, String), DockerError> {
         let run = async {
-            let exec = self.client.create_exec(id, config).await?.id;
             let mut printed = Output::of_at_most(LONGEST_WORDS);
-            if let StartExecResults::Attached { mut output, .. } = self.client.start_exec(&exec, None).await?
+            if let StartExecResults::Attached { mut output, .. } =
+                self.client.start_exec(&exec.id, None).await?
             {
                 while let Some(chunk) = output.next().await.transpose()? {
                     printed.take(&chunk.into_bytes());
                 }
             }
-            Ok((self.client.inspect_exec(&exec).await?.exit_code, printed))
+            Ok((self.client.inspect_exec(&exec.id).await?.exit_code, printed))
         };
-        let (exit_code, printed) = self.call(&act, limit, run).await?;
-        let exit_code = exit_code.ok_or(DockerError::Incomplete { act, what: "the exit code" })?;
+        let (exit_code, printed) = self.call(&exec.act, limit, run).await?;
+        let exit_code =
+            exit_code.ok_or(DockerError::Incomplete { act: exec.act.clone(), what: "the exit code" })?;
         Ok((exit_code, printed.lines().pop().unwrap_or_default()))
+    }
+
+    /// Whether a command still runs. One of a container that is gone does not.
+    pub async fn exec_runs(&self, exec: &Exec) -> Result<bool, DockerError> {
+        match self.call(&exec.act, INSPECT, self.client.inspect_exec(&exec.id)).await {
+            Ok(answer) => Ok(answer.running.unwrap_or(false)),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The process of a command, in the host's namespace, while it runs.
+    pub async fn exec_pid(&self, exec: &Exec) -> Result<Option<u32>, DockerError> {
+        match self.call(&exec.act, INSPECT, self.client.inspect_exec(&exec.id)).await {
+            Ok(answer) if answer.running == Some(true) => {
+                Ok(answer.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0))
+            }
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(None),
+        }
     }
 
     /// The last lines that a container wrote, as it wrote them: neither free of secrets nor fit to be printed.
@@ -322,7 +352,7 @@ fn done_or_so_already(answer: Result<(), DockerError>) -> Result<(), DockerError
 /// 404: there is nothing left to do it to.
 fn gone_is_fine(answer: Result<(), DockerError>) -> Result<(), DockerError> {
     match answer {
-        Err(error) if error.status() == Some(404) => Ok(()),
+        Err(error) if error.is_not_found() => Ok(()),
         answer => answer,
     }
 }

@@ -8,9 +8,9 @@ use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt as _;
 
 use super::{Docker, DockerError, RegistryLogin};
-use crate::release::ImageRef;
+use crate::model::ImageRef;
 
-/// How long the Engine may take with a registry. A part of [`Docker`], so that tests need not wait.
+/// How long the Engine may take with a registry, and how long it may be away. A part of [`Docker`], so that tests need not wait.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// For what a tag means.
@@ -26,6 +26,8 @@ pub struct Patience {
     pub first_pause: Duration,
     /// The longest of these pauses.
     pub longest_pause: Duration,
+    /// How long the Engine may be away in the middle of a deployment, as while it restarts.
+    pub away: Duration,
 }
 
 impl Default for Patience {
@@ -38,6 +40,7 @@ impl Default for Patience {
             whole: Duration::from_hours(2),
             first_pause: Duration::from_millis(1_100),
             longest_pause: Duration::from_secs(5),
+            away: Duration::from_mins(2),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The machine itself: what the kernel says about its disks, its memory and its sockets.
 
+mod cgroup;
 pub mod disk;
 pub mod memory;
 pub mod sockets;
@@ -16,6 +17,8 @@ use sockets::{Holder, Socket};
 pub struct Machine {
     /// procfs.
     proc: PathBuf,
+    /// Where the control groups are mounted.
+    cgroups: PathBuf,
     /// What is free on the filesystem of a path.
     space: fn(&Path) -> io::Result<Space>,
 }
@@ -23,12 +26,12 @@ pub struct Machine {
 impl Machine {
     /// The one that this process runs on.
     pub fn of_the_system() -> Self {
-        Self { proc: PathBuf::from("/proc"), space: disk::space }
+        Self { proc: PathBuf::from("/proc"), cgroups: PathBuf::from("/sys/fs/cgroup"), space: disk::space }
     }
 
     /// One that says what a test wants: a folder in place of procfs, and a function in place of statvfs(3).
     pub fn pretended(proc: &Path, space: fn(&Path) -> io::Result<Space>) -> Self {
-        Self { proc: proc.to_owned(), space }
+        Self { proc: proc.to_owned(), cgroups: proc.join("cgroups"), space }
     }
 
     /// What is free on the filesystem of a path.
@@ -39,6 +42,22 @@ impl Machine {
     /// Its memory, where procfs tells.
     pub fn memory(&self) -> Option<Memory> {
         Memory::parse(&std::fs::read_to_string(self.proc.join("meminfo")).ok()?)
+    }
+
+    /// How many processes of the control group of a process the kernel has killed because the group reached its memory
+    /// limit; nothing where that cannot be seen.
+    pub fn oom_kills(&self, pid: u32) -> Option<u64> {
+        cgroup::oom_kills(&self.proc, &self.cgroups, pid)
+    }
+
+    /// Kills the process group that a process leads, if the process is in the control group of this container: by now its
+    /// id may be another one's.
+    pub fn kill_group_of(&self, pid: u32, container: &str) {
+        if cgroup::contains(&self.proc, pid, container)
+            && let Some(leader) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw)
+        {
+            let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
+        }
     }
 
     /// Every socket of this network namespace that keeps others from its port.

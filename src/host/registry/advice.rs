@@ -3,7 +3,7 @@
 use super::Trouble;
 use crate::config::repository::RepositoryName;
 use crate::config::settings::Auth;
-use crate::release::ImageDigest;
+use crate::model::ImageDigest;
 
 /// What was asked for, and how.
 #[derive(Debug, Clone, Copy)]

@@ -14,8 +14,8 @@ use serde::Deserialize;
 use crate::host::docker::{Platform, RegistryLogin};
 use crate::host::roots;
 use crate::host::web::Web;
-use crate::release::ImageRef;
-use crate::report::text::{chain, clean};
+use crate::model::ImageRef;
+use crate::text::{chain, clean};
 
 const CONNECT: Duration = Duration::from_secs(3);
 const WHOLE: Duration = Duration::from_secs(15);
@@ -52,7 +52,7 @@ struct Token {
 
 /// Who knows how large images are.
 #[derive(Debug, Clone, Copy, Default)]
-pub enum Scales {
+pub enum ImageSizes {
     /// Their registries.
     #[default]
     Registries,
@@ -60,9 +60,9 @@ pub enum Scales {
     Pretended(fn(&ImageRef) -> Result<u64, String>),
 }
 
-impl Scales {
+impl ImageSizes {
     /// The bytes that a pull of `image` downloads onto an empty disk; see [`compressed_size`].
-    pub async fn weigh(
+    pub async fn of(
         self,
         image: &ImageRef,
         platform: &Platform,
@@ -70,7 +70,7 @@ impl Scales {
     ) -> Result<u64, String> {
         match self {
             Self::Registries => compressed_size(image, platform, login).await,
-            Self::Pretended(weigh) => weigh(image),
+            Self::Pretended(size) => size(image),
         }
     }
 }

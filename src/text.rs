@@ -129,6 +129,39 @@ pub fn amount(bytes: u64) -> String {
     }
 }
 
+/// A span of time as people say it: `250 ms`, `3.2 s`, `40 s`, `2 min 30 s`, `1 h 5 min`.
+pub fn duration(span: std::time::Duration) -> String {
+    let tenths = (span.as_millis() + 50) / 100;
+    let seconds = (span.as_millis() + 500) / 1_000;
+    let and = |whole: u128, unit: &str, rest: u128, smaller: &str| match rest {
+        0 => format!("{whole} {unit}"),
+        rest => format!("{whole} {unit} {rest} {smaller}"),
+    };
+    match seconds {
+        _ if span.as_millis() < 950 => format!("{} ms", span.as_millis()),
+        0..10 if tenths % 10 != 0 => format!("{}.{} s", tenths / 10, tenths % 10),
+        0..60 => format!("{seconds} s"),
+        60..3_600 => and(seconds / 60, "min", seconds % 60, "s"),
+        _ => and(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
+    }
+}
+
+/// Lines without the repetitions that a program prints while it waits: `(3 times)` stands behind the one that is kept.
+pub fn folded(lines: &[String]) -> Vec<String> {
+    let mut folded: Vec<(&String, usize)> = Vec::new();
+    for line in lines {
+        match folded.last_mut() {
+            Some((last, times)) if *last == line => *times += 1,
+            _ => folded.push((line, 1)),
+        }
+    }
+    let shown = |(line, times): (&String, usize)| match times {
+        1 => line.clone(),
+        times => format!("{line} ({times} times)"),
+    };
+    folded.into_iter().map(shown).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,6 +206,29 @@ mod tests {
         ] {
             assert_eq!(amount(bytes), shown);
         }
+    }
+
+    #[test]
+    fn durations_read_as_people_say_them() {
+        for (milliseconds, said) in [
+            (0, "0 ms"),
+            (250, "250 ms"),
+            (999, "1 s"),
+            (1_000, "1 s"),
+            (3_240, "3.2 s"),
+            (40_462, "40 s"),
+            (119_998, "2 min"),
+            (150_000, "2 min 30 s"),
+            (3_900_000, "1 h 5 min"),
+        ] {
+            assert_eq!(duration(std::time::Duration::from_millis(milliseconds)), said, "{milliseconds}");
+        }
+    }
+
+    #[test]
+    fn repeated_lines_are_folded() {
+        let lines = ["a", "b", "b", "b", "a"].map(str::to_owned);
+        assert_eq!(folded(&lines), ["a", "b (3 times)", "a"]);
     }
 
     proptest! {

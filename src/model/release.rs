@@ -75,6 +75,12 @@ word!(
     is_name
 );
 word!(
+    /// The name of an image of an app: `default` for `[image]`, `front` for `[image.front]`.
+    ImageName,
+    "a name of lower-case letters, digits and single dashes, 1 to 40 characters, a letter first",
+    is_name
+);
+word!(
     /// What one deployment is known by: `CodeDeploy`'s `DEPLOYMENT_ID`, or one of our own for an operator's run.
     ///
     /// Ids are random: there is no newer or older one.
@@ -106,6 +112,13 @@ impl DeploymentId {
     }
 }
 
+impl ImageName {
+    /// The image of every process that names none.
+    pub fn default_image() -> Self {
+        Self("default".to_owned())
+    }
+}
+
 impl ImageDigest {
     /// The first twelve digits, as people quote it.
     pub fn short(&self) -> &str {
@@ -119,8 +132,8 @@ impl ImageDigest {
 pub struct ReleaseNumber(pub u64);
 
 impl ReleaseNumber {
-    /// Of a container that no release of ours made.
-    pub const NONE: Self = Self(0);
+    /// The first of an instance.
+    pub const FIRST: Self = Self(1);
 
     /// The number after this one.
     #[must_use]
@@ -159,9 +172,20 @@ pub mod container_name {
         format!("{app}-{process}")
     }
 
-    /// `status-page-web.r12`: the candidate, and later the parked container, of a release.
+    /// `status-page-web.r12`: a release's container before it is live, and later when it is parked.
     pub fn of_release(app: &AppName, process: &ProcessName, release: ReleaseNumber) -> String {
         format!("{app}-{process}.{release}")
+    }
+
+    /// `status-page-web.r12.bridge`: the release's second container of a process, which carries the traffic while the
+    /// published port changes hands.
+    pub fn bridge(app: &AppName, process: &ProcessName, release: ReleaseNumber) -> String {
+        format!("{app}-{process}.{release}.bridge")
+    }
+
+    /// `status-page-web.before-r12`: a parked container that somebody else made, from which release 12 took over.
+    pub fn predecessor(app: &AppName, process: &ProcessName, release: ReleaseNumber) -> String {
+        format!("{app}-{process}.before-{release}")
     }
 }
 
@@ -186,6 +210,11 @@ mod tests {
     fn names_are_roles() {
         let (app, web) = ("status-page".parse().unwrap(), "web".parse().unwrap());
         assert_eq!(container_name::live(&app, &web), "status-page-web");
-        assert_eq!(container_name::of_release(&app, &web, ReleaseNumber(12)), "status-page-web.r12");
+        let names = [container_name::of_release, container_name::bridge, container_name::predecessor]
+            .map(|name| name(&app, &web, ReleaseNumber(12)));
+        assert_eq!(
+            names,
+            ["status-page-web.r12", "status-page-web.r12.bridge", "status-page-web.before-r12"]
+        );
     }
 }

@@ -3,12 +3,15 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::tail;
+use crate::deploy::serving;
 use crate::host::Host;
+use crate::host::docker::labels::Kind;
 use crate::host::docker::{Container, DockerError};
-use crate::journal::{Direction, Ended, Finding, History, Journal, Lock};
-use crate::release::AppName;
+use crate::journal::{Direction, History, Journal, Lock};
+use crate::model::{AppName, Finding};
+use crate::report::{Outcome, tail};
 use crate::state::Releases;
+use crate::text::duration;
 
 /// The format of `handover status --json`.
 pub const STATUS_FORMAT: u32 = 1;
@@ -27,6 +30,14 @@ pub struct Status {
     pub containers: Vec<ContainerStatus>,
     /// The run in progress, or the last one.
     pub run: Option<RunStatus>,
+    /// Whether a healthy release serves, as far as is known: it runs, and passed the last gate that looked at it.
+    pub serving: bool,
+    /// Why it does not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sick: Vec<String>,
+    /// The command to type next, where something is to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
     /// What is wrong with what is kept about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub damage: Option<String>,
@@ -37,8 +48,8 @@ pub struct Status {
 pub struct ContainerStatus {
     /// Its name.
     pub name: String,
-    /// `live`, or `candidate` or `parked`.
-    pub role: &'static str,
+    /// `live`, `candidate` or `parked`; of another kind than one that serves, that kind.
+    pub role: String,
     /// Its process.
     pub process: String,
     /// Its release.
@@ -64,15 +75,18 @@ pub struct RunStatus {
     pub release: u64,
     /// When it began.
     pub began: Timestamp,
-    /// `deployed`, `unchanged`, `reverted`, `running`, `waiting` or `interrupted`.
+    /// `deployed`, `unchanged`, `reverted`, `unknown`, `running`, `waiting` or `interrupted`.
     pub state: &'static str,
+    /// Since when it waits, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_s: Option<u64>,
     /// The process at work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
     /// Why it was turned back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// What has to be mended, where that is known one by one.
+    /// What has to be fixed, where that is known one by one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
 }
@@ -88,33 +102,61 @@ pub async fn of_all(host: &Host) -> Result<Vec<Status>, DockerError> {
     Ok(apps.into_iter().map(|app| of(host, app, &containers)).collect())
 }
 
+/// A hook runs at most an hour, and `CodeDeploy` gives a deployment up when the next event is not picked up.
+const WAITS_TOO_LONG: std::time::Duration = std::time::Duration::from_hours(1);
+
 fn of(host: &Host, app: AppName, containers: &[Container]) -> Status {
-    let state = host.paths.app(&app);
-    let (run, damage) = match Journal::read(&state) {
-        Ok(history) => (history.and_then(|history| run_status(&history, host, &app)), None),
+    let releases = Releases::of(&host.paths.app(&app));
+    let (history, damage) = match Journal::read(releases.dir()) {
+        Ok(history) => (history, None),
         Err(error) => (None, Some(error.to_string())),
     };
-    let releases = Releases::of(&state);
-    let group = releases.last_good().and_then(|record| record.group);
+    let run = history.as_ref().and_then(|history| run_status(history, host, &app));
+    let last_good = releases.last_good();
     let unproven = releases.records().into_iter().filter(|r| r.verdict == crate::state::Verdict::Unproven);
     let unproven: Vec<u64> = unproven.map(|record| record.release.0).collect();
-    let mut containers: Vec<ContainerStatus> = containers
+    let ours: Vec<Container> = containers
         .iter()
         .filter(|c| c.labels.as_ref().is_some_and(|labels| labels.app == app))
-        .filter_map(|c| container_status(c, &unproven))
+        .cloned()
         .collect();
-    containers.sort_by_key(|c| (c.role != "live", std::cmp::Reverse(c.release)));
-    Status { format: STATUS_FORMAT, app, group, containers, run, damage }
+    let mut listed: Vec<ContainerStatus> =
+        ours.iter().filter_map(|container| container_status(container, &ours, &unproven)).collect();
+    listed.sort_by_key(|c| (c.role != "live", std::cmp::Reverse(c.release)));
+    let is_over = history.as_ref().is_none_or(|history| history.ended().is_some());
+    let sick = history.as_ref().map(|history| history.sick().to_vec()).unwrap_or_default();
+    let serving = serving::everything_runs(&ours) && sick.is_empty();
+    let remedy = serving::remedy(&app, &ours, last_good.is_some());
+    let next = match &run {
+        Some(run) if run.state == "interrupted" => Some("handover recover".to_owned()),
+        Some(run) if run.state == "running" => None,
+        Some(RunStatus { waiting_s: Some(seconds), .. }) if *seconds >= WAITS_TOO_LONG.as_secs() => {
+            Some(format!("handover recover --abandon --app {app}"))
+        }
+        Some(run) if run.state == "waiting" => None,
+        _ if is_over && !serving && sick.is_empty() => remedy,
+        _ if is_over && !serving => Some(remedy.unwrap_or_else(|| {
+            let live = listed.iter().find(|container| container.role == "live");
+            let name = live.map_or_else(|| app.to_string(), |live| live.name.clone());
+            format!("docker logs --tail 50 {name}")
+        })),
+        _ => None,
+    };
+    let group = last_good.and_then(|record| record.group);
+    Status { format: STATUS_FORMAT, app, group, containers: listed, run, serving, sick, next, damage }
 }
 
-fn container_status(container: &Container, unproven: &[u64]) -> Option<ContainerStatus> {
+fn container_status(container: &Container, all: &[Container], unproven: &[u64]) -> Option<ContainerStatus> {
     let labels = container.labels.as_ref()?;
-    let role = if container.is_live() {
-        "live"
-    } else if unproven.contains(&labels.release.0) {
-        "candidate"
-    } else {
-        "parked"
+    let serves = || {
+        let renamed = serving::under_another_name(all, &labels.process);
+        container.is_live() || renamed.is_some_and(|renamed| renamed.id == container.id)
+    };
+    let role = match &labels.kind {
+        Kind::Serve if serves() => "live".to_owned(),
+        Kind::Serve if unproven.contains(&labels.release.0) => "candidate".to_owned(),
+        Kind::Serve => "parked".to_owned(),
+        kind => kind.to_string(),
     };
     let state = match container {
         Container { running: true, .. } => "running".to_owned(),
@@ -140,22 +182,23 @@ fn run_status(history: &History, host: &Host, app: &AppName) -> Option<RunStatus
     let header = history.header()?;
     let holder = Lock::holder(&host.paths.lock, app).filter(crate::journal::Holder::is_alive);
     let state = match history.ended() {
-        Some(Ended::Deployed) => "deployed",
-        Some(Ended::Unchanged) => "unchanged",
-        Some(Ended::Reverted { .. }) => "reverted",
+        Some(ended) => Outcome::of(ended).word(),
         None if holder.is_some() => "running",
-        None if history.is_waiting() => "waiting",
+        None if history.waiting_since().is_some() => "waiting",
         None => "interrupted",
     };
+    let waiting = history.waiting_since().filter(|_| state == "waiting");
+    let waiting = waiting.map(|since| Timestamp::now().duration_since(since).as_secs());
     let (cause, findings) = match history.direction() {
-        Direction::Backward { cause, findings, .. } => (Some(cause.clone()), findings.clone()),
-        Direction::Forward => (None, vec![]),
+        Direction::Backward(failure) => (Some(failure.to_string()), failure.findings.clone()),
+        Direction::Forward => (history.stuck().map(ToString::to_string), vec![]),
     };
     Some(RunStatus {
         deployment: header.deployment.to_string(),
         release: header.release.0,
         began: header.began,
         state,
+        waiting_s: waiting.map(|seconds| u64::try_from(seconds).unwrap_or_default()),
         pid: holder.map(|h| h.pid),
         cause,
         findings,
@@ -178,7 +221,7 @@ pub fn text(apps: &[Status]) -> String {
             let since = c.started_at.split('.').next().unwrap_or_default();
             table.add_row([
                 c.name.clone(),
-                c.role.to_owned(),
+                c.role.clone(),
                 format!("r{}", c.release),
                 digest.chars().take(19).collect(),
                 c.state.clone(),
@@ -187,7 +230,7 @@ pub fn text(apps: &[Status]) -> String {
             ]);
         }
         let title = match &app.group {
-            Some(group) => format!("{}, group {}", app.app, crate::report::text::clean(group)),
+            Some(group) => format!("{}, group {}", app.app, crate::text::clean(group)),
             None => app.app.to_string(),
         };
         parts.push(if app.containers.is_empty() {
@@ -196,21 +239,30 @@ pub fn text(apps: &[Status]) -> String {
             format!("{title}\n{}", table.trim_fmt())
         });
         if let Some(run) = &app.run {
+            let waiting = run.waiting_s.map(|seconds| {
+                format!(" for the next hook, since {}", duration(std::time::Duration::from_secs(seconds)))
+            });
             parts.push(format!(
-                "last run: deployment {} (r{}), begun {}: {}",
+                "last run: deployment {} (r{}), begun {}: {}{}",
                 run.deployment,
                 run.release,
                 run.began.strftime("%Y-%m-%d %H:%M:%S UTC"),
                 run.state,
+                waiting.unwrap_or_default(),
             ));
-            // A single finding is the cause, and says it with its way out.
+            if run.waiting_s.is_some_and(|seconds| seconds >= WAITS_TOO_LONG.as_secs()) {
+                parts.push("  CodeDeploy has given it up by now: no hook comes any more".to_owned());
+            }
+            // A single finding is the cause, and says it with its fix.
             let cause = run.cause.as_ref().filter(|_| run.findings.len() != 1);
             parts.extend(cause.map(|cause| format!("  why: {cause}")));
             parts.extend(tail::of_findings(&run.findings).iter().map(|line| format!("  {line}")));
-            if run.state == "interrupted" {
-                parts.push("next: handover recover".to_owned());
-            }
         }
+        if !app.serving {
+            parts.push(format!("NOTHING healthy of {} is serving", app.app));
+            parts.extend(app.sick.iter().map(|why| format!("  {why}")));
+        }
+        parts.extend(app.next.as_ref().map(|next| format!("next: {next}")));
         parts.extend(app.damage.as_ref().map(|damage| format!("DAMAGED: {damage}")));
     }
     parts.join("\n")

@@ -1,0 +1,102 @@
+//! The containers of a release: what they are made of.
+
+use super::context::Context;
+use crate::config::Config;
+use crate::environment::{self, Secrets};
+use crate::host::docker::Spec;
+use crate::host::docker::labels::{Kind, Labels};
+use crate::journal::Facts;
+use crate::model::{DeploymentId, Failure, Finding, ImageName, ImageRef, ProcessName, ReleaseNumber};
+use crate::state::Releases;
+
+/// Whose a container is to be.
+pub(super) struct Release<'a> {
+    pub(super) number: ReleaseNumber,
+    pub(super) deployment: &'a DeploymentId,
+    pub(super) config: &'a Config,
+    pub(super) releases: &'a Releases,
+}
+
+/// Creates this run's container of a process, not started, and returns its id.
+pub(super) async fn create(
+    context: &Context<'_>,
+    facts: &Facts,
+    process: &ProcessName,
+    secrets: &Secrets,
+) -> Result<String, Failure> {
+    let image = image_of(facts, &context.process(process)?.image)?;
+    let release = Release {
+        number: context.release(),
+        deployment: &context.header.deployment,
+        config: &context.config,
+        releases: &context.releases,
+    };
+    let spec = spec(&release, process, image, secrets, context.new_name(process))?;
+    Ok(context.host.docker.create(&spec).await?)
+}
+
+/// What a container of a release is made of.
+pub(super) fn spec(
+    release: &Release<'_>,
+    process: &ProcessName,
+    image: &ImageRef,
+    secrets: &Secrets,
+    name: String,
+) -> Result<Spec, Failure> {
+    let settings = &release.config.settings;
+    let environment = environment::render(settings, secrets)
+        .map_err(|errors| Failure::found(errors.iter().map(Finding::of).collect()))?;
+    let files = settings.files.keys();
+    let files = files.map(|path| (release.releases.file(release.number, path), path.clone())).collect();
+    let its = settings.processes.get(process).ok_or_else(|| {
+        Failure::because(format!("the configuration of {} has no process '{process}'", release.number))
+    })?;
+    Ok(Spec {
+        name,
+        labels: Labels {
+            app: settings.app.clone(),
+            process: process.clone(),
+            release: release.number,
+            deployment: release.deployment.clone(),
+            kind: Kind::Serve,
+        },
+        image: image.to_string(),
+        command: its.command.clone(),
+        environment,
+        files,
+        publish: its.publish.clone(),
+        stop_timeout: its.stop_timeout,
+        memory: its.memory,
+        options: its.options.clone(),
+    })
+}
+
+/// Whether this run's container of a process is there, and the files and the image that it starts with, too.
+pub(super) async fn is_ready(
+    context: &Context<'_>,
+    facts: &Facts,
+    process: &ProcessName,
+) -> Result<bool, Failure> {
+    let docker = &context.host.docker;
+    let Some(id) = facts.new.get(process) else { return Ok(false) };
+    let there = docker.inspect(id).await?.is_some();
+    let has_files = || {
+        let files = context.settings().files.keys();
+        files.map(|path| context.releases.file(context.release(), path)).all(|file| file.is_file())
+    };
+    if there && !has_files() {
+        return Err(Failure::with_fix(
+            format!("the rendered files of {} are gone", context.release()),
+            "deploy again: they are rendered when a deployment begins",
+        ));
+    }
+    Ok(there)
+}
+
+/// The image that the journal says was resolved.
+pub(super) fn image_of<'f>(facts: &'f Facts, name: &ImageName) -> Result<&'f ImageRef, Failure> {
+    facts
+        .images
+        .get(name)
+        .ok_or_else(|| Failure::because(format!("the journal does not say which image '{name}' is")))
+}

@@ -1,0 +1,172 @@
+//! What a process has at hand while it works on a run: what never changes ([`Context`]), and what it has gathered so far
+//! ([`Gathered`]). What was done and found out is in the journal.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use super::outage::Outage;
+use super::registry::Registry;
+use crate::config::settings::Process;
+use crate::config::{Config, Settings};
+use crate::environment::{Secrets, learn_environment, learn_rendered};
+use crate::host::Host;
+use crate::host::docker::Container;
+use crate::journal::{Facts, Header};
+use crate::model::{Failure, ImageName, ProcessName, ReleaseNumber, container_name};
+use crate::printer::Talk;
+use crate::redact::Redactor;
+use crate::signal::Termination;
+use crate::state::{RECORD_FORMAT, Record, Releases, Verdict, fingerprint};
+
+/// How much time there is. A hook that is still at work at its timeout is killed, so what it may have to put back has to
+/// fit in before.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    deadline: Option<Instant>,
+}
+
+impl Clock {
+    /// As much as is needed: an operator watches.
+    pub fn unlimited() -> Self {
+        Self { deadline: None }
+    }
+
+    /// Until `timeout` after `start`.
+    pub fn until(start: Instant, timeout: Duration) -> Self {
+        Self { deadline: start.checked_add(timeout) }
+    }
+
+    /// What is left, if `reserve` is kept for putting the old release back. Nothing when there is no limit.
+    pub fn left(&self, reserve: Duration) -> Option<Duration> {
+        self.deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()).saturating_sub(reserve))
+    }
+}
+
+/// What a process was called for; it does not change while it works.
+#[derive(Clone)]
+pub struct Context<'a> {
+    /// The outside world.
+    pub host: &'a Host,
+    /// What was asked for.
+    pub config: Config,
+    /// Which deployment it is, and the release that it makes.
+    pub header: Header,
+    /// What is kept of releases.
+    pub releases: Releases,
+    /// Where progress is reported.
+    pub talk: &'a dyn Talk,
+    /// How much time there is.
+    pub clock: Clock,
+    /// Whether to stop.
+    pub termination: Termination,
+    /// What this process was called as: the event of a hook, or a command.
+    pub command: String,
+}
+
+impl Context<'_> {
+    /// What was asked for.
+    pub fn settings(&self) -> &Settings {
+        &self.config.settings
+    }
+
+    /// The number of the release that is being made.
+    pub fn release(&self) -> ReleaseNumber {
+        self.header.release
+    }
+
+    /// The names of the processes.
+    pub fn processes(&self) -> Vec<ProcessName> {
+        self.settings().processes.keys().cloned().collect()
+    }
+
+    /// A process's settings. A plan that was made from other settings may name one that these do not have.
+    pub fn process(&self, name: &ProcessName) -> Result<&Process, Failure> {
+        self.settings().processes.get(name).ok_or_else(|| {
+            Failure::because(format!("the configuration of {} has no process '{name}'", self.release()))
+        })
+    }
+
+    /// The name of the container that serves.
+    pub fn live_name(&self, process: &ProcessName) -> String {
+        container_name::live(&self.header.app, process)
+    }
+
+    /// The name of this release's container before it is live.
+    pub fn new_name(&self, process: &ProcessName) -> String {
+        container_name::of_release(&self.header.app, process, self.release())
+    }
+
+    /// The record of this run's release, with what is known by now.
+    pub fn record(&self, facts: &Facts, verdict: Verdict) -> Record {
+        Record {
+            format: RECORD_FORMAT,
+            release: self.release(),
+            deployment: self.header.deployment.clone(),
+            group: self.header.group.clone(),
+            images: facts.images.clone(),
+            secret_versions: facts.secret_versions.clone(),
+            fingerprint: self.fingerprint(facts),
+            verdict,
+            at: jiff::Timestamp::now(),
+        }
+    }
+
+    /// Stands for everything that the containers are made of, once that is known.
+    pub fn fingerprint(&self, facts: &Facts) -> Option<String> {
+        let known = self.settings().images.keys().all(|name| facts.images.contains_key(name));
+        known.then(|| fingerprint(self.settings(), &facts.images, &facts.secret_versions))
+    }
+
+    /// Keeps what a container on trial printed, without secrets. It is welcome, but nothing depends on it.
+    pub fn keep_log(&self, process: &ProcessName, lines: &[String], redactor: &Redactor) {
+        let text: String = lines.iter().map(|line| redactor.redact(line) + "\n").collect();
+        let path = self.releases.log(self.release(), process);
+        if let Err(error) = crate::fs::write_atomically(&path, text.as_bytes(), 0o600) {
+            tracing::warn!("failed to keep the container's log: {error}");
+        }
+    }
+}
+
+/// What one process has gathered so far. It ends with the process.
+#[derive(Default)]
+pub struct Gathered {
+    /// What must not be printed.
+    pub redactor: Redactor,
+    /// The registries that this process has asked, with their passwords, by the names of the images.
+    pub registries: BTreeMap<ImageName, Registry>,
+    /// The secrets, once this process has them.
+    pub secrets: Option<Secrets>,
+    /// How long the app did not serve.
+    pub outage: Outage,
+    /// The ids of the containers that were looked at by a gate of this process.
+    pub judged: BTreeSet<String>,
+    /// Those of them that have passed a probe.
+    pub answered: BTreeSet<String>,
+    /// How long each step took.
+    pub timings: Vec<(String, Duration)>,
+    /// What could not be undone.
+    pub left_over: Vec<String>,
+    /// What was noticed that keeps nothing from going on.
+    pub notes: Vec<String>,
+}
+
+impl Gathered {
+    /// Whether a gate of this process has looked at a container: then it is known whether it ever was healthy.
+    pub fn has_judged(&self, id: &str) -> bool {
+        self.judged.contains(id)
+    }
+
+    /// Masks what a container was given, which it may print: in its environment and in its files.
+    pub fn learn_what_it_knows(&mut self, container: &Container, context: &Context<'_>) {
+        let release = container.labels.as_ref().map_or(context.release(), |labels| labels.release);
+        let kept = context.releases.config(release).ok().flatten();
+        let settings = kept.as_ref().map_or(context.settings(), |config| &config.settings);
+        learn_environment(&mut self.redactor, &container.environment, settings);
+        for (path, source) in &settings.files {
+            if let Ok(Some(rendered)) = crate::fs::read_if_there(&context.releases.file(release, path)) {
+                learn_rendered(&mut self.redactor, &source.text, &rendered);
+            }
+        }
+    }
+}

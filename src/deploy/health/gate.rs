@@ -1,0 +1,267 @@
+//! The gate: the rule by which a container counts as healthy. Pure.
+
+use std::time::Duration;
+
+use crate::config::settings::Health;
+use crate::text::duration;
+
+/// What a probe saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probed {
+    /// It is healthy.
+    Healthy,
+    /// Somebody answered, but not what a healthy container answers; a phrase that follows "the last one that failed".
+    Sick(String),
+    /// Nobody answered; a phrase like that.
+    Silent(String),
+}
+
+/// What was seen of a container at one look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// How often the Engine has started it again.
+    pub restarts: i64,
+    /// How many of its processes the kernel has killed for its memory limit, where that can be seen.
+    pub oom_kills: u64,
+    /// What the probe saw; an error when it does not run, and why.
+    pub state: Result<Probed, String>,
+}
+
+/// What the gate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not yet.
+    Wait,
+    /// It is.
+    Healthy,
+    /// It is not and will not be; why.
+    Unhealthy(String),
+}
+
+/// What a container may have been through before this gate looks at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Past {
+    /// Nothing: a container of this run was never restarted, and none of its processes was killed.
+    Spotless,
+    /// Anything: only what happens under our eyes counts.
+    Unknown,
+}
+
+/// What cut the deadline of a gate short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// What the deadline would be.
+    pub from: Duration,
+    /// Whose timeout does not leave more.
+    pub by: String,
+}
+
+/// The gate at work: what it has seen so far.
+#[derive(Debug)]
+pub struct Gate {
+    health: Health,
+    cut: Option<Cut>,
+    memory: Option<String>,
+    streak: u32,
+    since: Duration,
+    restarts: Option<i64>,
+    oom_kills: Option<u64>,
+    probes: u32,
+    successes: u32,
+    last: Option<String>,
+}
+
+impl Gate {
+    /// A gate that has seen nothing yet. `memory` is the container's limit, for people.
+    pub fn new(health: Health, past: Past, cut: Option<Cut>, memory: Option<String>) -> Self {
+        let spotless = past == Past::Spotless;
+        Self {
+            health,
+            cut,
+            memory,
+            streak: 0,
+            since: Duration::ZERO,
+            restarts: spotless.then_some(0),
+            oom_kills: spotless.then_some(0),
+            probes: 0,
+            successes: 0,
+            last: None,
+        }
+    }
+
+    /// Takes in one look, `now` after the start.
+    pub fn judge(&mut self, now: Duration, look: Look) -> Verdict {
+        let restarts = *self.restarts.get_or_insert(look.restarts);
+        let oom_kills = *self.oom_kills.get_or_insert(look.oom_kills);
+        if look.oom_kills > oom_kills {
+            return Verdict::Unhealthy(self.out_of_memory(look.oom_kills - oom_kills));
+        }
+        if look.restarts > restarts {
+            return Verdict::Unhealthy("it was restarted while it was on trial".to_owned());
+        }
+        match look.state {
+            Err(down) => return Verdict::Unhealthy(down),
+            Ok(Probed::Healthy) => {
+                if self.streak == 0 {
+                    self.since = now;
+                }
+                self.streak = self.streak.saturating_add(1);
+                self.successes = self.successes.saturating_add(1);
+            }
+            Ok(Probed::Sick(saw) | Probed::Silent(saw)) => {
+                self.streak = 0;
+                self.last = Some(saw);
+            }
+        }
+        self.probes = self.probes.saturating_add(1);
+        if self.streak >= self.health.successes && now.saturating_sub(self.since) >= self.health.min_healthy {
+            return Verdict::Healthy;
+        }
+        if now >= self.health.deadline {
+            return Verdict::Unhealthy(self.why_not());
+        }
+        Verdict::Wait
+    }
+
+    /// Since when, after the start, it has been healthy without a break.
+    pub fn since(&self) -> Duration {
+        self.since
+    }
+
+    fn out_of_memory(&self, kills: u64) -> String {
+        let limit = match &self.memory {
+            Some(limit) => format!("its memory limit of {limit}"),
+            None => "its memory limit".to_owned(),
+        };
+        let what =
+            if kills == 1 { "one of its processes".to_owned() } else { format!("{kills} of its processes") };
+        format!("the kernel killed {what}, because it reached {limit} (OOM)")
+    }
+
+    fn why_not(&self) -> String {
+        let cut = self.cut.as_ref().map(|cut| {
+            format!(" (instead of {}: the timeout of {} leaves no more)", duration(cut.from), cut.by)
+        });
+        let limit = format!("{}{}", duration(self.health.deadline), cut.unwrap_or_default());
+        match &self.last {
+            Some(saw) => format!(
+                "it was not healthy within {limit}: of {} probes {} succeeded, and the last one that failed {saw}",
+                self.probes, self.successes
+            ),
+            None => format!("it was not healthy for long enough within {limit}, although no probe failed"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::Probe;
+    use proptest::prelude::*;
+
+    fn health(successes: u32, min_healthy: u64, deadline: u64) -> Health {
+        Health {
+            probe: Probe::Running,
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            successes,
+            min_healthy: Duration::from_secs(min_healthy),
+            deadline: Duration::from_secs(deadline),
+        }
+    }
+
+    fn gate(health: Health, past: Past) -> Gate {
+        Gate::new(health, past, None, Some("64 MiB".to_owned()))
+    }
+
+    fn look(ok: bool) -> Look {
+        let state =
+            if ok { Probed::Healthy } else { Probed::Sick("was answered with status 500".to_owned()) };
+        Look { restarts: 0, oom_kills: 0, state: Ok(state) }
+    }
+
+    fn verdicts(health: Health, probes: &[bool]) -> Vec<Verdict> {
+        let mut gate = gate(health, Past::Spotless);
+        (0..).zip(probes).map(|(second, ok)| gate.judge(Duration::from_secs(second), look(*ok))).collect()
+    }
+
+    #[test]
+    fn one_success_is_not_enough_and_a_failure_starts_the_count_again() {
+        let verdicts = verdicts(health(3, 0, 60), &[true, false, true, true, true]);
+        assert_eq!(verdicts.iter().position(|v| *v == Verdict::Healthy), Some(4));
+    }
+
+    #[test]
+    fn successes_count_only_over_the_minimal_time() {
+        let verdicts = verdicts(health(2, 4, 60), &[true; 6]);
+        assert_eq!(verdicts.iter().position(|v| *v == Verdict::Healthy), Some(4));
+    }
+
+    #[test]
+    fn at_the_deadline_the_last_failure_is_told() {
+        let verdicts = verdicts(health(3, 0, 3), &[false; 4]);
+        let Verdict::Unhealthy(why) = &verdicts[3] else { panic!("{verdicts:?}") };
+        assert!(why.contains("status 500") && why.contains("within 3 s:"), "{why}");
+    }
+
+    #[test]
+    fn a_deadline_that_was_cut_says_so() {
+        let cut = Cut { from: Duration::from_mins(2), by: "ApplicationStart".to_owned() };
+        let mut gate = Gate::new(health(3, 0, 1), Past::Spotless, Some(cut), None);
+        let Verdict::Unhealthy(why) = gate.judge(Duration::from_secs(1), look(false)) else { panic!() };
+        assert!(
+            why.contains("within 1 s (instead of 2 min: the timeout of ApplicationStart leaves no more)"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn an_exit_or_a_restart_ends_it_at_once() {
+        let mut on_trial = gate(health(3, 0, 60), Past::Spotless);
+        assert_eq!(on_trial.judge(Duration::ZERO, look(true)), Verdict::Wait);
+        let restarted = Look { restarts: 1, ..look(true) };
+        assert!(matches!(on_trial.judge(Duration::ZERO, restarted), Verdict::Unhealthy(_)));
+        let down = Look { state: Err("it exited with code 1".to_owned()), ..look(true) };
+        let verdict = gate(health(3, 0, 60), Past::Spotless).judge(Duration::ZERO, down);
+        assert_eq!(verdict, Verdict::Unhealthy("it exited with code 1".to_owned()));
+    }
+
+    /// An app that dies every 20 s and comes back passes two gates of 5 s; the Engine has counted.
+    #[test]
+    fn what_happened_before_counts_against_a_container_of_this_run_only() {
+        for (restarts, oom_kills) in [(1, 0), (0, 1)] {
+            let before = || Look { restarts, oom_kills, ..look(true) };
+            let new = gate(health(1, 0, 60), Past::Spotless).judge(Duration::ZERO, before());
+            assert!(matches!(new, Verdict::Unhealthy(_)), "{new:?}");
+            let mut old = gate(health(2, 0, 60), Past::Unknown);
+            assert_eq!(old.judge(Duration::ZERO, before()), Verdict::Wait);
+            assert_eq!(old.judge(Duration::ZERO, before()), Verdict::Healthy);
+        }
+    }
+
+    #[test]
+    fn a_killed_child_is_told_with_the_limit() {
+        let mut gate = gate(health(3, 0, 60), Past::Spotless);
+        assert_eq!(gate.judge(Duration::ZERO, look(false)), Verdict::Wait);
+        let Verdict::Unhealthy(why) = gate.judge(Duration::ZERO, Look { oom_kills: 2, ..look(false) }) else {
+            panic!("it waits out its deadline")
+        };
+        assert_eq!(
+            why,
+            "the kernel killed 2 of its processes, because it reached its memory limit of 64 MiB (OOM)"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn healthy_means_enough_successes_in_a_row_for_long_enough(
+            probes in proptest::collection::vec(any::<bool>(), 1..40), successes in 1_u32..5, min in 0_u64..8,
+        ) {
+            let verdicts = verdicts(health(successes, min, 1000), &probes);
+            if let Some(at) = verdicts.iter().position(|v| *v == Verdict::Healthy) {
+                let streak = probes[..=at].iter().rev().take_while(|ok| **ok).count();
+                prop_assert!(streak as u64 >= u64::from(successes) && (streak as u64 - 1) >= min);
+            }
+        }
+    }
+}

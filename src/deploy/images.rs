@@ -1,0 +1,122 @@
+//! The images: which ones their tags mean, and their way here.
+
+use super::context::{Context, Gathered};
+use super::registry::{Registry, Terms};
+use crate::config::Settings;
+use crate::environment::Secrets;
+use crate::host::Host;
+use crate::host::docker::{Docker, Platform, RegistryLogin};
+use crate::host::registry::advice::Wanted;
+use crate::journal::Facts;
+use crate::model::{Failure, ImageName, ImageRef};
+
+/// What a tag means.
+pub(super) struct Meaning {
+    /// The image.
+    pub(super) image: ImageRef,
+    /// How much of it is to be pulled.
+    pub(super) to_pull: ToPull,
+    /// The registry that was asked, with its password.
+    pub(super) registry: Registry,
+}
+
+/// How much of an image is to be pulled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ToPull {
+    /// It is here.
+    Nothing,
+    /// So many bytes, compressed.
+    Bytes(u64),
+    /// The registry does not say, for this reason.
+    Unknown(String),
+}
+
+/// Asks the registry what the tag of an image means: once per deployment, from here on the digest is the release.
+/// `secrets` are those that were read already.
+pub(super) async fn resolve(
+    host: &Host,
+    settings: &Settings,
+    name: &ImageName,
+    secrets: Option<&Secrets>,
+    mut terms: Terms<'_>,
+) -> Result<Meaning, Failure> {
+    let mut registry = Registry::of(host, settings, name, secrets).await?;
+    let image = meant_by(host, &mut registry, terms.again()).await?;
+    let to_pull = if host.docker.image(&image).await?.is_some() {
+        ToPull::Nothing
+    } else {
+        let machine = host.docker.platform().await?;
+        let login = registry.login(host, terms.redactor).await?;
+        let size = host.image_sizes.of(&image, &machine, login.as_ref()).await;
+        size.map_or_else(ToPull::Unknown, ToPull::Bytes)
+    };
+    Ok(Meaning { image, to_pull, registry })
+}
+
+/// What a tag means now. An image that cannot run here is refused, if its registry tells what it is for.
+async fn meant_by(host: &Host, registry: &mut Registry, terms: Terms<'_>) -> Result<ImageRef, Failure> {
+    let (name, tag) = (registry.repository.to_string(), registry.tag().to_owned());
+    let ask = async |docker: &Docker, login: Option<&RegistryLogin>| docker.resolve(&name, &tag, login).await;
+    let resolved = registry.ask(host, Wanted::Tag(&tag), terms, ask).await?;
+    if !resolved.platforms.is_empty() {
+        let machine = host.docker.platform().await?;
+        if !resolved.platforms.iter().any(|platform| platform.runs_on(&machine)) {
+            return Err(for_other_machines(&format!("{name}:{tag}"), &resolved.platforms, &machine));
+        }
+    }
+    Ok(ImageRef { repository: name, digest: resolved.digest })
+}
+
+/// Pulls every image of a run by its digest. For one that is here nobody is asked.
+pub(super) async fn pull_all(
+    context: &Context<'_>,
+    facts: &Facts,
+    gathered: &mut Gathered,
+) -> Result<(), Failure> {
+    for name in context.settings().images.keys() {
+        let image = super::containers::image_of(facts, name)?;
+        pull(context, context.settings(), name, image, gathered).await?;
+    }
+    Ok(())
+}
+
+/// Pulls an image by its digest, as the settings of its release say.
+pub(super) async fn pull(
+    context: &Context<'_>,
+    settings: &Settings,
+    name: &ImageName,
+    image: &ImageRef,
+    gathered: &mut Gathered,
+) -> Result<(), Failure> {
+    let (host, docker) = (context.host, &context.host.docker);
+    if docker.image(image).await?.is_none() {
+        let mut registry = match gathered.registries.remove(name) {
+            Some(registry) => registry,
+            None => Registry::of(host, settings, name, gathered.secrets.as_ref()).await?,
+        };
+        let talk = context.talk;
+        let terms = Terms { talk, redactor: &mut gathered.redactor, clock: context.clock };
+        let pull = registry.ask(host, Wanted::Digest(&image.digest), terms, async |docker, login| {
+            docker.pull(image, login, |progress| talk.progress(progress.done, progress.total)).await
+        });
+        pull.await?;
+        gathered.registries.insert(name.clone(), registry);
+    }
+    // The registry need not have said what the image is for.
+    let here = docker.image(image).await?.and_then(|image| image.platform);
+    let machine = docker.platform().await?;
+    match here {
+        Some(platform) if !platform.runs_on(&machine) => {
+            Err(for_other_machines(&image.to_string(), &[platform], &machine))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn for_other_machines(image: &str, platforms: &[Platform], machine: &Platform) -> Failure {
+    let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+    Failure::with_fix(
+        format!("'{image}' is for {}, and this machine is {machine}", platforms.join(", ")),
+        format!("build it for {machine} too (docker buildx build --platform {machine})"),
+    )
+}

@@ -1,0 +1,77 @@
+//! Once more, right before live is touched: hooks may be minutes apart.
+
+use async_trait::async_trait;
+
+use super::Step;
+use crate::deploy::context::{Context, Gathered};
+use crate::deploy::serving;
+use crate::deploy::{containers, images, preflight, secrets};
+use crate::journal::{Fact, Facts};
+use crate::model::{Failure, Nature};
+
+/// Looks at everything that the switch needs, and makes again what is gone: another hook prepared it, and in between
+/// somebody's `docker system prune` may have taken it. What is found now costs nothing; once live is stopped, it costs
+/// an outage.
+pub struct Recheck;
+
+#[async_trait(?Send)]
+impl Step for Recheck {
+    fn verb(&self) -> &'static str {
+        "recheck"
+    }
+
+    fn words(&self) -> &'static str {
+        "check that all is ready for the switch"
+    }
+
+    fn nature(&self) -> Nature {
+        Nature::PREPARES
+    }
+
+    async fn perform(
+        &self,
+        context: &Context<'_>,
+        facts: &Facts,
+        gathered: &mut Gathered,
+    ) -> Result<Vec<Fact>, Failure> {
+        check_time(context)?;
+        let docker = &context.host.docker;
+        let live = serving::live_of_all(docker, context.settings()).await?;
+        let taken = preflight::recheck(context, &live).await?;
+        if !taken.is_empty() {
+            return Err(Failure::found(taken));
+        }
+        let mut found: Vec<Fact> = serving::as_facts(&live).collect();
+        for process in context.processes() {
+            if containers::is_ready(context, facts, &process).await? {
+                continue;
+            }
+            let what =
+                format!("{} is gone since it was created, and is created again", context.new_name(&process));
+            tracing::warn!("{what}");
+            gathered.notes.push(what);
+            images::pull_all(context, facts, gathered).await?;
+            let secrets = secrets::of(context, facts, gathered).await?;
+            let id = containers::create(context, facts, &process, &secrets).await?;
+            found.push(Fact::New { process, id });
+        }
+        Ok(found)
+    }
+}
+
+/// Live is not stopped when the hook's timeout would not leave the time for the gate and the way back.
+fn check_time(context: &Context<'_>) -> Result<(), Failure> {
+    let needed = context.settings().shortest_switch();
+    match context.clock.left(std::time::Duration::ZERO) {
+        Some(left) if left < needed => Err(Failure::with_fix(
+            format!(
+                "{} has {} left, and stopping, the gate and the way back may take {}",
+                context.command,
+                crate::text::duration(left),
+                crate::text::duration(needed)
+            ),
+            format!("raise the timeout of {} in appspec.yml", context.command),
+        )),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,62 @@
+//! … then the old one no longer does. The other order would have a row at which a reboot brings back nothing.
+
+use async_trait::async_trait;
+
+use super::{Step, old, policy_as_it_is};
+use crate::deploy::context::{Context, Gathered};
+use crate::host::docker::RestartPolicy;
+use crate::journal::{Fact, Facts, Inverse};
+use crate::model::{Failure, Nature, ProcessName};
+
+/// Makes sure that a reboot does not bring the old container back.
+pub struct ReleaseOld(pub ProcessName);
+
+#[async_trait(?Send)]
+impl Step for ReleaseOld {
+    fn verb(&self) -> &'static str {
+        "release-old"
+    }
+
+    fn process(&self) -> Option<&ProcessName> {
+        Some(&self.0)
+    }
+
+    fn words(&self) -> &'static str {
+        "keep a reboot from bringing the old container back"
+    }
+
+    fn nature(&self) -> Nature {
+        Nature::CHANGES_LIVE
+    }
+
+    fn applies(&self, facts: &Facts) -> bool {
+        old(facts, &self.0).is_some()
+    }
+
+    async fn inverse(&self, context: &Context<'_>, facts: &Facts) -> Result<Vec<Inverse>, Failure> {
+        match old(facts, &self.0) {
+            Some(old) => policy_as_it_is(context, &old.id).await,
+            None => Ok(vec![]),
+        }
+    }
+
+    async fn perform(
+        &self,
+        context: &Context<'_>,
+        facts: &Facts,
+        _gathered: &mut Gathered,
+    ) -> Result<Vec<Fact>, Failure> {
+        if let Some(old) = old(facts, &self.0) {
+            unless_gone(context.host.docker.set_restart_policy(&old.id, RestartPolicy::No).await)?;
+        }
+        Ok(vec![])
+    }
+}
+
+/// An old container that somebody removed does not come back either.
+fn unless_gone(answer: Result<(), crate::host::docker::DockerError>) -> Result<(), Failure> {
+    match answer {
+        Err(error) if error.is_not_found() => Ok(()),
+        answer => Ok(answer?),
+    }
+}

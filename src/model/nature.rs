@@ -1,0 +1,72 @@
+//! What a plan says of its steps apart from their names: enough to decide and to replay without knowing any verb.
+
+use serde::{Deserialize, Serialize};
+
+/// The parts of a deployment, in order. `CodeDeploy`'s hooks stop between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Everything that leaves the live containers alone.
+    Prepare,
+    /// Commands that run once, such as a migration.
+    Tasks,
+    /// The new release takes the place of live, on trial.
+    Switch,
+    /// The new release becomes plain Docker, and the old one is parked.
+    Settle,
+    /// The new release is checked once more, and recorded as good.
+    Finish,
+}
+
+/// Whether a boot may take the effect of a step back: it starts and stops containers by their restart policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AtBoot {
+    /// It stays.
+    #[default]
+    Stays,
+    /// It may be undone as long as the run is not committed.
+    UndoneUntilCommit,
+    /// It may be undone at any time.
+    Undone,
+}
+
+/// What the decider and a replay have to know of a step, whatever its name. It stands in the journal's plan, so that
+/// the journal knows no verbs and another version's steps can be judged, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct Nature {
+    /// It changes nothing, or only what does no harm half done: it is dropped when the process has to stop.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub only_looks: bool,
+    /// There is nothing for it to do when the live release is what is asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub for_a_change: bool,
+    /// It touches what serves, or doubts it: after an undo, what serves has to pass its gate again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub touches_live: bool,
+    /// Whether it has to be made sure of after a boot.
+    #[serde(skip_serializing_if = "is_default")]
+    pub at_boot: AtBoot,
+}
+
+fn is_default(at_boot: &AtBoot) -> bool {
+    *at_boot == AtBoot::Stays
+}
+
+impl Nature {
+    /// Of a step that only looks.
+    pub const LOOKS: Self =
+        Self { only_looks: true, for_a_change: false, touches_live: false, at_boot: AtBoot::Stays };
+    /// Of a step that prepares a change and leaves live alone.
+    pub const PREPARES: Self =
+        Self { only_looks: false, for_a_change: true, touches_live: false, at_boot: AtBoot::Stays };
+    /// Of a step that changes what serves.
+    pub const CHANGES_LIVE: Self = Self { touches_live: true, ..Self::PREPARES };
+
+    /// The same, of a step whose effect a boot may take back.
+    #[must_use]
+    pub const fn at_boot(self, at_boot: AtBoot) -> Self {
+        Self { at_boot, ..self }
+    }
+}
