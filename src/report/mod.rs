@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::exit::ExitStatus;
-use crate::model::{AppName, DeploymentId, Failure, ProcessName, ReleaseNumber};
+use crate::model::{AppName, DeploymentId, Failure, FailureKind, Finding, ProcessName, ReleaseNumber};
 pub use outcome::Outcome;
 
 /// How one process of ours left a run.
@@ -64,6 +64,17 @@ pub struct Serving {
 }
 
 impl Report {
+    /// Everything that has to be fixed, where a step looked for more than one thing.
+    pub fn findings(&self) -> &[Finding] {
+        let found = self.failure.as_ref().filter(|failure| failure.kind == FailureKind::Findings);
+        found.map(|failure| failure.findings.as_slice()).unwrap_or_default()
+    }
+
+    /// What was seen, such as the last lines of a container that failed.
+    pub fn evidence(&self) -> &[String] {
+        self.failure.as_ref().map(|failure| failure.evidence.as_slice()).unwrap_or_default()
+    }
+
     /// The number that the shell and `CodeDeploy` see.
     pub fn exit(&self) -> ExitStatus {
         self.outcome.exit(self.recovered)

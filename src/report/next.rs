@@ -1,7 +1,6 @@
 //! The next command to type: one that can be copied as it stands, and that helps.
 
 use super::{Outcome, Report};
-use crate::model::FailureKind;
 
 /// After a run that came to its steps; nothing when all is well.
 pub(super) fn after(report: &Report) -> Option<String> {
@@ -17,8 +16,7 @@ pub(super) fn after(report: &Report) -> Option<String> {
 /// What tells most about a release that was refused.
 fn look_at(report: &Report) -> String {
     // The same checks once more, for whoever has fixed what they found.
-    let found = report.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::Findings);
-    if let (Some(bundle), true) = (&report.bundle, found) {
+    if let (Some(bundle), false) = (&report.bundle, report.findings().is_empty()) {
         let group = report.group.as_ref().map(|group| format!(" --group {group}")).unwrap_or_default();
         return format!("handover plan {}{group}", bundle.display());
     }

@@ -3,7 +3,7 @@
 
 use super::{Report, Serving, next};
 use crate::exit::ExitStatus;
-use crate::model::{Failure, FailureKind, Finding};
+use crate::model::Finding;
 use crate::text::{clean, sanitize, shorten, shorten_middle, wrap};
 
 /// The most that the closing lines come to, in bytes, with their newlines and the agents' prefixes.
@@ -15,7 +15,7 @@ const WIDTH: usize = 110;
 /// The closing lines of a run that came to its steps.
 pub fn of(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
-    let findings = findings(report.failure.as_ref());
+    let findings = report.findings();
     if let (Some(failure), true) = (&report.failure, findings.is_empty()) {
         lines.extend(labelled("why:", &wrap(&sanitized(&failure.what), WIDTH)));
         if !failure.fix.is_empty() {
@@ -41,16 +41,9 @@ pub fn of(report: &Report) -> Vec<String> {
     };
     let room = |lines: &[String]| LONGEST.saturating_sub(size(lines) + size(&fixed_after));
     lines.extend(fitting_findings(findings, room(&lines)));
-    let evidence = report.failure.as_ref().map(|failure| failure.evidence.as_slice()).unwrap_or_default();
-    lines.extend(fitting_evidence(evidence, room(&lines)));
+    lines.extend(fitting_evidence(report.evidence(), room(&lines)));
     lines.extend(fixed_after);
     fit(lines)
-}
-
-/// Everything that has to be fixed, where a step looked for more than one thing.
-fn findings(failure: Option<&Failure>) -> &[Finding] {
-    let found = failure.filter(|failure| failure.kind == FailureKind::Findings);
-    found.map(|failure| failure.findings.as_slice()).unwrap_or_default()
 }
 
 /// What was not healthy and what did not answer are told apart.
@@ -201,7 +194,7 @@ fn fit(mut lines: Vec<String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ReleaseNumber;
+    use crate::model::{Failure, ReleaseNumber};
     use crate::report::Outcome;
     use proptest::prelude::*;
 

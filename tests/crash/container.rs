@@ -2,7 +2,7 @@
 
 use bollard::Docker;
 
-use crate::world::World;
+use crate::world::{World, cause};
 
 const KEY: &str = "stop-timeout = \"1s\"";
 
@@ -62,7 +62,7 @@ async fn a_network_that_is_not_there_is_noticed_before_live_is_touched() {
     world.edit(KEY, &format!("{KEY}\nnetwork = \"apps\""));
     let report = world.deploy("d-2", "v2").await.unwrap();
     assert_eq!(report.exit().code(), 1, "{report:?}");
-    let cause = report.cause.unwrap();
+    let cause = cause(&report);
     assert!(cause.contains("docker network create apps"), "{cause}");
     assert_eq!(world.live_hash(), before);
     assert!(world.engine.calls().iter().all(|call| !call.mutating || call.path.contains("/images/")));

@@ -13,7 +13,7 @@ use crate::world::World;
 /// Which step may make a call that changes something.
 fn steps_of(path: &str) -> &'static [&'static str] {
     let of = [
-        ("/images/create", &["pull-image"][..]),
+        ("/images/create", &["pull-images"][..]),
         ("/containers/create", &["create web"]),
         ("/update", &["protect-live web", "keep-new web", "release-old web"]),
         ("/stop", &["stop-live web"]),
@@ -26,7 +26,7 @@ fn steps_of(path: &str) -> &'static [&'static str] {
 #[tokio::test(flavor = "current_thread")]
 async fn every_change_is_announced_by_the_last_entry() {
     let world = World::with_v1().await;
-    let (journal, seen) = (world.state().join("journal.jsonl"), Arc::new(AtomicUsize::new(0)));
+    let (journal, seen) = (world.journal(), Arc::new(AtomicUsize::new(0)));
     let count = Arc::clone(&seen);
     world.engine.on_call(Box::new(move |call| {
         if call.mutating {

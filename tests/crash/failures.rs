@@ -1,24 +1,22 @@
 //! Single failures, and what is made of them: nothing changes before the switch, the old release serves after it.
 
 use fake_docker::{Behaviour, Fate, Image};
-use handover::deploy::driver::Outcome;
-use handover::deploy::step::Phase;
+use handover::report::Outcome;
+use handover::model::Phase;
 use handover::deploy::{DeployError, Request};
-use handover::journal::Ended;
 use handover::report::Report;
 use handover::signal::Termination;
 use tokio::sync::watch;
 
-use crate::world::{REPOSITORY, SECRET, World};
+use crate::world::{REPOSITORY, SECRET, World, cause};
 
 /// The deployment fails with these words, live is exactly as it was, and nothing is left of the new release.
 async fn assert_untouched(world: &World, result: Result<Report, DeployError>, words: &[&str]) {
     world.assert_no_secret(&result);
     let report = result.unwrap();
-    assert!(matches!(report.outcome, Outcome::Over(Ended::Reverted { serving: true, .. })), "{report:?}");
+    assert!(matches!(report.outcome, Outcome::Reverted { serving: true }), "{report:?}");
     assert_eq!(report.exit().code(), 1);
-    let findings = report.findings.iter().map(ToString::to_string);
-    let cause: String = findings.chain(report.cause).collect();
+    let cause = cause(&report);
     for word in words {
         assert!(cause.contains(word), "'{word}' is missing: {cause}");
     }
@@ -128,7 +126,7 @@ async fn a_first_deployment_that_is_refused_leaves_nothing_and_says_that_nothing
         world.edit("successes = 2", "successes = 6");
         let report = world.deploy("d-1", tag).await.unwrap();
         assert!(
-            matches!(report.outcome, Outcome::Over(Ended::Reverted { serving: false, .. })),
+            matches!(report.outcome, Outcome::Reverted { serving: false }),
             "{report:?}"
         );
         assert_eq!(report.exit().code(), 3, "{report:?}");
@@ -146,7 +144,7 @@ async fn nothing_to_change_touches_nothing_and_asks_aws_once_each() {
     let before = world.live_hash();
     world.aws.take_calls();
     let report = world.deploy("d-2", "v1").await.unwrap();
-    assert_eq!((report.outcome_word(), report.exit().code()), ("unchanged", 0));
+    assert_eq!((report.outcome.word(), report.exit().code()), ("unchanged", 0));
     assert_eq!(report.release.0, 1, "the release that serves is told");
     assert_eq!(world.live_hash(), before);
     let mut calls = world.aws.take_calls();
@@ -155,7 +153,7 @@ async fn nothing_to_change_touches_nothing_and_asks_aws_once_each() {
     assert!(world.engine.calls().iter().all(|call| !call.mutating));
     // Another version of the secret is a change.
     world.aws.set_secret("{\"password\": \"another-password\"}");
-    assert_eq!(world.deploy("d-3", "v1").await.unwrap().outcome_word(), "deployed");
+    assert_eq!(world.deploy("d-3", "v1").await.unwrap().outcome.word(), "deployed");
     assert!(
         world
             .engine
@@ -172,7 +170,7 @@ async fn a_sick_release_is_made_anew_by_deploying_it_again() {
     let sick = world.engine.container("status-page-web").unwrap().id;
     world.engine.behave("status-page-web", Behaviour::Answers(500));
     let report = world.deploy("d-2", "v1").await.unwrap();
-    assert_eq!(report.outcome_word(), "deployed", "{report:?}");
+    assert_eq!(report.outcome.word(), "deployed", "{report:?}");
     world.assert_settled("v1");
     assert_ne!(world.engine.container("status-page-web").unwrap().id, sick);
 }
@@ -188,8 +186,8 @@ async fn a_release_that_fails_after_the_commit_is_handed_back() {
     let report = world.hook("d-2", "v2", Phase::Finish).await;
     world.assert_no_secret(&report);
     let report = report.unwrap();
-    assert_eq!((report.outcome_word(), report.exit().code()), ("reverted", 1), "{report:?}");
-    assert!(report.cause.as_ref().unwrap().contains("'status-page-web'"), "{report:?}");
+    assert_eq!((report.outcome.word(), report.exit().code()), ("reverted", 1), "{report:?}");
+    assert!(cause(&report).contains("'status-page-web'"), "{report:?}");
     world.assert_settled("v1");
     assert!(world.engine.container("status-page-web.r2").is_none());
 }
@@ -205,8 +203,8 @@ async fn a_container_of_somebody_elses_is_refused_by_name_and_left_alone() {
     let before = world.live_hash();
     world.edits.lock().unwrap().clear();
     let report = world.deploy("d-2", "v2").await.unwrap();
-    assert_eq!(report.outcome_word(), "reverted", "{report:?}");
-    assert!(report.cause.as_ref().unwrap().contains("'status-page-web'"), "{report:?}");
+    assert_eq!(report.outcome.word(), "reverted", "{report:?}");
+    assert!(cause(&report).contains("'status-page-web'"), "{report:?}");
     assert_eq!(world.live_hash(), before);
     assert_eq!(world.engine.containers().len(), 1);
 }
@@ -256,7 +254,7 @@ async fn a_port_that_docker_keeps_for_nobody_is_told_apart() {
         Fate::Proceed
     }));
     let report = world.deploy("d-2", "v2").await.unwrap();
-    let cause = report.cause.clone().unwrap();
+    let cause = cause(&report);
     assert!(cause.contains("systemctl restart docker"), "{cause}");
     assert_eq!(report.exit().code(), 1, "{report:?}");
     world.assert_settled("v1");

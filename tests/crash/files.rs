@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use fake_docker::{Behaviour, Image, LogLine, Stream};
-use handover::deploy::step::Phase;
+use handover::model::Phase;
 use handover::state::Releases;
 
 use crate::world::{REPOSITORY, Run, SECRET, Site, World};
@@ -40,7 +40,7 @@ async fn a_file_is_rendered_and_mounted_and_nowhere_else() {
 #[tokio::test(flavor = "current_thread")]
 async fn its_template_and_its_mode_are_part_of_the_release() {
     let world = world().await;
-    let outcome = async |id| world.deploy(id, "v2").await.unwrap().outcome_word();
+    let outcome = async |id| world.deploy(id, "v2").await.unwrap().outcome.word();
     assert_eq!(outcome("d-2").await, "deployed");
     assert_eq!(outcome("d-3").await, "unchanged");
     std::fs::write(world.bundle().join("templates/configuration.py"), "# other\n").unwrap();
@@ -148,7 +148,7 @@ async fn what_a_container_prints_of_its_file_is_masked_by_a_later_process() {
     world.engine.behave("status-page-web", Behaviour::Answers(500));
     let result = world.hook("d-2", "prints", Phase::Finish).await;
     world.assert_no_secret(&result);
-    let evidence = result.unwrap().evidence;
+    let evidence = result.unwrap().evidence().to_vec();
     assert!(evidence.contains(&"tried the password ***".to_owned()), "{evidence:?}");
     assert!(evidence.contains(&"on db.internal".to_owned()), "{evidence:?}");
 }

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use fake_docker::{Behaviour, Race};
-use handover::deploy::step::Phase;
+use handover::model::Phase;
 
 use crate::world::{Run, Site, World};
 
@@ -20,13 +20,13 @@ async fn committed_and_bad() -> World {
 
 async fn finish(world: &World) {
     let report = world.hook("d-2", "v2", Phase::Finish).await.unwrap();
-    assert_eq!((report.outcome_word(), report.exit().code()), ("reverted", 1), "{report:?}");
+    assert_eq!((report.outcome.word(), report.exit().code()), ("reverted", 1), "{report:?}");
     world.assert_settled("v1");
 }
 
 async fn sites() -> Vec<Site> {
     let world = committed_and_bad().await;
-    let journal = world.state().join("journal.jsonl");
+    let journal = world.journal();
     let lines = || std::fs::read_to_string(&journal).unwrap().lines().count();
     let before = lines();
     finish(&world).await;
@@ -83,9 +83,9 @@ async fn refused_everywhere(again: bool) {
             return;
         }
         world.engine.let_all_proceed();
-        assert!(matches!(report.outcome_word(), "reverted" | "stuck"), "{report:?}");
+        assert!(matches!(report.outcome.word(), "reverted" | "unfinished"), "{report:?}");
         // Only where nothing had been said against the release yet, another process has to go on.
-        assert!(again || report.outcome_word() == "reverted" || n < 2, "{report:?}");
+        assert!(again || report.outcome.word() == "reverted" || n < 2, "{report:?}");
         world.recover().await.unwrap();
         world.assert_settled("v1");
     }

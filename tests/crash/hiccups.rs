@@ -1,8 +1,7 @@
 //! An Engine that does not answer says nothing about a release: only a gate gives a verdict.
 
 use fake_docker::Fate;
-use handover::deploy::step::Phase;
-use handover::report::Report;
+use handover::model::Phase;
 
 use crate::world::World;
 
@@ -28,9 +27,9 @@ async fn after_the_commit_a_release_is_not_given_up_for_a_call_that_failed() {
         let result = world.hook("d-2", "v2", Phase::Finish).await;
         let reached = world.engine.calls_made() > n;
         world.engine.let_all_proceed();
-        eprintln!("call {n} of the last hook refused: {:?}", result.as_ref().map(Report::outcome_word));
+        eprintln!("call {n} of the last hook refused: {:?}", result.as_ref().map(|report| report.outcome.word()));
         if let Ok(report) = result {
-            assert_ne!(report.outcome_word(), "reverted", "{report:?}");
+            assert_ne!(report.outcome.word(), "reverted", "{report:?}");
         }
         let again = world.hook("d-2", "v2", Phase::Finish).await.unwrap();
         assert_eq!(again.exit().code(), 0, "{again:?}");
@@ -52,7 +51,7 @@ async fn a_release_that_was_put_back_is_looked_at_until_it_answers() {
         let reached = world.engine.calls_made() > n;
         world.engine.let_all_proceed();
         if let Ok(report) = &result {
-            let dead = report.outcome_word() == "reverted" && report.exit().code() == 3;
+            let dead = report.outcome.word() == "reverted" && report.exit().code() == 3;
             assert!(!dead, "call {n} refused: {report:?}");
         }
         world.recover().await.unwrap();

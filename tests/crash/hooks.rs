@@ -1,8 +1,8 @@
 //! The hooks of one deployment, each a process of its own, with everything that may happen in between.
 
 use handover::deploy::DeployError;
-use handover::deploy::driver::Outcome;
-use handover::deploy::step::Phase;
+use handover::report::Outcome;
+use handover::model::Phase;
 
 use crate::world::{Run, Site, World};
 
@@ -35,7 +35,7 @@ async fn four_hooks_are_one_deployment_and_recover_leaves_a_waiting_one_alone() 
     }
     world.assert_settled("v2");
     // The last hook again says the same again.
-    assert_eq!(world.hook("d-2", "v2", Phase::Finish).await.unwrap().outcome_word(), "deployed");
+    assert_eq!(world.hook("d-2", "v2", Phase::Finish).await.unwrap().outcome.word(), "deployed");
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -124,7 +124,7 @@ async fn one_that_failed_in_an_early_hook_stays_failed_in_the_later_ones() {
     let before = world.live_hash();
     for hook in HOOKS {
         let report = world.hook("d-2", "nope", hook).await.unwrap();
-        assert_eq!((report.outcome_word(), report.exit().code()), ("reverted", 1), "{hook:?}: {report:?}");
+        assert_eq!((report.outcome.word(), report.exit().code()), ("reverted", 1), "{hook:?}: {report:?}");
     }
     assert_eq!(world.live_hash(), before);
 }

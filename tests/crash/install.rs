@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use handover::deploy::step::Phase;
+use handover::model::Phase;
 
 use crate::world::World;
 
@@ -44,7 +44,7 @@ async fn a_deployment_is_good_although_its_binary_cannot_be_installed() {
     std::fs::write(world.host().paths.copies, "in the way").unwrap();
     let report = world.deploy("d-1", "v1").await.unwrap();
     assert_eq!(report.exit().code(), 0, "{report:?}");
-    let notes = report.warnings.join("\n");
+    let notes = report.notes.join("\n");
     assert!(notes.contains("handover is not installed: failed to create"), "{notes}");
     world.assert_settled("v1");
 }
@@ -57,5 +57,5 @@ async fn an_operator_s_own_file_under_the_name_is_left_alone() {
     std::fs::write(&link, "my own").unwrap();
     let report = world.deploy("d-1", "v1").await.unwrap();
     assert_eq!((report.exit().code(), linked(&world).as_str()), (0, "my own"));
-    assert!(report.warnings.iter().any(|note| note.contains("it was left as it is")), "{report:?}");
+    assert!(report.notes.iter().any(|note| note.contains("it was left as it is")), "{report:?}");
 }

@@ -15,7 +15,7 @@ fn number(journal: &str, entry: &str, step: &str) -> usize {
 async fn every_row_of_the_ledger() {
     let world = World::with_v1().await;
     world.deploy("d-2", "v2").await.unwrap();
-    let journal = std::fs::read_to_string(world.state().join("journal.jsonl")).unwrap();
+    let journal = std::fs::read_to_string(world.journal()).unwrap();
     for (entry, step, old, new) in [
         ("began", "protect-live web", "unless-stopped", "no"),
         ("began", "stop-live web", "always", "no"),

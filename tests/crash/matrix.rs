@@ -39,7 +39,7 @@ async fn sites(update: Update) -> Vec<Site> {
     assert_eq!(report.exit().code(), update.exit, "{report:?}");
     world.assert_settled(update.ends_with);
     let calls = world.engine.calls_made() - before;
-    let entries = std::fs::read_to_string(world.state().join("journal.jsonl")).unwrap().lines().count();
+    let entries = std::fs::read_to_string(world.journal()).unwrap().lines().count();
     assert!(calls > 30 && entries > 20, "{calls} calls, {entries} entries");
     (0..calls)
         .flat_map(|n| [Site::BeforeCall(n), Site::AfterCall(n)])
@@ -71,7 +71,7 @@ async fn after(world: &World, update: Update, then: Then) {
     match then {
         Then::SameId => same_id(world, update).await,
         Then::OtherId => {
-            let journal = std::fs::read_to_string(world.state().join("journal.jsonl")).unwrap();
+            let journal = std::fs::read_to_string(world.journal()).unwrap();
             let was_begun = journal.lines().next().is_some_and(|header| header.contains("\"d-2\""));
             let report = world.deploy("d-3", "v3").await.unwrap();
             assert_eq!(report.exit().code(), 0, "{report:?}");

@@ -5,12 +5,12 @@ use std::path::Path;
 use bollard::models::{ContainerCreateBody, HostConfig, PortBinding};
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 use handover::deploy::preview::preview;
-use handover::deploy::step::Phase;
+use handover::model::Phase;
 use handover::host::machine::disk::Space;
 use handover::report::{Report, tail};
 use jiff::SignedDuration;
 
-use crate::world::{REPOSITORY, Site, World};
+use crate::world::{REPOSITORY, Site, World, cause};
 
 /// The deployment is refused before anything is touched: not one call changed anything, and live is as it was.
 async fn refused(world: &World, id: &str, tag: &str) -> Report {
@@ -19,7 +19,7 @@ async fn refused(world: &World, id: &str, tag: &str) -> Report {
     let result = world.deploy(id, tag).await;
     world.assert_no_secret(&result);
     let report = result.unwrap();
-    assert_eq!((report.outcome_word(), report.exit().code()), ("reverted", 1), "{report:?}");
+    assert_eq!((report.outcome.word(), report.exit().code()), ("reverted", 1), "{report:?}");
     assert_eq!((world.live_hash(), world.engine.containers()), (before, containers));
     let changing: Vec<_> = world.engine.calls().into_iter().filter(|call| call.mutating).collect();
     assert_eq!(changing, [], "{report:?}");
@@ -27,7 +27,7 @@ async fn refused(world: &World, id: &str, tag: &str) -> Report {
 }
 
 fn whats(report: &Report) -> Vec<&str> {
-    report.findings.iter().map(|finding| finding.what.as_str()).collect()
+    report.findings().iter().map(|finding| finding.what.as_str()).collect()
 }
 
 /// As if a process of this machine listened at a port of 127.0.0.1.
@@ -89,7 +89,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
     world.aws.refuse("GetSecretValue", 400, "ResourceNotFoundException", "Secrets Manager can't find it.");
     world.aws.fall_behind(SignedDuration::from_hours(-1));
     let report = refused(&world, "d-2", "nope").await;
-    assert_eq!(report.cause.as_deref(), Some("6 findings"));
+    assert_eq!(report.failure.as_ref().map(|failure| failure.what.as_str()), Some("6 findings"));
     let lines = tail::of(&report).join("\n");
     // To the second, this one is not the same each time.
     let lines = lines.replace("3599 s", "3600 s").replace(&world.dir.path().display().to_string(), "");
@@ -111,7 +111,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
     ");
-    let journal = std::fs::read_to_string(world.state().join("journal.jsonl")).unwrap();
+    let journal = std::fs::read_to_string(world.journal()).unwrap();
     for what in whats(&report) {
         let what = what.replace('"', "\\\"");
         assert!(journal.contains(&what), "the journal lacks: {what}\n{journal}");
@@ -129,7 +129,7 @@ async fn a_foreign_container_is_refused_by_its_name_before_live_is_touched() {
     let report = refused(&world, "d-2", "v2").await;
     let held = format!("port {port} is held by container 'old-web', which handover did not make");
     assert_eq!(whats(&report), [held]);
-    assert!(report.findings[0].fix.contains("replaces = \"old-web\" in [process.web]"), "{report:?}");
+    assert!(report.findings()[0].fix.contains("replaces = \"old-web\" in [process.web]"), "{report:?}");
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -159,8 +159,8 @@ async fn a_candidate_that_no_journal_knows_is_explained_and_the_way_out_helps() 
     assert_eq!(world.serving().as_deref(), Some("v2"), "it was cut off in the switch");
     std::fs::remove_dir_all(world.state()).unwrap();
     let report = world.deploy("d-3", "v3").await.unwrap();
-    assert_eq!(report.findings.len(), 1, "{report:?}");
-    let found = &report.findings[0];
+    assert_eq!(report.findings().len(), 1, "{report:?}");
+    let found = &report.findings()[0];
     assert!(
         found.what.contains("'status-page-web.r2', of r2 of this app, which no journal knows"),
         "{found:?}"
@@ -228,9 +228,9 @@ async fn each_check_is_made() {
         let mut world = World::with_v1().await;
         break_it(&mut world);
         let report = refused(&world, "d-2", "v2").await;
-        assert_eq!(report.findings.len(), 1, "{what}: {report:?}");
-        assert!(report.cause.as_ref().unwrap().contains(what), "{what}: {report:?}");
-        assert!(report.findings[0].what.contains(what), "{what}: {report:?}");
+        assert_eq!(report.findings().len(), 1, "{what}: {report:?}");
+        assert!(cause(&report).contains(what), "{what}: {report:?}");
+        assert!(report.findings()[0].what.contains(what), "{what}: {report:?}");
     }
 }
 
@@ -240,7 +240,7 @@ async fn doubts_are_notes() {
     let world = World::with_v1().await;
     world.aws.fall_behind(SignedDuration::from_mins(2));
     let report = world.deploy("d-2", "v2").await.unwrap();
-    assert_eq!((report.outcome_word(), report.findings.len()), ("deployed", 0), "{report:?}");
+    assert_eq!((report.outcome.word(), report.findings().len()), ("deployed", 0), "{report:?}");
     assert!(
         tail::of(&report).iter().any(|line| line.starts_with("note:  the clock of this instance")),
         "{report:?}"
@@ -268,10 +268,10 @@ async fn a_plan_finds_the_same_and_changes_nothing() {
     world.aws.refuse("GetSecretValue", 400, "ResourceNotFoundException", "Secrets Manager can't find it.");
     let report = refused(&world, "d-2", "v2").await;
     let (before, state) =
-        (world.live_hash(), std::fs::read_to_string(world.state().join("journal.jsonl")).unwrap());
+        (world.live_hash(), std::fs::read_to_string(world.journal()).unwrap());
     world.engine.forget_calls();
     let found = preview(&world.config("v2"), &world.host()).await.unwrap();
-    assert_eq!(found.findings, report.findings);
+    assert_eq!(found.findings, report.findings());
     assert!(found.changes.is_none());
     // Without findings it says what would change.
     world.edits.lock().unwrap().clear();
@@ -285,7 +285,7 @@ async fn a_plan_finds_the_same_and_changes_nothing() {
     );
     assert!(world.engine.calls().iter().all(|call| !call.mutating));
     assert_eq!(world.live_hash(), before);
-    assert_eq!(std::fs::read_to_string(world.state().join("journal.jsonl")).unwrap(), state);
+    assert_eq!(std::fs::read_to_string(world.journal()).unwrap(), state);
 }
 
 /// A run that the version before began, whose steps this one does not have.
@@ -294,7 +294,7 @@ async fn an_interrupted_run_of_an_older_version_is_undone() {
     let world = World::with_v1().await;
     // Live is stopped, and the new container is started.
     world.deploy_killed(Site::AfterEntry(14), "d-2", "v2").await;
-    let path = world.state().join("journal.jsonl");
+    let path = world.journal();
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.contains("\"began\",\"step\":\"start-new web\""), "{text}");
     let older = text
@@ -302,7 +302,7 @@ async fn an_interrupted_run_of_an_older_version_is_undone() {
         .replace("\"preflight\"", "\"resolve-image\"");
     std::fs::write(&path, older).unwrap();
     let report = world.recover().await.unwrap().unwrap();
-    assert_eq!((report.outcome_word(), report.exit().code()), ("reverted", 0), "{report:?}");
+    assert_eq!((report.outcome.word(), report.exit().code()), ("reverted", 0), "{report:?}");
     world.assert_settled("v1");
     assert_eq!(world.deploy("d-3", "v3").await.unwrap().exit().code(), 0);
     world.assert_settled("v3");

@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fake_docker::{Fate, Race};
 use handover::deploy::DeployError;
-use handover::deploy::driver::Outcome;
-use handover::journal::Ended;
+use handover::report::Outcome;
 use handover::report::Report;
 
 use crate::world::{Run, World};
@@ -24,20 +23,20 @@ const REFUSED: Update = Update { tag: "crash", may_end_with: &["v1"] };
 fn assert_named_end(world: &World, update: Update, result: &Result<Report, DeployError>) {
     let report = result.as_ref().unwrap();
     match &report.outcome {
-        Outcome::Over(Ended::Deployed) => {
+        Outcome::Deployed => {
             assert_eq!(
                 (world.serving().as_deref(), report.exit().code()),
                 (Some(update.tag), 0),
                 "{report:?}"
             );
         }
-        Outcome::Over(Ended::Reverted { serving: true, .. }) => {
+        Outcome::Reverted { serving: true } => {
             assert_eq!((world.serving().as_deref(), report.exit().code()), (Some("v1"), 1), "{report:?}");
             world.assert_settled("v1");
         }
-        Outcome::Stuck => {
+        Outcome::Unfinished => {
             assert_eq!(report.exit().code(), 3);
-            assert!(report.cause.is_some(), "{report:?}");
+            assert!(report.failure.is_some(), "{report:?}");
         }
         other => panic!("{other:?} is no end for this"),
     }

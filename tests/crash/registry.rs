@@ -4,15 +4,14 @@ use std::time::{Duration, Instant};
 
 use fake_docker::{Image, Mood};
 use handover::deploy::Request;
-use handover::deploy::run::Clock;
+use handover::deploy::context::Clock;
 use handover::report::Report;
 
-use crate::world::{REPOSITORY, SECRET, World};
+use crate::world::{REPOSITORY, SECRET, World, cause};
 
 /// The cause and every finding, with their ways out.
 fn told(report: &Report) -> String {
-    let findings = report.findings.iter().map(ToString::to_string);
-    findings.chain(report.cause.clone()).collect::<Vec<_>>().join("\n")
+    cause(report)
 }
 
 /// How often the Engine was asked to look and to pull.
@@ -37,7 +36,7 @@ async fn what_may_pass_is_asked_again() {
             .engine
             .registry_moods(often.iter().cloned().chain([Mood::Answers]).chain(often.iter().cloned()));
         let report = world.deploy("d-2", "v2").await.unwrap();
-        assert_eq!(report.outcome_word(), "deployed", "{mood:?}: {report:?}");
+        assert_eq!(report.outcome.word(), "deployed", "{mood:?}: {report:?}");
         assert_eq!(asked(&world), (5, 5), "{mood:?}");
         world.assert_settled("v2");
     }
@@ -48,7 +47,7 @@ async fn a_damaged_download_is_repeated_twice_and_then_told() {
     let spoilt = Mood::Spoils("filesystem layer verification failed for digest sha256:49febd");
     let world = World::with_v1().await;
     world.engine.registry_moods([Mood::Answers, spoilt.clone(), spoilt.clone()]);
-    assert_eq!(world.deploy("d-2", "v2").await.unwrap().outcome_word(), "deployed");
+    assert_eq!(world.deploy("d-2", "v2").await.unwrap().outcome.word(), "deployed");
     let before = world.live_hash();
     world.engine.registry_moods([Mood::Answers, spoilt.clone(), spoilt.clone(), spoilt]);
     let report = world.deploy("d-3", "v3").await.unwrap();
@@ -114,7 +113,7 @@ async fn a_token_that_is_not_taken_is_replaced_by_a_fresh_one() {
         let world = World::with_v1().await;
         world.aws.take_calls();
         world.engine.registry_moods([Mood::Says(words), Mood::Says(words), Mood::Answers, Mood::Says(words)]);
-        assert_eq!(world.deploy("d-2", "v2").await.unwrap().outcome_word(), "deployed");
+        assert_eq!(world.deploy("d-2", "v2").await.unwrap().outcome.word(), "deployed");
         let calls = world.aws.take_calls();
         assert_eq!(
             calls.iter().filter(|call| *call == "GetAuthorizationToken").count(),
@@ -129,7 +128,7 @@ async fn a_pull_of_which_nothing_is_heard_is_cut_off_and_begun_again() {
     let world = World::with_v1().await;
     world.patience.lock().unwrap().silence = Duration::from_millis(300);
     world.engine.registry_moods([Mood::Answers, Mood::Hangs]);
-    assert_eq!(world.deploy("d-2", "v2").await.unwrap().outcome_word(), "deployed");
+    assert_eq!(world.deploy("d-2", "v2").await.unwrap().outcome.word(), "deployed");
     world.engine.registry_moods([Mood::Answers, Mood::Hangs, Mood::Hangs, Mood::Hangs]);
     let before = world.live_hash();
     let report = world.deploy("d-3", "v3").await.unwrap();
@@ -180,16 +179,16 @@ async fn of_several_platforms_the_index_is_the_release() {
     let digest = Image::digest_of("v2");
     let image = Image::new(REPOSITORY, "both", &digest).guarded("AWS", "canary-token");
     world.engine.add_image(image.for_machines(&["arm64", "amd64"]));
-    assert_eq!(world.deploy("d-2", "both").await.unwrap().outcome_word(), "deployed");
+    assert_eq!(world.deploy("d-2", "both").await.unwrap().outcome.word(), "deployed");
     assert!(world.engine.container("status-page-web").unwrap().image.contains(&digest));
 }
 
 #[tokio::test(flavor = "current_thread")]
 async fn for_an_image_that_is_here_the_registry_is_not_asked_twice() {
     let world = World::with_v1().await;
-    assert_eq!(world.deploy("d-2", "v2").await.unwrap().outcome_word(), "deployed");
+    assert_eq!(world.deploy("d-2", "v2").await.unwrap().outcome.word(), "deployed");
     world.engine.forget_calls();
-    assert_eq!(world.deploy("d-3", "v1").await.unwrap().outcome_word(), "deployed");
+    assert_eq!(world.deploy("d-3", "v1").await.unwrap().outcome.word(), "deployed");
     assert_eq!(asked(&world), (1, 0));
 }
 
@@ -238,7 +237,7 @@ async fn each_registry_gets_the_login_that_is_meant_for_it() {
         let result = world.deploy("d-2", "v2").await;
         world.assert_no_secret(&result);
         let report = result.unwrap();
-        assert_eq!(report.outcome_word(), "deployed", "{repository}: {report:?}");
+        assert_eq!(report.outcome.word(), "deployed", "{repository}: {report:?}");
         let hosts = world.aws.take_hosts();
         let tokens: Vec<&String> = hosts.iter().filter(|host| host.starts_with("api.ecr.")).collect();
         assert_eq!(tokens, token_from.iter().collect::<Vec<_>>(), "{repository}: {hosts:?}");

@@ -74,7 +74,7 @@ async fn it_is_handed_over_from_and_kept_parked() {
     let world = with_old_web_always().await;
     let report = world.deploy("d-1", "v2").await.unwrap();
     assert_eq!(report.exit().code(), 0, "{report:?}");
-    assert!(report.gap_ms.is_some(), "its gap is measured like live's: {report:?}");
+    assert!(report.unhealthy_ms.is_some(), "its gap is measured like live's: {report:?}");
     assert_moved_over(&world);
     world.engine.power_cut();
     world.engine.boot(&Race::OldestFirst).unwrap();
@@ -123,7 +123,7 @@ enum Then {
 async fn sites(tag: &str) -> Vec<Site> {
     let world = with_old_web_always().await;
     world.deploy("d-1", tag).await.unwrap();
-    let entries = std::fs::read_to_string(world.state().join("journal.jsonl")).unwrap().lines().count();
+    let entries = std::fs::read_to_string(world.journal()).unwrap().lines().count();
     let calls = world.engine.calls_made();
     assert!(calls > 30 && entries > 20, "{calls} calls, {entries} entries");
     (0..calls)

@@ -2,7 +2,7 @@
 
 use fake_docker::{Behaviour, Image, LogLine, Stream};
 
-use handover::deploy::step::Phase;
+use handover::model::Phase;
 
 use crate::world::{REPOSITORY, SECRET, Site, World};
 
@@ -47,7 +47,7 @@ async fn what_a_container_prints_of_them_is_masked() {
     world.assert_no_secret(&result);
     let report = result.unwrap();
     assert_eq!(report.exit().code(), 1);
-    assert_eq!(report.evidence[..2], ["the cause is told", "password=***"], "{report:?}");
+    assert_eq!(report.evidence()[..2], ["the cause is told", "password=***"], "{report:?}");
     world.assert_settled("v1");
 }
 
@@ -57,7 +57,7 @@ async fn letters_beyond_ascii_do_not_unmask_them() {
     world.aws.set_secret(r#"{"password": "grüße-an-alle"}"#);
     add_leaky(&world, &["password=grüße-an-alle".to_owned()]);
     let report = world.deploy("d-2", "leaky").await.unwrap();
-    assert_eq!(report.evidence, ["password=***"]);
+    assert_eq!(report.evidence(), ["password=***"]);
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -75,7 +75,7 @@ async fn secrets_of_several_lines_are_masked_line_by_line() {
         ],
     );
     let report = world.deploy("d-2", "leaky").await.unwrap();
-    assert_eq!(report.evidence, ["key: ***", "***", "***"]);
+    assert_eq!(report.evidence(), ["key: ***", "***", "***"]);
 }
 
 /// The process that sees the failure is not the one that read the secrets.
@@ -102,7 +102,7 @@ async fn a_later_process_masks_them_too() {
     world.assert_no_secret(&result);
     let report = result.unwrap();
     assert_eq!(report.exit().code(), 1, "{report:?}");
-    assert!(report.evidence.contains(&"tried the password ***".to_owned()), "{report:?}");
+    assert!(report.evidence().contains(&"tried the password ***".to_owned()), "{report:?}");
 }
 
 const ARN: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/database-AbCdEf";
@@ -146,7 +146,7 @@ async fn a_rotation_between_two_processes_changes_nothing_for_this_deployment() 
     // Killed with the secrets read and the container not yet made.
     for n in 0.. {
         world.deploy_killed(Site::AfterEntry(n), "d-2", "v2").await;
-        let journal = std::fs::read_to_string(world.state().join("journal.jsonl")).unwrap();
+        let journal = std::fs::read_to_string(world.journal()).unwrap();
         if journal.contains("\"done\",\"step\":\"preflight\"") {
             break;
         }
@@ -177,7 +177,7 @@ async fn a_literal_is_masked_too_and_needs_no_secrets_manager() {
     );
     add_leaky(&world, &["literal-password at db.internal".to_owned()]);
     let report = world.deploy("d-2", "leaky").await.unwrap();
-    assert_eq!(report.evidence, ["*** at db.internal"]);
+    assert_eq!(report.evidence(), ["*** at db.internal"]);
     assert_eq!(world.aws.take_calls(), ["GetAuthorizationToken"]);
 }
 
@@ -188,7 +188,7 @@ async fn all_that_is_wrong_is_told_at_once() {
     world.edit("database.password", "database.pasword");
     world.add_file("{{ database.nothing }}");
     let report = world.deploy("d-2", "v2").await.unwrap();
-    let cause: String = report.findings.iter().map(|finding| format!("{finding}\n")).collect();
+    let cause: String = report.findings().iter().map(|finding| format!("{finding}\n")).collect();
     for word in
         ["'DATABASE_HOST'", "'hosst'", "'DATABASE_PASSWORD'", "'pasword'", "configuration.py", "'nothing'"]
     {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fake_docker::Fate;
-use handover::deploy::step::Phase;
+use handover::model::Phase;
 use handover::deploy::{self, DeployError};
 
 use crate::world::{Site, World};
@@ -31,7 +31,7 @@ async fn a_lost_state_folder_goes_on_numbering_from_the_labels() {
 async fn a_damaged_journal_stops_everything_and_names_the_line() {
     let world = World::with_v1().await;
     world.deploy_killed(Site::AfterEntry(9), "d-2", "v2").await;
-    let path = world.state().join("journal.jsonl");
+    let path = world.journal();
     let whole = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<&str> = whole.lines().collect();
     for (line, damaged) in [
@@ -102,8 +102,8 @@ async fn a_clean_up_that_fails_does_not_fail_the_deployment() {
         }
     }));
     let report = world.deploy("d-4", "v4").await.unwrap();
-    assert_eq!((report.outcome_word(), report.exit().code()), ("deployed", 0), "{report:?}");
-    assert!(report.warnings.iter().any(|w| w.contains("device or resource busy")), "{report:?}");
+    assert_eq!((report.outcome.word(), report.exit().code()), ("deployed", 0), "{report:?}");
+    assert!(report.notes.iter().any(|w| w.contains("device or resource busy")), "{report:?}");
     world.engine.let_all_proceed();
     world.assert_settled("v4");
 }
@@ -119,7 +119,7 @@ async fn containers_that_were_removed_by_hand_do_not_keep_a_run_from_its_end() {
         assert_eq!(world.serving(), None);
         world.host().docker.remove(gone).await.unwrap();
         let report = world.recover().await.unwrap().unwrap();
-        assert_eq!((report.outcome_word(), report.exit().code()), (outcome, exit), "{report:?}");
+        assert_eq!((report.outcome.word(), report.exit().code()), (outcome, exit), "{report:?}");
         assert_eq!(world.deploy("d-3", "v3").await.unwrap().exit().code(), 0);
         world.assert_settled("v3");
     }
@@ -164,7 +164,7 @@ async fn pruning_by_hand_removes_what_a_deployment_could_not() {
         if refuse { Fate::Refuse(500, "device or resource busy".to_owned()) } else { Fate::Proceed }
     }));
     let report = world.deploy("d-4", "v4").await.unwrap();
-    assert_eq!((report.exit().code(), report.warnings.len()), (0, 1), "{report:?}");
+    assert_eq!((report.exit().code(), report.notes.len()), (0, 1), "{report:?}");
     world.engine.let_all_proceed();
     let (app, host) = ("status-page".parse().unwrap(), world.host());
     let pruned = deploy::prune(&app, &host).await.unwrap().unwrap();
@@ -188,8 +188,8 @@ async fn an_image_that_a_container_needs_is_not_called_removed() {
         if refuse { Fate::Refuse(409, conflict.to_owned()) } else { Fate::Proceed }
     }));
     let report = world.deploy("d-4", "v4").await.unwrap();
-    assert_eq!((report.exit().code(), report.warnings.len()), (0, 1), "{report:?}");
-    assert!(report.warnings[0].contains("is using its referenced image"), "{report:?}");
+    assert_eq!((report.exit().code(), report.notes.len()), (0, 1), "{report:?}");
+    assert!(report.notes[0].contains("is using its referenced image"), "{report:?}");
     let (app, host) = ("status-page".parse().unwrap(), world.host());
     let pruned = deploy::prune(&app, &host).await.unwrap().unwrap();
     assert!(pruned.removed.is_empty() && pruned.warnings.len() == 1, "{pruned:?}");

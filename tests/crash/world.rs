@@ -10,12 +10,13 @@ use std::time::Duration;
 use fake_docker::{Behaviour, ContainerView, FakeDocker, Fate, Image};
 use futures_util::FutureExt as _;
 use handover::config::{self, Config};
-use handover::deploy::run::Clock;
-use handover::deploy::step::Phase;
-use handover::deploy::{self, DeployError, Request};
+use handover::deploy::context::Clock;
+use handover::model::Phase;
+use handover::deploy::{self, DeployError, Recovered, Request};
+use handover::journal::Journal;
 use handover::host::docker::{Docker, Patience};
 use handover::host::machine::disk::Space;
-use handover::host::registry::size::Scales;
+use handover::host::registry::size::ImageSizes;
 use handover::host::{Host, LazyAws, Machine, Paths};
 use handover::report::{Report, tail};
 use handover::signal::Termination;
@@ -48,6 +49,13 @@ pub struct World {
     pub edits: Mutex<Vec<(String, String)>>,
     /// What is free on its disks.
     pub space: fn(&Path) -> std::io::Result<Space>,
+}
+
+/// Everything that a report says about why.
+pub fn cause(report: &Report) -> String {
+    let failure = report.failure.clone().unwrap_or_else(|| panic!("it says no cause: {report:?}"));
+    let findings = failure.findings.iter().map(ToString::to_string);
+    [failure.what.clone(), failure.fix.clone()].into_iter().chain(findings).collect::<Vec<_>>().join("; ")
 }
 
 /// As good as anything.
@@ -108,7 +116,8 @@ impl World {
         // Bound and let go: the Engine's containers take it in turn.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let (first_pause, longest_pause) = (Duration::from_millis(1), Duration::from_millis(2));
-        let patience = Mutex::new(Patience { first_pause, longest_pause, ..Patience::default() });
+        let away = Duration::from_millis(500);
+        let patience = Mutex::new(Patience { first_pause, longest_pause, away, ..Patience::default() });
         let (aws, heard) = (FakeAws::new(SECRET), Heard::new());
         Self { dir, engine, port, aws, heard, patience, edits: Mutex::default(), space: plenty }
     }
@@ -126,8 +135,8 @@ impl World {
         let paths = Paths::below(self.dir.path());
         let docker = Docker::at(self.engine.socket()).unwrap().with_patience(*self.patience.lock().unwrap());
         let machine = Machine::pretended(&self.dir.path().join("proc"), self.space);
-        let scales = Scales::Pretended(|_| Ok(50 << 20));
-        Host { docker, aws: LazyAws::ready(self.aws.connect()), scales, machine, paths }
+        let image_sizes = ImageSizes::Pretended(|_| Ok(50 << 20));
+        Host { docker, aws: LazyAws::ready(self.aws.connect()), image_sizes, machine, paths }
     }
 
     /// Changes the configuration of what is deployed from now on.
@@ -197,7 +206,10 @@ deadline = "30s"
 
     /// One process of a deployment.
     pub async fn run(&self, request: Request) -> Result<Report, DeployError> {
-        deploy::run(request, &self.host(), &self.heard).await
+        let host = self.host();
+        let (mut report, cleanup) = deploy::run(request, &host, &self.heard).await?;
+        report.notes.extend(cleanup.run().await);
+        Ok(report)
     }
 
     /// One hook of a deployment, in a process of its own.
@@ -229,9 +241,17 @@ deadline = "30s"
         refused
     }
 
+    /// The report of a run that `recover` has brought to its end; nothing when there was none.
     pub async fn recover(&self) -> Result<Option<Report>, DeployError> {
+        self.recovered(false).await.map(|recovered| match recovered {
+            Recovered::Settled(report) => Some(*report),
+            _ => None,
+        })
+    }
+
+    pub async fn recovered(&self, abandon: bool) -> Result<Recovered, DeployError> {
         let app = "status-page".parse().unwrap();
-        deploy::recover(&app, &self.host(), &self.heard, Termination::never()).await
+        deploy::recover(&app, &self.host(), &self.heard, Termination::never(), abandon).await
     }
 
     /// Runs a deployment that is killed at `site`, if it gets there.
@@ -281,6 +301,11 @@ deadline = "30s"
 
     pub fn state(&self) -> std::path::PathBuf {
         self.dir.path().join("state/status-page")
+    }
+
+    /// The journal of the last run.
+    pub fn journal(&self) -> std::path::PathBuf {
+        Journal::last(&self.state().join("releases")).unwrap().expect("there was a run")
     }
 
     /// The tag of the one release that serves at the port.
