@@ -8,10 +8,13 @@ const LITERAL: &str = "literal";
 
 /// The same text, each byte of such a value a `*`: every place in it stays where it is.
 pub(super) fn masked(text: &str) -> String {
-    // What can be made out of a text that is no TOML is masked, too.
-    let (root, _) = DeTable::parse_recoverable(text);
+    let (root, errors) = DeTable::parse_recoverable(text);
     let mut bytes = text.as_bytes().to_vec();
     mask(root.get_ref(), false, &mut bytes);
+    // Where a text is no TOML, nobody knows where such a value ends.
+    if let (Some(key), false) = (text.find(LITERAL), errors.is_empty()) {
+        hide(&mut bytes[key + LITERAL.len()..]);
+    }
     String::from_utf8(bytes).unwrap_or_default()
 }
 
@@ -24,12 +27,13 @@ fn mask(table: &DeTable<'_>, is_secret: bool, bytes: &mut [u8]) {
 fn mask_value(value: &Spanned<DeValue<'_>>, is_secret: bool, bytes: &mut [u8]) {
     match value.get_ref() {
         DeValue::Table(table) => mask(table, is_secret, bytes),
-        _ if is_secret => {
-            let written = bytes.get_mut(value.span()).unwrap_or_default();
-            written.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b'*');
-        }
+        _ if is_secret => hide(bytes.get_mut(value.span()).unwrap_or_default()),
         _ => {}
     }
+}
+
+fn hide(bytes: &mut [u8]) {
+    bytes.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b'*');
 }
 
 #[cfg(test)]
@@ -43,6 +47,12 @@ mod tests {
             masked(text),
             "a = 'b'\nsecret.x = { literal = { user = ****, password = ****** } }\n[group.test.secret.y.literal]\nkey = ***\n**********\n"
         );
+        for broken in [
+            "literal = { us{ 'ü', password = \"\"\"\nhunter2\"\"\" }\n",
+            "[secret.x.literal]\na = 'hunter2\n",
+        ] {
+            assert!(!masked(broken).contains("hunter2"), "{}", masked(broken));
+        }
         assert!(!masked("secret.x = { literal = { password = 'hunter2' } }\ntag = v1\n").contains("hunter2"));
     }
 }
