@@ -72,8 +72,9 @@ impl Mistake {
 
     /// Shows it in its file.
     pub(crate) fn located(self, text: &str, origin: &str) -> Diagnostic {
-        let start = self.span.start.min(text.len());
-        let end = self.span.end.clamp(start, text.len());
+        // A place that another parser reckons may be inside a character.
+        let start = text.floor_char_boundary(self.span.start);
+        let end = text.ceil_char_boundary(self.span.end.clamp(start, text.len()));
         let line = line_of(text, start);
         let column = text[..start].rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         // Only the first line of a long value: the place matters, not the value.
@@ -147,4 +148,17 @@ pub(crate) fn nearest(word: &str, known: &[&str]) -> String {
         .filter(|(alike, _)| *alike >= ALIKE)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map_or_else(|| format!("known here: {}", known.join(", ")), |(_, k)| format!("did you mean '{k}'?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Mistake;
+
+    #[test]
+    fn a_place_inside_a_character_or_behind_the_end_is_shown_all_the_same() {
+        for span in [1..2, 0..1, 3..4, 7..9, 900..901] {
+            let shown = Mistake::at(span.clone(), "what").located("é 🦀\n", "f").headline;
+            assert!(shown.starts_with("f:"), "{span:?}: {shown}");
+        }
+    }
 }

@@ -113,7 +113,7 @@ pub fn render(text: &str, values: &Values, missing: impl Fn(&str, &str) -> Strin
             (None, Some((name, field))) if e.kind() == ErrorKind::UndefinedError => missing(&name, &field),
             // minijinja quotes values in the details of other errors; the line is the configuration's own.
             _ if is_in_the_text(e.kind()) => wrong(&e).what,
-            _ => match e.line().and_then(|line| text.lines().nth(line - 1)) {
+            _ => match e.line().and_then(|line| text.lines().nth(line.saturating_sub(1))) {
                 Some(line) => format!("{} in '{}'", e.kind(), line.trim()),
                 None => e.kind().to_string(),
             },

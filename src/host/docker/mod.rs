@@ -338,7 +338,7 @@ impl Docker {
 
 /// The first twelve digits of an id, as people quote it; a name stays as it is.
 fn short(id: &str) -> &str {
-    if id.len() == 64 { &id[..12] } else { id }
+    id.get(..12).filter(|_| id.len() == 64).unwrap_or(id)
 }
 
 /// 304: it was so already.
