@@ -13,17 +13,19 @@ pub(crate) enum Body {
     Upgraded(Vec<u8>),
     /// Answer once the container has ended.
     Wait(Wait),
+    /// The same, with an empty answer.
+    Ended(Wait),
     /// No answer at all.
     Never,
 }
 
-/// A call of `wait` that has not been answered yet.
+/// A call that is not answered before a container has ended.
 pub(crate) struct Wait {
     pub(crate) container: String,
     pub(crate) until: Until,
 }
 
-/// What a call of `wait` waits for.
+/// What it waits for.
 #[derive(Clone, Copy)]
 pub(crate) enum Until {
     NotRunning,

@@ -26,7 +26,7 @@ pub(crate) fn start(world: &mut World, request: &Request, name: &str) -> Answer 
 }
 
 pub(crate) fn stop(world: &mut World, request: &Request, name: &str) -> Answer {
-    request.number("t")?;
+    let seconds = request.number("t")?;
     request.only("signal", &[""])?;
     request.no_more_parameters()?;
     request.no_body()?;
@@ -34,23 +34,7 @@ pub(crate) fn stop(world: &mut World, request: &Request, name: &str) -> Answer {
     if !world.containers[at].status.counts_as_running() {
         return Ok(Reply::empty(304));
     }
-    world.stop(at);
-    Ok(Reply::empty(204))
-}
-
-pub(crate) fn restart(world: &mut World, request: &Request, name: &str) -> Answer {
-    request.number("t")?;
-    request.only("signal", &[""])?;
-    request.no_more_parameters()?;
-    request.no_body()?;
-    let at = world.find(name)?;
-    if world.containers[at].status.counts_as_running() {
-        world.stop(at);
-    }
-    match world.start(at) {
-        Ok(()) => Ok(Reply::empty(204)),
-        Err(reply) => Err(prefixed(&format!("Cannot restart container {name}: "), reply)),
-    }
+    Ok(Reply::new(204, world.stop(at, seconds).map_or(Body::Empty, Body::Ended)))
 }
 
 pub(crate) fn kill(world: &mut World, request: &Request, name: &str) -> Answer {

@@ -94,6 +94,15 @@ impl Shared {
         lock(&self.hook).as_ref().map_or(Fate::Proceed, |decide| decide(call))
     }
 
+    /// The time that a stop left a container is over; `run` is the run that was to be stopped.
+    pub(crate) fn is_killed(&self, id: &str, run: u64) {
+        let mut world = self.world();
+        let same = |c: &crate::container::Container| c.id == id && c.exits == run && c.listeners.is_some();
+        if let Some(at) = world.containers.iter().position(same) {
+            world.end(at, 137);
+        }
+    }
+
     /// A container's process ended, unless the container was gone already.
     pub(crate) fn ends_by_itself(&self, id: &str, code: i64) {
         let mut world = self.world();

@@ -136,7 +136,14 @@ async fn handle(
     let Reply { status, body, .. } = reply;
     shared.log_status(call.n, status);
     let body = match body {
-        Body::Wait(wait) => wait_for(shared, &wait).await,
+        Body::Wait(wait) => {
+            let code = end_of(shared, &wait).await;
+            Body::Json(json!({ "Error": null, "StatusCode": code }))
+        }
+        Body::Ended(wait) => {
+            end_of(shared, &wait).await;
+            Body::Empty
+        }
         Body::Never => pending().await,
         Body::Upgraded(bytes) => {
             tokio::spawn(async move {
@@ -154,13 +161,13 @@ async fn handle(
     response(status, body, version)
 }
 
-/// Answers a call of `wait` once its container has ended.
-async fn wait_for(shared: &Shared, wait: &Wait) -> Body {
+/// What a container has ended with, once it has.
+async fn end_of(shared: &Shared, wait: &Wait) -> i64 {
     let mut changes = shared.changed.subscribe();
     loop {
         let code = shared.world().waited_for(wait);
         if let Some(code) = code {
-            return Body::Json(json!({ "Error": null, "StatusCode": code }));
+            return code;
         }
         if changes.changed().await.is_err() {
             return pending().await;
@@ -174,7 +181,7 @@ fn response(status: u16, body: Body, version: (u32, u32)) -> Response<Full<Bytes
         Body::Json(value) => (Some("application/json"), format!("{value}\n").into_bytes()),
         Body::Text(text) => (Some("text/plain; charset=utf-8"), text.as_bytes().to_vec()),
         Body::Bytes(kind, bytes) => (Some(kind), bytes),
-        Body::Empty | Body::Upgraded(_) | Body::Wait(_) | Body::Never => (None, Vec::new()),
+        Body::Empty | Body::Upgraded(_) | Body::Wait(_) | Body::Ended(_) | Body::Never => (None, Vec::new()),
     };
     let mut response = Response::new(Full::new(Bytes::from(bytes)));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

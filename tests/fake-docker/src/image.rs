@@ -20,7 +20,8 @@ pub enum Behaviour {
     Hangs,
     /// Answers with this status.
     Answers(u16),
-    /// Healthy, but only KILL ends it (137).
+    /// Healthy, but only KILL ends it (137): a stop takes all the time that it is given, in real time, and goes on when
+    /// its client dies ([`Fate::CrashAfter`](crate::Fate::CrashAfter)).
     IgnoresTerm,
     /// Answers 200, but its own HEALTHCHECK fails.
     HealthcheckUnhealthy,

@@ -3,12 +3,13 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, atomic::Ordering},
+    time::Duration,
 };
 
 use jiff::Timestamp;
 
 use crate::{
-    answer::{Reply, refuse},
+    answer::{Reply, Until, Wait, refuse},
     container::{Container, Status},
     image::Behaviour,
     ports::{self, Published},
@@ -18,6 +19,8 @@ use crate::{
 
 /// Beginning of the range from which the Engine picks host ports.
 const EPHEMERAL: u16 = 49153;
+/// How many seconds a stop leaves a container that says nothing itself.
+const STOP_TIMEOUT: i64 = 10;
 /// How many taken loopback addresses are passed over.
 const ATTEMPTS: usize = 64;
 
@@ -192,12 +195,30 @@ impl World {
         }
     }
 
-    /// Stops a running container by a call.
-    pub(crate) fn stop(&mut self, at: usize) {
+    /// Stops a running container by a call. One that is deaf to its stop signal is killed after so many seconds; what
+    /// to wait for until then. That goes on without the client: the Engine does not mind that it has gone.
+    pub(crate) fn stop(&mut self, at: usize, seconds: Option<i64>) -> Option<Wait> {
         let one = &mut self.containers[at];
         one.stopped_by_hand = true;
-        let code = one.code_of_stop();
-        self.end(at, code);
+        if one.status != Status::Running || one.code_of_signal("TERM").is_some() {
+            let code = one.code_of_stop();
+            self.end(at, code);
+            return None;
+        }
+        let own = one.config.get("StopTimeout").and_then(serde_json::Value::as_i64);
+        let seconds = seconds.or(own).unwrap_or(STOP_TIMEOUT);
+        let (container, run) = (one.id.clone(), one.exits);
+        // With less than nothing it would wait for ever.
+        if let (Ok(seconds), shared) = (u64::try_from(seconds), self.shared.clone()) {
+            let container = container.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                if let Some(shared) = shared.upgrade() {
+                    shared.is_killed(&container, run);
+                }
+            });
+        }
+        Some(Wait { container, until: Until::NextExit(run) })
     }
 
     /// Tells whoever waits that something changed.
@@ -213,7 +234,7 @@ impl Container {
     pub(crate) fn code_of_stop(&self) -> i64 {
         match (self.status, &self.behaviour) {
             (Status::Restarting, _) => self.exit_code,
-            (_, Behaviour::IgnoresTerm | Behaviour::Hangs) => 137,
+            (_, Behaviour::IgnoresTerm) => 137,
             _ => 0,
         }
     }
@@ -222,10 +243,7 @@ impl Container {
     pub(crate) fn code_of_signal(&self, signal: &str) -> Option<i64> {
         match signal {
             "KILL" => Some(137),
-            "TERM" | "INT" | "QUIT" => {
-                let deaf = matches!(self.behaviour, Behaviour::IgnoresTerm | Behaviour::Hangs);
-                (!deaf).then_some(0)
-            }
+            "TERM" | "INT" | "QUIT" => (self.behaviour != Behaviour::IgnoresTerm).then_some(0),
             "ABRT" => Some(134),
             _ => None,
         }

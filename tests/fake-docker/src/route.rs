@@ -37,7 +37,6 @@ pub(crate) fn route(world: &mut World, method: &str, path: &str, request: &Reque
         ("GET", ["containers", name, "logs"]) => containers::logs(world, request, name),
         ("POST", ["containers", name, "start"]) => containers::start(world, request, name),
         ("POST", ["containers", name, "stop"]) => containers::stop(world, request, name),
-        ("POST", ["containers", name, "restart"]) => containers::restart(world, request, name),
         ("POST", ["containers", name, "kill"]) => containers::kill(world, request, name),
         ("POST", ["containers", name, "wait"]) => containers::wait(world, request, name),
         ("POST", ["containers", name, "rename"]) => containers::rename(world, request, name),

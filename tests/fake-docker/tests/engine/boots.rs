@@ -2,7 +2,7 @@
 
 use crate::common::{Bench, body, client, create, image, refusal, run, start, stocked, stop};
 use bollard::models::{ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum as Policy};
-use fake_docker::{Behaviour, Race};
+use fake_docker::Race;
 
 fn cut_and_boot(bench: &Bench) {
     bench.engine.power_cut();
@@ -97,9 +97,9 @@ async fn two_on_one_port_race() {
         (Race::First("new".to_owned()), "new", "old", 137),
     ];
     for (race, winner, loser, code) in races {
-        let bench = stocked(image().behaving(Behaviour::IgnoresTerm)).await;
+        let bench = stocked(image()).await;
         run(&bench.docker, "old", Policy::ALWAYS, Some(80)).await;
-        stop(&bench.docker, "old").await.unwrap();
+        bench.docker.kill_container("old", None).await.unwrap();
         run(&bench.docker, "new", Policy::UNLESS_STOPPED, Some(80)).await;
         bench.engine.power_cut();
         bench.engine.boot(&race).unwrap();

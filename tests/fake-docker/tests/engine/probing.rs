@@ -6,7 +6,7 @@ use crate::common::{Bench, body, create, http_status, image, refusal, run, start
 use bollard::{
     exec::{CreateExecOptions, StartExecOptions, StartExecResults},
     models::{HealthConfig, HealthStatusEnum, RestartPolicyNameEnum as Policy},
-    query_parameters::{LogsOptionsBuilder, WaitContainerOptions},
+    query_parameters::{LogsOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptions},
 };
 use fake_docker::{Behaviour, ExecOutcome, Image, LogLine, Stream};
 use futures_util::StreamExt;
@@ -64,7 +64,8 @@ async fn the_other_behaviours() {
     assert_eq!((web.status.as_str(), web.exit_code), ("exited", 3));
 
     let bench = behaving(Behaviour::IgnoresTerm).await;
-    stop(&bench.docker, "web").await.unwrap();
+    let at_once = StopContainerOptionsBuilder::default().t(0).build();
+    bench.docker.stop_container("web", Some(at_once)).await.unwrap();
     assert_eq!(bench.engine.container("web").unwrap().exit_code, 137);
 
     let bench = behaving(Behaviour::Hangs).await;
