@@ -44,7 +44,7 @@ impl World {
     /// The daemon comes up: what it believes to run does not, and the restart policies decide.
     pub(crate) fn boot(&mut self, race: &Race) {
         for one in self.containers.iter_mut().filter(|c| c.status.counts_as_running()) {
-            // The ports stay listed in inspect: that, too, is what the Engine does.
+            // Ports and address stay in inspect: that, too, is what the Engine does.
             one.status = Status::Exited;
             one.exit_code = CUT;
             one.finished_at = Some(Timestamp::now());
@@ -71,11 +71,14 @@ impl World {
             {
                 let missing = one.binds.iter().find(|bind| bind.check().is_err());
                 if let Some(bind) = missing {
-                    one.error = format!(
-                        "failed to create shim task: OCI runtime create failed: error mounting \"{}\": no such \
-                         file or directory: unknown",
-                        bind.source
+                    let message = format!(
+                        "failed to create shim task: OCI runtime create failed: runc create failed: unable to \
+                         start container process: error during container init: error mounting \"{source}\" to \
+                         rootfs at \"{}\": stat {source}: no such file or directory: unknown",
+                        bind.target,
+                        source = bind.source
                     );
+                    self.fails(at, 400, 127, &message);
                     continue;
                 }
                 // Refused, it stays ended with its error noted; nothing tries again.

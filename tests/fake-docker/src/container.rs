@@ -71,6 +71,15 @@ pub(crate) struct Bind {
     pub(crate) is_volume: bool,
 }
 
+/// Where a container is reached, as the Engine tells it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shown {
+    pub(crate) address: Option<Ipv4Addr>,
+    pub(crate) ports: Vec<Published>,
+    /// Exposed, on the bridge, and without a port of the host.
+    pub(crate) inside: Vec<String>,
+}
+
 pub(crate) struct Container {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -107,8 +116,8 @@ pub(crate) struct Container {
     pub(crate) endpoint: String,
     /// Host ports it owns now.
     pub(crate) published: Vec<Published>,
-    /// Host ports that inspect lists: after a power cut also those of a container that died in it.
-    pub(crate) shown_ports: Vec<Published>,
+    /// What inspect and the list say of it: after a power cut also of a container that died in it.
+    pub(crate) shown: Shown,
     pub(crate) probes: Arc<AtomicUsize>,
     pub(crate) listeners: Option<Listeners>,
 }

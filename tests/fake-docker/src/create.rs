@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     answer::{Answer, Body, Reply, complain, refuse},
-    container::{Bind, Container, Policy, Status},
+    container::{Bind, Container, Policy, Shown, Status},
     image::Healthcheck,
+    images::tagged,
     lifecycle::known_signal,
     options, ports,
     request::Request,
@@ -41,7 +42,7 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Answer {
         return Err(refuse(400, "No command specified"));
     }
     let Some(local) = world.local_image(&wanted)?.cloned() else {
-        return Err(refuse(404, format!("No such image: {wanted}")));
+        return Err(refuse(404, format!("No such image: {}", tagged(&wanted))));
     };
     let config = merge(fields, &local)?;
     let argv = [strings(&config, "Entrypoint"), strings(&config, "Cmd")].concat();
@@ -89,7 +90,7 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Answer {
         address: None,
         endpoint: String::new(),
         published: Vec::new(),
-        shown_ports: Vec::new(),
+        shown: Shown::default(),
         probes: Arc::default(),
         listeners: None,
         name,
@@ -174,6 +175,12 @@ fn binds(host: &Value) -> Result<Vec<Bind>, Reply> {
             other => return Err(complain(400, format!("mounts of type {other:?} are not supported"))),
         }
         let is_volume = text("Type") == "volume";
+        let mut paths = vec![text("Target")];
+        paths.extend((!is_volume).then(|| text("Source")));
+        if let Some(path) = paths.iter().find(|path| !path.starts_with('/')) {
+            let rule = format!("invalid mount path: '{path}' mount path must be absolute");
+            return Err(refuse(400, format!("invalid mount config for type {:?}: {rule}", text("Type"))));
+        }
         let bind = Bind {
             source: text("Source"),
             target: text("Target"),
@@ -244,7 +251,9 @@ fn merge(fields: &Map<String, Value>, local: &LocalImage) -> Result<Map<String, 
     config.insert("Labels".to_owned(), Value::Object(labels));
     let mut exposed = Map::new();
     for port in image.exposed_ports.iter().chain(object(&config, "ExposedPorts").keys()) {
-        exposed.insert(ports::normal(port)?, json!({}));
+        // The Engine takes anything.
+        let port = ports::normal(port).map_err(|_| complain(400, format!("{port} is no port to expose")))?;
+        exposed.insert(port, json!({}));
     }
     if !exposed.is_empty() {
         config.insert("ExposedPorts".to_owned(), Value::Object(exposed));

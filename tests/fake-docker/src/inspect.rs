@@ -92,6 +92,8 @@ impl Container {
             _ => false,
         };
         let status = match (failing, probes) {
+            // Nobody asks it any more: to the Engine that is as bad.
+            _ if self.status != Status::Running => "unhealthy",
             (_, 0) => "starting",
             (false, _) => "healthy",
             (true, n) if n >= retries => "unhealthy",
@@ -125,7 +127,7 @@ impl Container {
 
     fn ports(&self) -> Value {
         let mut ports = BTreeMap::<&str, Vec<Value>>::new();
-        for one in &self.shown_ports {
+        for one in &self.shown.ports {
             let list = ports.entry(&one.port).or_default();
             let host_port = one.host_port.to_string();
             if one.host_ip.is_empty() {
@@ -137,11 +139,7 @@ impl Container {
         }
         let mut all: Map<String, Value> =
             ports.into_iter().map(|(port, list)| (port.to_owned(), json!(list))).collect();
-        if self.status == Status::Running && self.on_bridge() {
-            for port in &self.exposed {
-                all.entry(port.clone()).or_insert(Value::Null);
-            }
-        }
+        all.extend(self.shown.inside.iter().map(|port| (port.clone(), Value::Null)));
         Value::Object(all)
     }
 
@@ -182,8 +180,8 @@ impl Container {
 
     fn endpoint_json(&self) -> Value {
         let up = self.status == Status::Running;
-        let on_bridge = up && self.on_bridge();
-        let address = self.address.filter(|_| on_bridge);
+        let address = self.shown.address;
+        let on_bridge = address.is_some();
         let mac = address.map(|ip| {
             let [_, b, c, d] = ip.octets();
             format!("02:42:7f:{b:02x}:{c:02x}:{d:02x}")

@@ -4,6 +4,9 @@
 //! refuses whatever it does not know: an unknown endpoint answers 501, an unknown query parameter or body field
 //! 400, each with a message that begins with `fake:` and is kept in [`FakeDocker::complaints`].
 //!
+//! What it answers is compared with a real Engine's, call by call, in `tests/conformance`: what is added here has a
+//! case there.
+//!
 //! Every call can be refused or interrupted ([`Fate`]), and the instance can lose its power
 //! ([`FakeDocker::power_cut`]) and boot again ([`FakeDocker::boot`]). Running containers of a healthy image answer
 //! HTTP on a loopback address of their own, so that a client's gate probes something real.

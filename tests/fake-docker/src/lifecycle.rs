@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::{
     answer::{Reply, Until, Wait, refuse},
-    container::{Container, Status},
+    container::{Container, Shown, Status},
     image::Behaviour,
     ports::{self, Published},
     serving::{Answering, Listeners},
@@ -62,7 +62,12 @@ impl World {
         one.started_at = Some(Timestamp::now());
         one.pid = pid;
         one.address = address;
-        one.shown_ports.clone_from(&published);
+        let unpublished = |port: &&String| !published.iter().any(|one| one.port == **port);
+        one.shown = Shown {
+            address,
+            ports: published.clone(),
+            inside: one.exposed.iter().filter(unpublished).filter(|_| address.is_some()).cloned().collect(),
+        };
         one.published = published;
         one.listeners = Some(listeners);
         one.log.extend(one.start_logs.iter().cloned());
@@ -73,11 +78,13 @@ impl World {
         Ok(())
     }
 
-    /// Notes a failed start like the Engine: an exit code that is there already stays.
-    fn fails(&mut self, at: usize, status: u16, code: i64, message: &str) -> Reply {
+    /// Notes a failed start like the Engine: an exit code that is there already stays, unless it got as far as the
+    /// program (127).
+    pub(crate) fn fails(&mut self, at: usize, status: u16, code: i64, message: &str) -> Reply {
         let one = &mut self.containers[at];
         message.clone_into(&mut one.error);
-        if one.exit_code == 0 {
+        one.shown = Shown::default();
+        if one.exit_code == 0 || code == 127 {
             one.exit_code = code;
         }
         refuse(status, message)
@@ -104,10 +111,15 @@ impl World {
                 wish.host_port += 1;
             }
             if clash(&wish) {
-                let ip = if wish.host_ip.is_empty() { "0.0.0.0" } else { &wish.host_ip };
-                let port = wish.host_port;
-                let message =
-                    connectivity(one, &format!("Bind for {ip}:{port} failed: port is already allocated"));
+                let (ip, port) = (wish.host_address(), wish.host_port);
+                let same = |other: &Published| other.clashes(&wish) && other.host_address() == ip;
+                // The Engine's books have an address each; that another one is in the way only the kernel says.
+                let why = if taken.iter().any(|one| same(one)) || published.iter().any(same) {
+                    format!("Bind for {ip}:{port} failed: port is already allocated")
+                } else {
+                    in_use(ip, port)
+                };
+                let message = connectivity(one, &why);
                 return Err(self.fails(at, 500, 128, &message));
             }
             published.push(wish);
@@ -138,11 +150,8 @@ impl World {
             };
             for port in outside {
                 let socket = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-                if let Err(error) = listeners.add(socket, answering.clone()) {
-                    let message = connectivity(
-                        &self.containers[at],
-                        &format!("Error starting userland proxy: listen tcp4 {socket}: bind: {error}"),
-                    );
+                if listeners.add(socket, answering.clone()).is_err() {
+                    let message = connectivity(&self.containers[at], &in_use("0.0.0.0", port));
                     return Err(self.fails(at, 500, 128, &message));
                 }
             }
@@ -172,7 +181,7 @@ impl World {
         one.pid = 0;
         one.address = None;
         one.published.clear();
-        one.shown_ports.clear();
+        one.shown = Shown::default();
         one.listeners = None;
         self.changed();
     }
@@ -253,6 +262,10 @@ impl Container {
     pub(crate) fn probes_seen(&self) -> usize {
         self.probes.load(Ordering::Relaxed)
     }
+}
+
+fn in_use(ip: &str, port: u16) -> String {
+    format!("Error starting userland proxy: listen tcp4 {ip}:{port}: bind: address already in use")
 }
 
 fn connectivity(one: &Container, why: &str) -> String {

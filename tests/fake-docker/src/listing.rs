@@ -6,6 +6,7 @@ use crate::{
     answer::{Answer, Reply},
     container::{Container, Status},
     filters::Filters,
+    ports,
     request::Request,
     world::World,
 };
@@ -64,7 +65,7 @@ impl Container {
 
     fn ports_summary(&self) -> Value {
         let mut list = Vec::new();
-        for one in &self.shown_ports {
+        for one in &self.shown.ports {
             let protocol = one.port.rsplit_once('/').map_or("tcp", |(_, protocol)| protocol);
             let ips = if one.host_ip.is_empty() { vec!["0.0.0.0", "::"] } else { vec![one.host_ip.as_str()] };
             for ip in ips {
@@ -75,6 +76,10 @@ impl Container {
                     "Type": protocol,
                 }));
             }
+        }
+        for port in &self.shown.inside {
+            let protocol = port.rsplit_once('/').map_or("tcp", |(_, protocol)| protocol);
+            list.push(json!({ "PrivatePort": ports::number(port), "Type": protocol }));
         }
         json!(list)
     }

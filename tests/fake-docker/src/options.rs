@@ -48,7 +48,7 @@ pub(crate) fn verify(host: &Value) -> Result<(), Reply> {
     }
     for option in texts(host, "SecurityOpt") {
         if option != "no-new-privileges:true" {
-            return Err(refuse(400, format!("invalid --security-opt 1: {option:?}")));
+            return Err(refuse(500, format!("invalid --security-opt 1: {option:?}")));
         }
     }
     tmpfs(host.get("Tmpfs"))?;
@@ -63,7 +63,8 @@ fn log(config: &Value) -> Result<(), Reply> {
     };
     for (option, value) in config.get("Config").and_then(Value::as_object).into_iter().flatten() {
         if !known.contains(&option.as_str()) {
-            return Err(refuse(400, format!("unknown log opt '{option}' for {driver} log driver")));
+            let whose = if driver == "local" { "log driver local" } else { &format!("{driver} log driver") };
+            return Err(refuse(400, format!("unknown log opt '{option}' for {whose}")));
         }
         let digits = value.as_str().unwrap_or_default().trim_end_matches(['b', 'k', 'm', 'g']);
         if option.starts_with("max-") && digits.parse::<u64>().is_ok_and(|n| n > 0) {

@@ -29,6 +29,11 @@ impl Published {
         self.port.rsplit_once('/').map_or("tcp", |(_, protocol)| protocol)
     }
 
+    /// The host's address, as the Engine writes it.
+    pub(crate) fn host_address(&self) -> &str {
+        if self.host_ip.is_empty() { "0.0.0.0" } else { &self.host_ip }
+    }
+
     pub(crate) fn container_port(&self) -> u16 {
         number(&self.port)
     }

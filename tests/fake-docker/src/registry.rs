@@ -96,6 +96,8 @@ impl World {
     pub(crate) fn ask_registry(&mut self, wanted: &Reference, auth: Option<&str>) -> Result<Image, Denial> {
         let (host, path) = wanted.repository.split_once('/').unwrap_or(("", &wanted.repository));
         let version = wanted.digest.as_deref().unwrap_or_else(|| wanted.tag_or_latest());
+        // What a tag means is asked first; a digest is known.
+        let verb = if wanted.digest.is_some() { "Get" } else { "Head" };
         if let Some(why) = &self.registry_down {
             return Err(Denial::Failed(format!("Get \"https://{host}/v2/\": {why}")));
         }
@@ -105,7 +107,7 @@ impl World {
             Some(Mood::Says(words)) => return Err(Denial::Said(wanted.repository.clone(), words.to_owned())),
             Some(Mood::Fails(words)) => {
                 let manifest = format!("https://{host}/v2/{path}/manifests/{version}");
-                return Err(Denial::Failed(format!("Head \"{manifest}\": {words}")));
+                return Err(Denial::Failed(format!("{verb} \"{manifest}\": {words}")));
             }
             Some(Mood::Spoils(words)) => return Err(Denial::Spoilt(words.to_owned())),
             Some(Mood::Hangs) => return Err(Denial::Silence),
@@ -125,7 +127,7 @@ impl World {
             match auth.and_then(credentials) {
                 None => {
                     let manifest = format!("https://{host}/v2/{path}/manifests/{version}");
-                    let message = format!("Head \"{manifest}\": no basic auth credentials");
+                    let message = format!("{verb} \"{manifest}\": no basic auth credentials");
                     return Err(Denial::Failed(message));
                 }
                 Some(given) if given != *expected => {

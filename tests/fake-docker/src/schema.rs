@@ -54,6 +54,7 @@ const HOST_CONFIG: &[Field] = &[
     ("Binds", Texts),
     ("CapAdd", Texts),
     ("CapDrop", Texts),
+    ("CgroupParent", Text),
     ("CpuPeriod", Number),
     ("CpuQuota", Number),
     ("CpuShares", Number),
