@@ -27,7 +27,7 @@ const METADATA_SERVICE: &str = "imds";
 const DOCKER_DATA: &str = "/var/lib/docker";
 
 /// What persists through power cuts, and where it is in the instance. Tests see the same at [`Instance::path`].
-const KEPT: [&str; 10] = [
+pub(crate) const KEPT: [&str; 10] = [
     DOCKER_DATA,
     "/var/lib/handover",
     "/var/log/handover",
@@ -43,9 +43,9 @@ const KEPT: [&str; 10] = [
 /// An instance. Handles can be cloned; the instance goes down with its lab.
 #[derive(Debug, Clone)]
 pub struct Instance {
-    name: String,
+    pub(crate) name: String,
     number: u8,
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     namespace: Arc<Mutex<Namespace>>,
 }
 
