@@ -9,3 +9,4 @@ mod lifecycle;
 mod metadata;
 mod registry;
 mod support;
+mod systemd;
