@@ -19,5 +19,6 @@ mod preflight;
 mod registries;
 mod secrets;
 mod static_binary;
+mod systemd;
 mod terminal;
 mod who_is_in_charge;

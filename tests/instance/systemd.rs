@@ -1,0 +1,228 @@
+//! The units in a real systemd: what it makes of them at a boot, beside Docker, and of the timer. Nobody runs
+//! `handover recover` by hand here.
+
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use lab::{SystemdInstance, wait_until};
+use serde_json::{Value, json};
+
+use world::{Bundle, PATIENCE, World, report, text};
+
+const RECOVER: &str = "handover-recover.service";
+const PRUNE: &str = "handover-prune.service";
+const TIMER: &str = "handover-prune.timer";
+const LIVE: &str = "status-page-web";
+const NOTHING: &str = "status-page: nothing was interrupted";
+const UNDONE: &str = "was undone, the old release is serving";
+
+/// An instance on which systemd runs, with the units installed and v1 serving.
+struct Booted {
+    systemd: SystemdInstance,
+    world: World,
+}
+
+impl Booted {
+    fn with_v1() -> Result<Self> {
+        let world = World::up()?;
+        let systemd = SystemdInstance::boot(&world.web)?;
+        let booted = Self { systemd, world };
+        let said = booted.systemd.run(&["handover", "install"])?;
+        ensure!(said.contains("handover-recover.service and handover-prune.timer are there"), "{said}");
+        let bundle = booted.world.bundle(&Bundle::of("v1"))?;
+        let output = booted.deployment("d-000000001", &bundle).output()?;
+        ensure!(report(&output)?.succeeded(), "{}", text(&output.stdout));
+        Ok(booted)
+    }
+
+    /// A deployment by `CodeDeploy`'s agent.
+    fn deployment(&self, id: &str, bundle: &str) -> Command {
+        let mut command = self.systemd.command("codedeploy");
+        command.args(["--agent", "v1", "--json", "deploy", "--bundle", bundle, "--deployment-id", id]);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// A deployment of a release that never answers, at its gate: live is stopped.
+    fn switch_in_progress(&self) -> Result<Child> {
+        let bundle = self.world.bundle(&Bundle::of("silent"))?;
+        let agent = self.deployment("d-000000002", &bundle).stdout(Stdio::null()).spawn()?;
+        self.world.wait_for_gate("d-000000002")?;
+        Ok(agent)
+    }
+
+    /// The same, and handover is killed in it: containers are as they are, and no process is at work.
+    fn interrupted_switch(&self) -> Result<()> {
+        let mut agent = self.switch_in_progress()?;
+        let kill = r#"kill -9 "$(sed 's/.*"pid":\([0-9]*\).*/\1/' /run/lock/handover-status-page.lock)""#;
+        self.systemd.run(&["sh", "-c", kill])?;
+        agent.wait()?;
+        let status: Value = serde_json::from_str(&self.systemd.run(&["handover", "status", "--json"])?)?;
+        ensure!(status[0]["run"]["state"] == "interrupted", "{status}");
+        Ok(())
+    }
+
+    /// Which run of the unit was its last one.
+    fn last_run(&self) -> Result<String> {
+        self.systemd.property(RECOVER, "InvocationID")
+    }
+
+    /// Waits until the unit has run again, and says what that run printed.
+    fn what_recover_says_after(&self, run: &str) -> Result<String> {
+        wait_until("recover has run again", PATIENCE, || {
+            let state = self.systemd.property(RECOVER, "ActiveState")?;
+            Ok(self.last_run()? != run && ["inactive", "failed"].contains(&state.as_str()))
+        })?;
+        self.what_recover_said()
+    }
+
+    /// What the last run of the unit printed.
+    fn what_recover_said(&self) -> Result<String> {
+        self.systemd.run(&["journalctl", "--sync"])?;
+        let run = format!("_SYSTEMD_INVOCATION_ID={}", self.last_run()?);
+        self.systemd.run(&["journalctl", "--no-pager", "--output", "cat", &run])
+    }
+
+    /// The last run began when the last start of Docker was complete, and went well.
+    fn assert_recover_came_after_docker(&self) -> Result<()> {
+        let moment =
+            |unit: &str, name: &str| -> Result<u64> { Ok(self.systemd.property(unit, name)?.parse()?) };
+        let up = moment("docker.service", "ActiveEnterTimestampMonotonic")?;
+        let began = moment(RECOVER, "ExecMainStartTimestampMonotonic")?;
+        ensure!(up > 0 && began >= up, "Docker was up at {up}, recover began at {began} (microseconds)");
+        let result = self.systemd.property(RECOVER, "Result")?;
+        ensure!(result == "success", "{result}: {}", self.what_recover_said()?);
+        Ok(())
+    }
+
+    fn live(&self) -> Result<Value> {
+        self.world.web.docker()?.inspect(LIVE)?.context("nothing is live")
+    }
+}
+
+#[test]
+fn systemd_takes_the_units_and_prunes_by_them() -> Result<()> {
+    let booted = Booted::with_v1()?;
+    let systemd = &booted.systemd;
+    let checked = systemd.command("systemd-analyze").args(["verify", RECOVER, PRUNE, TIMER]).output()?;
+    ensure!(checked.status.success() && checked.stderr.is_empty(), "{}", text(&checked.stderr));
+    for unit in [RECOVER, TIMER] {
+        ensure!(systemd.run(&["systemctl", "is-enabled", unit])? == "enabled");
+    }
+    for unit in [RECOVER, PRUNE, TIMER] {
+        ensure!(systemd.property(unit, "LoadState")? == "loaded", "{unit}");
+        ensure!(systemd.property(unit, "NeedDaemonReload")? == "no", "{unit}");
+    }
+    systemd.run(&["systemctl", "status", TIMER])?;
+    ensure!(systemd.property(TIMER, "Triggers")? == PRUNE);
+    ensure!(!systemd.property(TIMER, "NextElapseUSecRealtime")?.is_empty(), "the timer waits for nothing");
+
+    // Of releases that no record knows any more the newest three are kept: of these four r2 goes.
+    let docker = booted.world.web.docker()?;
+    let live = booted.live()?;
+    for number in 2..=5 {
+        let mut labels = live["Config"]["Labels"].clone();
+        labels["handover.release"] = json!(number.to_string());
+        let never = json!({ "RestartPolicy": { "Name": "no" } });
+        let parked = json!({ "Image": live["Image"], "Labels": labels, "HostConfig": never });
+        docker.post(&format!("/containers/create?name={LIVE}.r{number}"), &parked)?;
+    }
+    systemd.run(&["systemctl", "start", PRUNE])?;
+    ensure!(systemd.property(PRUNE, "Result")? == "success");
+    let left: Vec<_> = booted.world.containers()?.into_keys().collect();
+    ensure!(left == [LIVE, "status-page-web.r3", "status-page-web.r4", "status-page-web.r5"], "{left:?}");
+    booted.world.assert_settled("v1")
+}
+
+#[test]
+fn recover_runs_after_docker_at_each_of_its_starts_and_leaves_alone_what_is_well() -> Result<()> {
+    let mut booted = Booted::with_v1()?;
+    let after = booted.systemd.property(RECOVER, "After")?;
+    ensure!(after.split(' ').any(|unit| unit == "docker.service"), "After={after}");
+    booted.systemd.cut()?;
+    booted.systemd.boot_again()?;
+    // A boot that is over has run it.
+    let said = booted.what_recover_said()?;
+    ensure!(said.contains(NOTHING), "{said}");
+    booted.assert_recover_came_after_docker()?;
+    booted.world.assert_settled("v1")?;
+
+    let run = booted.last_run()?;
+    booted.systemd.run(&["systemctl", "restart", "docker.service"])?;
+    let said = booted.what_recover_says_after(&run)?;
+    ensure!(said.contains(NOTHING), "{said}");
+    booted.assert_recover_came_after_docker()?;
+    booted.world.assert_settled("v1")?;
+
+    let (live, journal) = (booted.live()?, booted.world.journal());
+    booted.systemd.run(&["systemctl", "start", RECOVER])?;
+    ensure!(booted.live()? == live, "recover changed live");
+    ensure!(booted.world.journal() == journal, "recover wrote into the journal");
+    Ok(())
+}
+
+#[test]
+fn a_switch_that_the_power_cut_off_is_undone_by_the_boot() -> Result<()> {
+    let mut booted = Booted::with_v1()?;
+    let mut agent = booted.switch_in_progress()?;
+    booted.systemd.cut()?;
+    agent.wait()?;
+    booted.systemd.boot_again()?;
+    let said = booted.what_recover_said()?;
+    ensure!(said.contains(UNDONE), "{said}");
+    booted.assert_recover_came_after_docker()?;
+    booted.world.assert_settled("v1")?;
+    // The next boot has nothing to do.
+    booted.systemd.cut()?;
+    booted.systemd.boot_again()?;
+    let said = booted.what_recover_said()?;
+    ensure!(said.contains(NOTHING), "{said}");
+    booted.world.assert_settled("v1")
+}
+
+#[test]
+fn a_restart_of_docker_undoes_an_interrupted_switch() -> Result<()> {
+    let booted = Booted::with_v1()?;
+    booted.interrupted_switch()?;
+    let run = booted.last_run()?;
+    booted.systemd.run(&["systemctl", "restart", "docker.service"])?;
+    let said = booted.what_recover_says_after(&run)?;
+    ensure!(said.contains(UNDONE), "{said}");
+    booted.assert_recover_came_after_docker()?;
+    booted.world.assert_settled("v1")
+}
+
+/// A deployment's own process is in charge; recover says so, and is no failed unit for it.
+#[test]
+fn recover_leaves_a_switch_to_the_process_that_is_at_work() -> Result<()> {
+    let booted = Booted::with_v1()?;
+    let mut agent = booted.switch_in_progress()?;
+    booted.systemd.run(&["systemctl", "start", RECOVER])?;
+    ensure!(booted.systemd.property(RECOVER, "ExecMainStatus")? == "75", "{}", booted.what_recover_said()?);
+    ensure!(booted.systemd.property(RECOVER, "Result")? == "success");
+    ensure!(agent.try_wait()?.is_none(), "the deployment ended");
+    Ok(())
+}
+
+/// Docker goes away below a recover that is at work: systemd ends that one before, and begins another one after.
+#[test]
+fn a_restart_of_docker_begins_a_recover_anew_that_is_at_work() -> Result<()> {
+    let booted = Booted::with_v1()?;
+    booted.interrupted_switch()?;
+    // Without its database the old release is not healthy, and recover waits for it.
+    booted.world.lab.stop("database")?;
+    let run = booted.last_run()?;
+    booted.systemd.run(&["systemctl", "start", "--no-block", RECOVER])?;
+    wait_until("recover has started the old release", PATIENCE, || {
+        Ok(booted.live()?["State"]["Running"] == true && booted.last_run()? != run)
+    })?;
+    let run = booted.last_run()?;
+    booted.systemd.run(&["systemctl", "restart", "docker.service"])?;
+    wait_until("recover was begun anew", PATIENCE, || Ok(booted.last_run()? != run))?;
+    let run = booted.last_run()?;
+    booted.world.lab.start("database")?;
+    let said = booted.what_recover_says_after("")?;
+    ensure!(booted.last_run()? == run && said.contains(UNDONE), "{said}");
+    booted.assert_recover_came_after_docker()?;
+    booted.world.assert_settled("v1")
+}
