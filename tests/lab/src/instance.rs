@@ -13,7 +13,7 @@ use crate::docker::Docker;
 use crate::hardware::Hardware;
 use crate::imds::Metadata;
 use crate::lab::Inner;
-use crate::names::{METADATA, ROUTER, instance_address};
+use crate::names::{METADATA, ROUTER, instance_address, mac};
 use crate::namespace::Namespace;
 use crate::spec::{Bind, INSIDE, Ready, Service, Spec};
 use crate::{certs, cgroup, inside, tools};
@@ -267,8 +267,7 @@ impl Instance {
             ],
             network: vec!["link set lo up".to_owned(), format!("addr add {METADATA}/32 dev lo")],
             card: vec![
-                // The same at each boot, as an ENI's: others keep it in their tables for a while.
-                format!("link set eth0 address 02:00:0a:42:00:{:02x} up", self.number),
+                format!("link set eth0 address {} up", mac(ip)),
                 format!("addr add {ip}/24 dev eth0"),
                 format!("route add default via {ROUTER}"),
             ],

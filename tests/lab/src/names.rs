@@ -60,3 +60,10 @@ pub(crate) const FIRST_INSTANCE: u8 = 11;
 pub(crate) fn instance_address(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 66, 0, number)
 }
+
+/// The MAC of the card with this address: locally administered, and the same at each boot, as an ENI's. Others keep it
+/// in their tables for a while.
+pub(crate) fn mac(address: Ipv4Addr) -> String {
+    let [a, b, c, d] = address.octets();
+    format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+}

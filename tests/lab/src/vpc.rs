@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use crate::names::{
     AWS, CACHE_HOST, CACHE_PASSWORD, DATA, DATABASE_HOST, ECR_HOST, OTHER_REGION_ECR_HOST,
-    OTHER_REGISTRY_HOST, REGISTRY, REGISTRY_USER, ROUTER,
+    OTHER_REGISTRY_HOST, REGISTRY, REGISTRY_USER, ROUTER, mac,
 };
 use crate::spec::{Bind, INSIDE, Ready, Service, Spec};
 use crate::{certs, cluster, tools};
@@ -42,7 +42,9 @@ pub(crate) fn plan(folder: &Path, tied: bool) -> Result<Spec> {
     ] {
         fs::write(folder.join(name), program)?;
     }
-    let mut network = vec!["link set lo up".to_owned(), "link add br0 type bridge".to_owned()];
+    // Without a MAC of its own the bridge has that of one of its ports, which come and go with the instances.
+    let mut network =
+        vec!["link set lo up".to_owned(), format!("link add br0 address {} type bridge", mac(ROUTER))];
     network.extend([ROUTER, REGISTRY, AWS, DATA].map(|address| format!("addr add {address}/24 dev br0")));
     network.push("link set br0 up".to_owned());
     Ok(Spec {

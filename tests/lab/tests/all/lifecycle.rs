@@ -74,6 +74,23 @@ fn two_instances_see_each_other() {
     assert!(two.command("bash").args(["-c", &reach]).status().unwrap().success());
 }
 
+/// Whoever is in the VPC keeps the router's and the services' MAC in its neighbour table.
+#[test]
+fn the_network_stays_the_same_while_instances_come_and_go() {
+    let lab = Lab::up().unwrap();
+    let mac = || {
+        let done = lab.command("ip").unwrap().args(["-brief", "link", "show", "br0"]).output().unwrap();
+        String::from_utf8(done.stdout).unwrap().split_whitespace().nth(2).unwrap().to_owned()
+    };
+    let first = mac();
+    let (one, _two) = (lab.instance("web-1").unwrap(), lab.instance("web-2").unwrap());
+    assert_eq!(mac(), first, "instances are there");
+    one.cut().unwrap();
+    assert_eq!(mac(), first, "one is gone");
+    one.boot().unwrap();
+    assert_eq!(mac(), first, "it is back");
+}
+
 #[test]
 fn a_killed_test_process_leaves_nothing_behind() {
     let mut victim = Command::new(env::current_exe().unwrap())
