@@ -69,14 +69,22 @@ impl Docker {
     /// Pulls an image by its reference; `authorization` is the value of `X-Registry-Auth`, see
     /// [`registry_authorization`](crate::registry::registry_authorization).
     pub fn pull(&self, image: &str, authorization: Option<&str>) -> Result<()> {
-        let path = format!("/images/create?fromImage={image}");
+        self.transfer("pull", image, &format!("/images/create?fromImage={image}"), authorization)
+    }
+
+    /// Pushes an image by the name and the tag that it has here.
+    pub fn push(&self, repository: &str, tag: &str, authorization: Option<&str>) -> Result<()> {
+        self.transfer("push", repository, &format!("/images/{repository}/push?tag={tag}"), authorization)
+    }
+
+    fn transfer(&self, verb: &str, image: &str, path: &str, authorization: Option<&str>) -> Result<()> {
         let headers: Vec<_> = authorization.iter().map(|&value| ("X-Registry-Auth", value)).collect();
-        let request = Request { method: "POST", host: "docker", path: &path, headers: &headers, body: &[] };
+        let request = Request { method: "POST", host: "docker", path, headers: &headers, body: &[] };
         let answer = over_unix(&self.socket, &request)?;
         let text = answer.text();
-        // The status is sent before the pull starts: its end is told in the body.
+        // The status is sent before the transfer starts: its end is told in the body.
         if answer.status != 200 || text.contains("\"errorDetail\"") {
-            bail!("pull {image}: {} {}", answer.status, text.lines().last().unwrap_or_default());
+            bail!("{verb} {image}: {} {}", answer.status, text.lines().last().unwrap_or_default());
         }
         Ok(())
     }

@@ -121,7 +121,7 @@ fn registry_front() -> Service {
 /// What instances get to see, through the front.
 fn registry_behind() -> String {
     format!(
-        "{}http: {{net: unix, addr: {BEHIND_SOCKET}, secret: lab, host: \"https://{ECR_HOST}\"}}\n\
+        "{}http: {{net: unix, addr: {BEHIND_SOCKET}, secret: lab, relativeurls: true}}\n\
          auth: {{htpasswd: {{realm: \"https://{ECR_HOST}/\", path: {INSIDE}/htpasswd}}}}\n",
         registry_storage()
     )

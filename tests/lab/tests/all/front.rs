@@ -1,6 +1,6 @@
 //! The faults of the registry, as an instance's Docker Engine meets them.
 
-use lab::names::{REPOSITORY, REPOSITORY_URL};
+use lab::names::{OTHER_REGISTRY_HOST, REPOSITORY, REPOSITORY_URL};
 use lab::{ImageSpec, Instance, Lab, Registry, RegistryFault, registry_authorization, wait_until};
 
 use crate::support::SOON;
@@ -109,4 +109,52 @@ fn answers_that_wait_for_us() {
     spec.ballast_mb = 2;
     registry.push_image(REPOSITORY, "1", &spec).unwrap();
     during(RegistryFault::stall(RegistryFault::BLOBS), RegistryFault::BLOBS).unwrap();
+}
+
+/// Docker says how long a manifest is, but not a layer: it comes in chunks.
+#[test]
+fn what_docker_pushes_arrives() {
+    let (lab, instance) = lab();
+    let docker = instance.docker().unwrap();
+    pull(&instance).unwrap();
+    // Under another host: in the same one its layers would only be linked.
+    let copy = format!("{OTHER_REGISTRY_HOST}/copy");
+    let tag = format!("/images/{REPOSITORY_URL}:1/tag?repo={copy}&tag=1");
+    docker.post(&tag, &serde_json::Value::Null).unwrap();
+    docker.push(&copy, "1", Some(&registry_authorization())).unwrap();
+    assert!(lab.registry().digest_of("copy", "1").unwrap().is_some());
+    let patches = lab.registry().requests().unwrap();
+    assert!(patches.iter().any(|request| request.method == "PATCH"), "{patches:?}");
+}
+
+/// In chunks through the front and back, of which the front never has more than a piece.
+#[test]
+fn a_large_layer_goes_both_ways() {
+    let lab = Lab::up().unwrap();
+    let instance = lab.instance("web-1").unwrap();
+    let script = r#"
+        set -e
+        layer() { head -c 256M /dev/zero; }
+        ask() { curl -sS --fail-with-body -u AWS:123456789012-auth-token "$@"; }
+        place() { ask -D - -o /dev/null "$@" | tr -d '\r' | sed -n "s,^[Ll]ocation: ,$url,p"; }
+        digest=sha256:$(layer | sha256sum | cut -d' ' -f1)
+        upload=$(place -X POST "$url/v2/status-page/blobs/uploads/")
+        upload=$(layer | place -X PATCH -H 'Transfer-Encoding: chunked' -T - "$upload")
+        ask -X PUT "$upload&digest=$digest"
+        echo "$digest"
+        echo "sha256:$(ask "$url/v2/status-page/blobs/$digest" | sha256sum | cut -d' ' -f1)"
+    "#;
+    let mut command = instance.command("bash");
+    let url = format!("https://{}", lab::names::ECR_HOST);
+    let done = command.env("url", url).args(["-c", script]).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let said = String::from_utf8(done.stdout).unwrap();
+    let digests: Vec<_> = said.lines().collect();
+    assert!(digests.len() == 2 && digests[0] == digests[1], "{said}");
+    let status = "cat /proc/$(pgrep -o -f registry_front.py)/status";
+    let status = lab.command("sh").unwrap().args(["-c", status]).output().unwrap();
+    let status = String::from_utf8(status.stdout).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or(&status);
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak < 100 << 10, "the front had {peak} KiB");
 }
