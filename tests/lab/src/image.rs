@@ -205,7 +205,7 @@ fn settings(spec: &ImageSpec, layers: &[Layer]) -> Value {
 }
 
 impl Blob {
-    fn new(bytes: Vec<u8>) -> Self {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
         Self { digest: digest(&bytes), bytes: Arc::new(bytes) }
     }
 }
@@ -241,15 +241,16 @@ fn application_layer() -> Result<Layer> {
     Ok(layer)
 }
 
-/// Bytes that do not compress, the same for the same seed (xorshift).
+/// Bytes that do not compress, the same for the same seed (xorshift): a megabyte again and again, which no compressor
+/// looks back as far as.
 fn noise(megabytes: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.max(1);
-    let mut bytes = Vec::with_capacity(megabytes << 20);
-    while bytes.len() < megabytes << 20 {
+    let mut bytes = Vec::with_capacity(1 << 20);
+    while bytes.len() < 1 << 20 {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         bytes.extend_from_slice(&state.to_le_bytes());
     }
-    bytes
+    bytes.repeat(megabytes)
 }

@@ -38,6 +38,7 @@ mod namespace;
 pub mod registry;
 mod spec;
 mod systemd;
+mod storage;
 mod text;
 mod tools;
 mod vpc;

@@ -1,7 +1,6 @@
 //! ECR's registry: what is in it, and whether it runs.
 
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -12,10 +11,11 @@ use crate::http::{Request, Response, over_unix};
 use crate::image::{Blob, Image, ImageSpec};
 use crate::lab::Inner;
 use crate::names::{ECR_HOST, REGISTRY_PASSWORD, REGISTRY_USER, REPOSITORY_URL};
-use crate::vpc::{REGISTRY_BEHIND, REGISTRY_SERVICE, REGISTRY_SOCKET};
+use crate::storage::Storage;
+use crate::vpc::{BEHIND_SOCKET, REGISTRY_BEHIND, REGISTRY_SERVICE};
 use crate::{base64, image};
 
-/// ECR's registry. Pushes go to its storage by another door, so they also work while it is stopped.
+/// ECR's registry. Pushes go straight into its storage, so they also work while it is stopped.
 #[derive(Debug, Clone)]
 pub struct Registry {
     pub(crate) inner: Arc<Inner>,
@@ -37,8 +37,7 @@ impl Registry {
     /// Builds an image and puts it under a tag. The answer is the manifest's digest.
     pub fn push_image(&self, repository: &str, tag: &str, spec: &ImageSpec) -> Result<String> {
         let image = Image::build(spec, &self.authority()?)?;
-        let (digest, _) = self.push_built(repository, tag, &image)?;
-        Ok(digest)
+        self.push_built(repository, tag, image)
     }
 
     /// Builds images, one for each platform, and puts their index under a tag. The answer is the index's digest.
@@ -46,54 +45,49 @@ impl Registry {
         let mut manifests = Vec::new();
         for spec in specs {
             let image = Image::build(spec, &self.authority()?)?;
-            let (digest, size) = self.push_built(repository, "", &image)?;
+            let size = image.manifest.len();
+            let digest = self.push_built(repository, "", image)?;
             manifests.push(json!({
                 "mediaType": image::MANIFEST_TYPE, "digest": digest, "size": size,
                 "platform": { "architecture": spec.architecture, "os": "linux" },
             }));
         }
         let index = json!({ "schemaVersion": 2, "mediaType": image::INDEX_TYPE, "manifests": manifests });
-        self.put_manifest(repository, tag, image::INDEX_TYPE, index.to_string().as_bytes())
+        self.put_manifest(repository, tag, index.to_string().into_bytes())
     }
 
-    /// Puts any bytes under a tag, as a manifest of this type.
-    pub fn put_manifest(&self, repository: &str, tag: &str, kind: &str, manifest: &[u8]) -> Result<String> {
-        let digest = image::digest(manifest);
-        let reference = if tag.is_empty() { &digest } else { tag };
-        let path = format!("/v2/{repository}/manifests/{reference}");
-        let answer = self.request("PUT", &path, &[("Content-Type", kind)], manifest)?;
-        if answer.status != 201 {
-            bail!("{path}: {} {}", answer.status, answer.text());
-        }
-        Ok(digest)
+    /// Puts any bytes under a tag, as a manifest; under no tag if that is empty. The answer is its digest.
+    pub fn put_manifest(&self, repository: &str, tag: &str, manifest: Vec<u8>) -> Result<String> {
+        let manifest = Blob::new(manifest);
+        self.storage().keep_manifest(repository, tag, &manifest)?;
+        Ok(manifest.digest)
     }
 
     /// The digest that a tag means now, if there is such a tag.
     pub fn digest_of(&self, repository: &str, tag: &str) -> Result<Option<String>> {
         let accept = format!("{}, {}", image::MANIFEST_TYPE, image::INDEX_TYPE);
         let path = format!("/v2/{repository}/manifests/{tag}");
-        let answer = self.request("HEAD", &path, &[("Accept", &accept)], &[])?;
+        let answer = self.request("HEAD", &path, &accept)?;
         Ok(answer.header("docker-content-digest").filter(|_| answer.status == 200).map(str::to_owned))
     }
 
     /// The digests of an image's layers, the lowest first. The index of several platforms has none.
     pub fn layers_of(&self, repository: &str, tag: &str) -> Result<Vec<String>> {
         let path = format!("/v2/{repository}/manifests/{tag}");
-        let manifest = self.request("GET", &path, &[("Accept", image::MANIFEST_TYPE)], &[])?.json()?;
+        let manifest = self.request("GET", &path, image::MANIFEST_TYPE)?.json()?;
         let layers = manifest["layers"].as_array().with_context(|| format!("no layers: {manifest}"))?;
         Ok(layers.iter().filter_map(|layer| layer["digest"].as_str().map(str::to_owned)).collect())
     }
 
     /// Removes a tag; the manifest stays, under its digest.
     pub fn delete_tag(&self, repository: &str, tag: &str) -> Result<()> {
-        let folder = self.storage(repository).join("_manifests/tags").join(tag);
-        fs::remove_dir_all(&folder).with_context(|| format!("there is no tag {repository}:{tag}"))
+        self.storage().forget_tag(repository, tag)
     }
 
     /// Removes a manifest, and with it all tags that mean it: what ECR's lifecycle policies do.
     pub fn delete_manifest(&self, repository: &str, digest: &str) -> Result<()> {
         let path = format!("/v2/{repository}/manifests/{digest}");
-        let answer = self.request("DELETE", &path, &[], &[])?;
+        let answer = self.request("DELETE", &path, "*/*")?;
         if answer.status != 202 {
             bail!("{path}: {} {}", answer.status, answer.text());
         }
@@ -125,39 +119,22 @@ impl Registry {
         Ok(fs::read(self.inner.vpc_folder().join("ca.pem"))?)
     }
 
-    fn storage(&self, repository: &str) -> PathBuf {
-        self.inner.vpc_folder().join("registry/docker/registry/v2/repositories").join(repository)
+    fn storage(&self) -> Storage {
+        Storage::below(&self.inner.vpc_folder().join("registry"))
     }
 
-    fn push_built(&self, repository: &str, tag: &str, image: &Image) -> Result<(String, usize)> {
+    fn push_built(&self, repository: &str, tag: &str, image: Image) -> Result<String> {
         for blob in &image.blobs {
-            self.push_blob(repository, blob)?;
+            self.storage().keep_blob(repository, blob)?;
         }
-        let digest = self.put_manifest(repository, tag, image::MANIFEST_TYPE, &image.manifest)?;
-        Ok((digest, image.manifest.len()))
+        self.put_manifest(repository, tag, image.manifest)
     }
 
-    fn push_blob(&self, repository: &str, blob: &Blob) -> Result<()> {
-        let path = format!("/v2/{repository}/blobs/{}", blob.digest);
-        if self.request("HEAD", &path, &[], &[])?.status == 200 {
-            return Ok(());
-        }
-        let started = self.request("POST", &format!("/v2/{repository}/blobs/uploads/"), &[], &[])?;
-        let place = started.header("location").context("an upload without a place")?;
-        // The place is a whole URL: what comes after the host counts.
-        let place = place.split_once("/v2/").context("an upload at an odd place")?.1;
-        let join = if place.contains('?') { '&' } else { '?' };
-        let path = format!("/v2/{place}{join}digest={}", blob.digest);
-        let kind = [("Content-Type", "application/octet-stream")];
-        let answer = self.request("PUT", &path, &kind, &blob.bytes)?;
-        if answer.status != 201 {
-            bail!("{path}: {} {}", answer.status, answer.text());
-        }
-        Ok(())
-    }
-
-    fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Response> {
-        let socket = self.inner.vpc()?.path(REGISTRY_SOCKET)?;
-        over_unix(&socket, &Request { method, host: ECR_HOST, path, headers, body })
+    /// Asks the registry itself, behind its front.
+    fn request(&self, method: &str, path: &str, accept: &str) -> Result<Response> {
+        let socket = self.inner.vpc()?.path(BEHIND_SOCKET)?;
+        let user = base64::encode(format!("{REGISTRY_USER}:{REGISTRY_PASSWORD}").as_bytes());
+        let headers = [("Accept", accept), ("Authorization", &format!("Basic {user}"))];
+        over_unix(&socket, &Request { method, host: ECR_HOST, path, headers: &headers, body: &[] })
     }
 }

@@ -17,10 +17,8 @@ use crate::{certs, cluster, tools};
 pub(crate) const REGISTRY_SERVICE: &str = "registry";
 /// The name of the service behind it, which has the images and checks the password.
 pub(crate) const REGISTRY_BEHIND: &str = "registry-behind";
-/// Where the front reaches it.
-const BEHIND_SOCKET: &str = "/run/registry-behind.sock";
-/// Where the lab itself reaches the registry's storage.
-pub(crate) const REGISTRY_SOCKET: &str = "/run/registry.sock";
+/// Where the front, and the lab itself, reach it.
+pub(crate) const BEHIND_SOCKET: &str = "/run/registry-behind.sock";
 /// Where the lab itself reaches the AWS APIs.
 pub(crate) const AWS_SOCKET: &str = "/run/aws.sock";
 
@@ -33,8 +31,7 @@ pub(crate) fn plan(folder: &Path, tied: bool) -> Result<Spec> {
     let database_user = tools::user("postgres")?;
     certs::make(folder, database_user)?;
     fs::write(folder.join("htpasswd"), format!("{REGISTRY_USER}:{PASSWORD_HASH}\n"))?;
-    fs::write(folder.join("registry-behind.yml"), registry_behind())?;
-    fs::write(folder.join("registry-inside.yml"), registry_inside())?;
+    fs::write(folder.join("registry.yml"), registry_settings())?;
     for (name, program) in [
         ("aws_apis.py", include_str!("aws_apis.py")),
         ("registry_front.py", include_str!("registry_front.py")),
@@ -68,15 +65,7 @@ pub(crate) fn plan(folder: &Path, tied: bool) -> Result<Spec> {
 }
 
 fn services(database_user: (u32, u32)) -> Result<Vec<Service>> {
-    Ok(vec![
-        moto()?,
-        registry_front(),
-        postgresql(database_user)?,
-        registry(REGISTRY_BEHIND, "registry-behind.yml", Ready::Unix(BEHIND_SOCKET.into())),
-        registry("registry-inside", "registry-inside.yml", Ready::Unix(REGISTRY_SOCKET.into())),
-        redis(),
-        resolver(),
-    ])
+    Ok(vec![moto()?, registry_front(), postgresql(database_user)?, registry_behind(), redis(), resolver()])
 }
 
 fn resolver() -> Service {
@@ -103,9 +92,9 @@ fn resolver() -> Service {
     Service { command, ..Service::new("resolver", &[], Ready::Tcp((ROUTER, 53).into())) }
 }
 
-fn registry(name: &str, settings: &str, ready: Ready) -> Service {
-    let settings = format!("{INSIDE}/{settings}");
-    let mut service = Service::new(name, &["docker-registry", "serve", &settings], ready);
+fn registry_behind() -> Service {
+    let command = ["docker-registry", "serve", &format!("{INSIDE}/registry.yml")];
+    let mut service = Service::new(REGISTRY_BEHIND, &command, Ready::Unix(BEHIND_SOCKET.into()));
     service.environment.insert("OTEL_TRACES_EXPORTER".to_owned(), "none".to_owned());
     service
 }
@@ -118,24 +107,13 @@ fn registry_front() -> Service {
     service
 }
 
-/// What instances get to see, through the front.
-fn registry_behind() -> String {
-    format!(
-        "{}http: {{net: unix, addr: {BEHIND_SOCKET}, secret: lab, relativeurls: true}}\n\
-         auth: {{htpasswd: {{realm: \"https://{ECR_HOST}/\", path: {INSIDE}/htpasswd}}}}\n",
-        registry_storage()
-    )
-}
-
-/// A second process on the same storage, for the lab itself: images can also be pushed while the first is down.
-fn registry_inside() -> String {
-    format!("{}http: {{net: unix, addr: {REGISTRY_SOCKET}, secret: lab}}\n", registry_storage())
-}
-
-fn registry_storage() -> String {
+/// Without a cache: what is written into the storage is there at once.
+fn registry_settings() -> String {
     format!(
         "version: 0.1\nlog: {{level: info}}\n\
-         storage: {{filesystem: {{rootdirectory: {INSIDE}/registry}}, delete: {{enabled: true}}}}\n"
+         storage: {{filesystem: {{rootdirectory: {INSIDE}/registry}}, delete: {{enabled: true}}}}\n\
+         http: {{net: unix, addr: {BEHIND_SOCKET}, secret: lab, relativeurls: true}}\n\
+         auth: {{htpasswd: {{realm: \"https://{ECR_HOST}/\", path: {INSIDE}/htpasswd}}}}\n"
     )
 }
 
