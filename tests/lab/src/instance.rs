@@ -147,14 +147,15 @@ impl Instance {
         drop(namespace);
         let pid = look.pid()?.as_raw_nonzero();
         let card = format!("v{}", self.number);
-        let vpc = self.inner.vpc()?;
+        let vpc = self.inner.network()?;
         // The network of the last life is taken down a moment after its death: its card may still be there.
         let _ = vpc.ip(&[format!("link del {card}")]);
         vpc.ip(&[
             format!("link add {card} type veth peer name eth0 netns {pid}"),
             format!("link set {card} master br0 up"),
         ])?;
-        look.ask(&Ask::Wait).map(drop)
+        look.ask(&Ask::Wait)?;
+        self.inner.vpc().map(drop)
     }
 
     fn ask(&self, what: &Ask) -> Result<Answer> {

@@ -44,21 +44,25 @@ pub(crate) struct Inner {
     /// The lab ends with this process.
     pub(crate) tied: bool,
     namespaces: Mutex<BTreeMap<String, Arc<Mutex<Namespace>>>>,
+    /// Whether all parts of the VPC are known to have answered.
+    ready: Mutex<bool>,
     /// Takes the lab down when this process ends, however it ends.
     janitor: Mutex<Option<Child>>,
 }
 
 impl Lab {
-    /// Raises a lab in a new folder (below `TMPDIR`), and waits until all its parts answer. It goes down when it and all handles on its
-    /// instances are dropped, and when this process ends, also if it is killed. With `LAB_KEEP` set its folder stays,
-    /// with the logs of all parts.
+    /// Raises a lab in a new folder (below `TMPDIR`). Its parts come up while the first instance boots or images are pushed;
+    /// whatever needs them, and every boot, waits until all of them answer. The lab goes down when it and all handles on
+    /// its instances are dropped, and when this process ends, also if it is killed. With `LAB_KEEP` set its folder
+    /// stays, with the logs of all parts.
     pub fn up() -> Result<Self> {
         tools::check()?;
         let folder = tempfile::Builder::new().prefix("lab.").tempdir()?.keep();
         Self::raise(folder, true)
     }
 
-    /// Raises a lab in this folder that outlives this process, until [`Lab::down_in`].
+    /// Raises a lab in this folder that outlives this process, until [`Lab::down_in`], and waits until all its parts
+    /// answer.
     pub fn up_in(folder: &Path) -> Result<Self> {
         tools::check()?;
         fs::create_dir_all(folder)?;
@@ -67,7 +71,8 @@ impl Lab {
             bail!("{} is not empty", folder.display());
         }
         // Nothing else would end the parts that came up.
-        Self::raise(folder.clone(), false).inspect_err(|_| drop(take_down(&folder)))
+        let raised = Self::raise(folder.clone(), false);
+        raised.and_then(|lab| lab.inner.vpc().map(|_| lab)).inspect_err(|_| drop(take_down(&folder)))
     }
 
     /// Finds the lab that was raised in this folder.
@@ -77,7 +82,9 @@ impl Lab {
         if !folder.join(MARK).exists() {
             bail!("{} is not a lab", folder.display());
         }
-        let inner = Inner { folder, tied: false, namespaces: Mutex::default(), janitor: Mutex::default() };
+        let inner = Inner::new(folder, false, None);
+        // Who raised it has waited; what is stopped since is to stay so.
+        *inner.ready.lock().unwrap_or_else(PoisonError::into_inner) = true;
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -86,15 +93,13 @@ impl Lab {
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o711))?;
         fs::write(folder.join(MARK), "{}\n")?;
         let janitor = if tied { Some(janitor(&folder)?) } else { None };
-        let inner = Inner { folder, tied, namespaces: Mutex::default(), janitor: Mutex::new(janitor) };
-        let lab = Self { inner: Arc::new(inner) };
+        let lab = Self { inner: Arc::new(Inner::new(folder, tied, janitor)) };
         let vpc_folder = lab.inner.vpc_folder();
         fs::create_dir_all(&vpc_folder)?;
         let plan = vpc::plan(&vpc_folder, tied)?;
         let namespace = lab.inner.namespace(VPC);
         let mut namespace = namespace.lock().unwrap_or_else(PoisonError::into_inner);
         *namespace = Namespace::start(&vpc_folder, &plan)?;
-        namespace.ask(&Ask::Wait)?;
         drop(namespace);
         Ok(lab)
     }
@@ -204,6 +209,11 @@ impl Lab {
 }
 
 impl Inner {
+    fn new(folder: PathBuf, tied: bool, janitor: Option<Child>) -> Self {
+        let (namespaces, ready) = (Mutex::default(), Mutex::default());
+        Self { folder, tied, namespaces, ready, janitor: Mutex::new(janitor) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Mutex<Namespace>>>> {
         self.namespaces.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -216,10 +226,22 @@ impl Inner {
         Arc::clone(found.or_insert_with(|| Arc::new(Mutex::new(Namespace::attach(&folder)))))
     }
 
-    /// The VPC's namespaces, for a look.
+    /// The VPC's namespaces, for a look, when all of its parts have come up.
     pub(crate) fn vpc(&self) -> Result<Namespace> {
+        let vpc = self.network()?;
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*ready {
+            vpc.ask(&Ask::Wait)?;
+            *ready = true;
+        }
+        Ok(vpc)
+    }
+
+    /// The same, when its network is there.
+    pub(crate) fn network(&self) -> Result<Namespace> {
         let vpc = Namespace::attach(&self.vpc_folder());
         vpc.pid().context("the VPC is down")?;
+        vpc.listens()?;
         Ok(vpc)
     }
 

@@ -101,8 +101,8 @@ impl Namespace {
         Ok(PathBuf::from(format!("/proc/{}/root{inside}", self.pid()?.as_raw_nonzero())))
     }
 
-    /// Asks the first process for something, and waits for it.
-    pub(crate) fn ask(&self, what: &Ask) -> Result<Answer> {
+    /// Waits until the first process can be asked for something: mounts and network are made then.
+    pub(crate) fn listens(&self) -> Result<PathBuf> {
         let socket = self.path(CONTROL)?;
         wait_until("the first process listens", PATIENCE, || {
             if start_time(self.pid()?).is_none() {
@@ -110,6 +110,12 @@ impl Namespace {
             }
             Ok(socket.exists())
         })?;
+        Ok(socket)
+    }
+
+    /// Asks the first process for something, and waits for it.
+    pub(crate) fn ask(&self, what: &Ask) -> Result<Answer> {
+        let socket = self.listens()?;
         ask(&socket, what).with_context(|| {
             format!("{}: {}", self.folder.display(), text::tail(&self.folder.join("init.log")))
         })
