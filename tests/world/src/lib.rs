@@ -240,14 +240,14 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A binary of this workspace, in the folder above the running test's.
+/// A binary of this workspace, in the folder above the running test's; without what debuggers read in it.
 fn beside(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let path = test.ancestors().nth(2).context("the test is in no target folder")?.join(name);
     if !path.is_file() {
         bail!("{} is missing: run 'cargo build --workspace --bins'", path.display());
     }
-    Ok(path)
+    lab::stripped(&path)
 }
 
 /// Copies a program.
