@@ -1,7 +1,9 @@
 //! What several tests need.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lab::names::{
@@ -63,8 +65,8 @@ pub(crate) fn end_of(instance: &Instance, name: &str) -> Value {
     state(instance, name)
 }
 
-/// Processes whose command line, or whose mounts, name this folder.
-pub(crate) fn processes_of(folder: &Path) -> Vec<String> {
+/// The folders in `/proc` of the processes whose command line, or whose mounts, name this folder.
+fn found_by(folder: &Path) -> Vec<PathBuf> {
     let name = folder.display().to_string();
     let all = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
     all.filter(|process| process.file_name().is_some_and(|pid| pid.to_string_lossy().parse::<u32>().is_ok()))
@@ -74,19 +76,41 @@ pub(crate) fn processes_of(folder: &Path) -> Vec<String> {
                 String::from_utf8_lossy(&fs::read(process.join(file)).unwrap_or_default()).contains(&name)
             })
         })
-        .map(|process| fs::read_to_string(process.join("cmdline")).unwrap_or_default())
         .collect()
 }
 
-/// The network cards of the machine.
-pub(crate) fn cards() -> Vec<String> {
-    let mut cards: Vec<_> = fs::read_dir("/sys/class/net")
-        .unwrap()
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    cards.sort();
-    cards
+/// The command lines of those processes.
+pub(crate) fn processes_of(folder: &Path) -> Vec<String> {
+    let found = found_by(folder).into_iter();
+    found.map(|process| fs::read_to_string(process.join("cmdline")).unwrap_or_default()).collect()
+}
+
+/// The namespaces of a process: network cards, packet filters, mounts, processes, and shared memory each belong to one.
+fn namespaces(process: &Path) -> Vec<String> {
+    let links = ["mnt", "net", "pid", "uts", "ipc"].map(|kind| fs::read_link(process.join("ns").join(kind)));
+    links.into_iter().flatten().map(|link| link.display().to_string()).collect()
+}
+
+/// Each process of this lab lives in namespaces that are not the machine's, and sees another `/dev/shm`: cards, rules of
+/// the packet filter, mounts and shared memory that it makes end with the last process there. Those that hold the lab
+/// from outside make nothing. The answer is the namespaces.
+pub(crate) fn assert_apart(folder: &Path) -> BTreeSet<String> {
+    let device = |root: &Path| fs::metadata(root.join("dev/shm")).map(|found| found.dev());
+    let (machine, memory) = (namespaces(Path::new("/proc/self")), device(Path::new("/")).unwrap());
+    let mut found = BTreeSet::new();
+    for process in found_by(folder) {
+        let (theirs, shared) = (namespaces(&process), device(&process.join("root")));
+        let what = fs::read_to_string(process.join("cmdline")).unwrap_or_default();
+        let outside = what.contains("janitor") || what.starts_with("unshare");
+        // One that has just ended has none.
+        if outside || theirs.len() < machine.len() || shared.is_err() {
+            continue;
+        }
+        assert!(theirs.iter().all(|one| !machine.contains(one)), "{what}: {theirs:?}");
+        assert_ne!(shared.unwrap(), memory, "{what}");
+        found.extend(theirs);
+    }
+    found
 }
 
 /// Nothing is left of the lab that was in this folder.
