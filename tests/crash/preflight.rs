@@ -4,6 +4,7 @@ use std::path::Path;
 
 use bollard::models::{ContainerCreateBody, HostConfig, PortBinding};
 use bollard::query_parameters::CreateContainerOptionsBuilder;
+use fake_docker::HostPort;
 use handover::deploy::preview::preview;
 use handover::model::Phase;
 use handover::host::machine::disk::Space;
@@ -72,10 +73,6 @@ async fn foreign(world: &World, name: &str, port: u16) {
     docker.start_container(name, None).await.unwrap();
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 #[tokio::test(flavor = "current_thread")]
 async fn everything_that_is_wrong_is_told_at_once() {
     let mut world = World::with_v1().await;
@@ -122,7 +119,8 @@ async fn everything_that_is_wrong_is_told_at_once() {
 #[tokio::test(flavor = "current_thread")]
 async fn a_foreign_container_is_refused_by_its_name_before_live_is_touched() {
     let world = World::with_v1().await;
-    let port = free_port();
+    let held = HostPort::take().unwrap();
+    let port = held.number();
     foreign(&world, "old-web", port).await;
     let own = format!("127.0.0.1:{}:8000", world.port);
     world.edit(&own, &format!("{port}:8000"));
@@ -181,7 +179,8 @@ async fn a_port_that_is_taken_between_two_hooks_does_not_bring_live_down() {
     let world = World::with_v1().await;
     // From one address to another: the second one is free when it is looked at first.
     let own = format!("127.0.0.1:{}:8000", world.port);
-    let port = free_port();
+    let held = HostPort::take().unwrap();
+    let port = held.number();
     world.edit(&own, &format!("127.0.0.1:{port}:8000"));
     let before = world.live_hash();
     world.hook("d-2", "v2", Phase::Prepare).await.unwrap();

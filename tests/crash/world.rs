@@ -1,13 +1,12 @@
 //! One instance: a fake Engine, a fake AWS, a state folder, and handover at work on them.
 
-use std::net::TcpListener;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fake_docker::{Behaviour, ContainerView, FakeDocker, Fate, Image};
+use fake_docker::{Behaviour, ContainerView, FakeDocker, Fate, HostPort, Image};
 use futures_util::FutureExt as _;
 use handover::config::{self, Config};
 use handover::deploy::context::Clock;
@@ -39,7 +38,9 @@ const FORMS_OF_SECRET: [&str; 5] = [
 pub struct World {
     pub dir: tempfile::TempDir,
     pub engine: FakeDocker,
+    /// That of `_held`: the Engine's containers take it in turn.
     pub port: u16,
+    _held: HostPort,
     pub aws: FakeAws,
     /// What handover told people and wrote into its log.
     pub heard: Heard,
@@ -113,13 +114,13 @@ impl World {
             let image = Image::new(REPOSITORY, tag, &Image::digest_of(tag)).behaving(behaviour);
             engine.add_image(image.guarded("AWS", "canary-token"));
         }
-        // Bound and let go: the Engine's containers take it in turn.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let held = HostPort::take().unwrap();
         let (first_pause, longest_pause) = (Duration::from_millis(1), Duration::from_millis(2));
         let away = Duration::from_millis(500);
         let patience = Mutex::new(Patience { first_pause, longest_pause, away, ..Patience::default() });
         let (aws, heard) = (FakeAws::new(SECRET), Heard::new());
-        Self { dir, engine, port, aws, heard, patience, edits: Mutex::default(), space: plenty }
+        let (port, edits) = (held.number(), Mutex::default());
+        Self { dir, engine, port, _held: held, aws, heard, patience, edits, space: plenty }
     }
 
     /// The same, with `v1` deployed.

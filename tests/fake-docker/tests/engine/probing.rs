@@ -1,6 +1,6 @@
 //! Containers that really answer, or really do not.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::common::{Bench, body, create, http_status, image, refusal, run, start, stocked, stop};
 use bollard::{
@@ -8,7 +8,7 @@ use bollard::{
     models::{HealthConfig, HealthStatusEnum, RestartPolicyNameEnum as Policy},
     query_parameters::{LogsOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptions},
 };
-use fake_docker::{Behaviour, ExecOutcome, Image, LogLine, Stream};
+use fake_docker::{Behaviour, ExecOutcome, HostPort, Image, LogLine, Stream};
 use futures_util::StreamExt;
 
 async fn address(bench: &Bench, name: &str) -> std::net::Ipv4Addr {
@@ -107,7 +107,8 @@ async fn a_crash_under_a_policy_restarts() {
 
 #[tokio::test]
 async fn a_published_port_can_be_real() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let held = HostPort::take().unwrap();
+    let free = held.number();
     let bench = stocked(image()).await;
     bench.engine.host_ports_are_real(true);
     run(&bench.docker, "old", Policy::NO, Some(free)).await;
@@ -143,22 +144,27 @@ async fn the_images_own_healthcheck() {
         (Behaviour::HealthcheckUnhealthy, HealthStatusEnum::UNHEALTHY),
     ] {
         let bench = stocked(image().behaving(behaviour)).await;
-        let mut with_check = body(Policy::NO, None);
-        with_check.healthcheck = Some(HealthConfig {
-            test: Some(vec!["CMD".to_owned(), "/app".to_owned()]),
-            interval: Some(50_000_000),
-            retries: Some(1),
-            ..HealthConfig::default()
-        });
-        create(&bench.docker, "web", with_check).await.unwrap();
-        start(&bench.docker, "web").await.unwrap();
-        let health = async || {
-            let state = bench.docker.inspect_container("web", None).await.unwrap().state.unwrap();
+        let with_check = async |name: &str, interval: Duration| {
+            let mut checked = body(Policy::NO, None);
+            checked.healthcheck = Some(HealthConfig {
+                test: Some(vec!["CMD".to_owned(), "/app".to_owned()]),
+                interval: Some(interval.as_nanos().try_into().unwrap()),
+                retries: Some(1),
+                ..HealthConfig::default()
+            });
+            create(&bench.docker, name, checked).await.unwrap();
+            start(&bench.docker, name).await.unwrap();
+        };
+        let health = async |name: &str| {
+            let state = bench.docker.inspect_container(name, None).await.unwrap().state.unwrap();
             state.health.unwrap().status.unwrap()
         };
-        assert_eq!(health().await, HealthStatusEnum::STARTING);
-        tokio::time::sleep(Duration::from_millis(80)).await;
-        assert_eq!(health().await, expected);
+        with_check("late", Duration::from_hours(1)).await;
+        assert_eq!(health("late").await, HealthStatusEnum::STARTING);
+        with_check("soon", Duration::from_millis(1)).await;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while health("soon").await == HealthStatusEnum::STARTING && Instant::now() < deadline {}
+        assert_eq!(health("soon").await, expected);
     }
 }
 
