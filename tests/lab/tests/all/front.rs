@@ -13,7 +13,9 @@ fn lab() -> (Lab, Instance) {
     lab.registry().push_image(REPOSITORY, "1", &spec).unwrap();
     let instance = lab.instance("web-1").unwrap();
     std::fs::write(instance.path("/etc/docker/daemon.json"), r#"{ "max-download-attempts": 1 }"#).unwrap();
-    instance.restart_docker().unwrap();
+    // Faster than a restart of the Engine, which waits a second for its containerd.
+    instance.cut().unwrap();
+    instance.boot().unwrap();
     (lab, instance)
 }
 
