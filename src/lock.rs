@@ -309,7 +309,7 @@ mod tests {
         let app = "status-page".parse().unwrap();
         let taken = Lock::take(dir, &app, &who("deploy", false, "op-1"), Duration::ZERO).await;
         assert_eq!(Lock::holder(dir, &app), None);
-        taken.unwrap_err().to_string()
+        crate::model::Finding::of(&taken.unwrap_err()).to_string()
     }
 
     #[tokio::test(flavor = "current_thread")]

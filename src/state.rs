@@ -142,6 +142,17 @@ impl Releases {
         self.dir.join(release.0.to_string())
     }
 
+    /// Makes the folder of a release, unless it is there, so that it outlives a power cut: the journal is in it.
+    fn make_folder(&self, release: ReleaseNumber) -> Result<PathBuf, FsError> {
+        let folder = self.folder(release);
+        if !folder.is_dir() {
+            // From the folder that holds all apps on.
+            let root = self.dir.ancestors().nth(2).unwrap_or(&self.dir);
+            fs::durable_private_dir(root, &folder)?;
+        }
+        Ok(folder)
+    }
+
     /// Where what a process of a refused release printed is kept.
     pub fn log(&self, release: ReleaseNumber, process: &ProcessName) -> PathBuf {
         self.folder(release).join(format!("{process}.log"))
@@ -172,16 +183,14 @@ impl Releases {
 
     /// Writes a record.
     pub fn write(&self, record: &Record) -> Result<(), StateError> {
-        let folder = self.folder(record.release);
-        fs::private_dir(&folder)?;
+        let folder = self.make_folder(record.release)?;
         let text = serde_json::to_vec_pretty(record).expect("a record is plain data");
         Ok(fs::write_atomically(&folder.join("record.json"), &text, 0o600)?)
     }
 
     /// Keeps the configuration of a release, as a folder that can be read like a bundle.
     pub fn keep_config(&self, release: ReleaseNumber, config: &Config) -> Result<(), StateError> {
-        let folder = self.folder(release);
-        fs::private_dir(&folder)?;
+        let folder = self.make_folder(release)?;
         for file in config.settings.files.values() {
             let path = folder.join(&file.template);
             fs::durable_private_dir(&folder, path.parent().unwrap_or(&folder))?;

@@ -128,16 +128,6 @@ impl Settings {
                 Mistake::at(span, "no process: there is nothing to deploy").help("add a table [process.web]")
             );
         }
-        if let Some((second, _)) = written.iter().nth(1) {
-            return Err(Mistake::at(
-                second.span(),
-                format!(
-                    "more than one process is not supported by handover {} yet",
-                    env!("CARGO_PKG_VERSION")
-                ),
-            )
-            .help("keep one table [process.NAME]"));
-        }
         let processes = written
             .into_iter()
             .map(|(name, process)| Ok((name.get_ref().clone(), meant_process(process, &name)?)))

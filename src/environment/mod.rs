@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::settings::{FileSource, Settings, Value};
-use crate::model::Explain;
+use crate::model::{Explain, Finding};
 use crate::template;
 pub use fields::{Field, Fields, of_literal, of_stored};
 pub use known::{learn_environment, learn_rendered};
@@ -142,7 +142,7 @@ fn rendered(
     let field_of = |name: &str, field: &str, held: Option<&Field>| {
         fields::usable(name, &settings.secrets[name], field, held, &secrets[name])
             .cloned()
-            .map_err(|error| error.to_string())
+            .map_err(|error| Finding::of(&error).to_string())
     };
     let value_of = |(name, fields): (&String, &Fields)| {
         let texts = fields.iter().map(|(field, held)| (field.clone(), field_of(name, field, Some(held))));
@@ -214,7 +214,7 @@ mod tests {
     fn rendered(environment: &str, json: &str) -> Result<String, String> {
         let rendered = render(&settings(environment), &redis(json));
         let one_line = |errors: Vec<EnvironmentError>| {
-            errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+            errors.iter().map(|error| Finding::of(error).to_string()).collect::<Vec<_>>().join("; ")
         };
         rendered
             .map(|all| all.iter().map(|v| v.expose_secret().to_owned()).collect::<Vec<_>>().join(" "))

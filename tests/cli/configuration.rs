@@ -256,23 +256,6 @@ fn probes_that_clash() {
 }
 
 #[test]
-fn two_processes() {
-    let seen = Bundle::new();
-    seen.write("handover.toml", &format!("{CONFIG}[process.worker]\ncommand = [\"work\"]\n"));
-    assert_snapshot!(seen.hook("ApplicationStart").seen(), @r"
-    exit: 2
-    --- stderr
-    error: more than one process is not supported by handover 0.1.0 yet
-     --> BUNDLE/handover.toml:8:10
-      |
-    8 | [process.worker]
-      |          ^^^^^^ keep one table [process.NAME]
-    next:  handover lint BUNDLE
-    handover: FAILED (exit 2): nothing was changed
-    ");
-}
-
-#[test]
 fn secrets_that_are_not_there() {
     let environment = |text: &str| {
         with(

@@ -1,9 +1,9 @@
 //! Single failures, and what is made of them: nothing changes before the switch, the old release serves after it.
 
 use fake_docker::{Behaviour, Fate, Image};
-use handover::report::Outcome;
-use handover::model::Phase;
 use handover::deploy::{DeployError, Request};
+use handover::model::Phase;
+use handover::report::Outcome;
 use handover::report::Report;
 use handover::signal::Termination;
 use tokio::sync::watch;
@@ -125,10 +125,7 @@ async fn a_first_deployment_that_is_refused_leaves_nothing_and_says_that_nothing
         let world = World::new().await;
         world.edit("successes = 2", "successes = 6");
         let report = world.deploy("d-1", tag).await.unwrap();
-        assert!(
-            matches!(report.outcome, Outcome::Reverted { serving: false }),
-            "{report:?}"
-        );
+        assert!(matches!(report.outcome, Outcome::Reverted { serving: false }), "{report:?}");
         assert_eq!(report.exit().code(), 3, "{report:?}");
         assert_eq!(world.engine.containers(), []);
         // The next one is a first one again.

@@ -78,7 +78,7 @@ async fn a_run_that_is_killed_anywhere_and_undone_leaves_no_file() {
     }));
     let whole = world().await;
     whole.deploy("d-2", "v2").await.unwrap();
-    let entries = std::fs::read_to_string(whole.state().join("journal.jsonl")).unwrap().lines().count();
+    let entries = std::fs::read_to_string(whole.journal()).unwrap().lines().count();
     let calls = whole.engine.calls_made();
     let sites = (0..calls)
         .step_by(5)
@@ -116,7 +116,7 @@ fn live_release(world: &World) -> u64 {
 async fn the_same_run_writes_its_files_anew() {
     let whole = world().await;
     whole.deploy("d-2", "v2").await.unwrap();
-    let journal = std::fs::read_to_string(whole.state().join("journal.jsonl")).unwrap();
+    let journal = std::fs::read_to_string(whole.journal()).unwrap();
     let is_done = |line: &str| line.contains("\"entry\":\"done\",\"step\":\"write-files\"");
     let done = journal.lines().position(is_done).expect("the step is in the journal");
 

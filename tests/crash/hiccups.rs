@@ -27,7 +27,10 @@ async fn after_the_commit_a_release_is_not_given_up_for_a_call_that_failed() {
         let result = world.hook("d-2", "v2", Phase::Finish).await;
         let reached = world.engine.calls_made() > n;
         world.engine.let_all_proceed();
-        eprintln!("call {n} of the last hook refused: {:?}", result.as_ref().map(|report| report.outcome.word()));
+        eprintln!(
+            "call {n} of the last hook refused: {:?}",
+            result.as_ref().map(|report| report.outcome.word())
+        );
         if let Ok(report) = result {
             assert_ne!(report.outcome.word(), "reverted", "{report:?}");
         }

@@ -1,8 +1,8 @@
 //! The hooks of one deployment, each a process of its own, with everything that may happen in between.
 
 use handover::deploy::DeployError;
-use handover::report::Outcome;
 use handover::model::Phase;
+use handover::report::Outcome;
 
 use crate::world::{Run, Site, World};
 

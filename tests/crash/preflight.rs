@@ -6,8 +6,8 @@ use bollard::models::{ContainerCreateBody, HostConfig, PortBinding};
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 use fake_docker::HostPort;
 use handover::deploy::preview::preview;
-use handover::model::Phase;
 use handover::host::machine::disk::Space;
+use handover::model::Phase;
 use handover::report::{Report, tail};
 use jiff::SignedDuration;
 
@@ -266,8 +266,7 @@ async fn a_plan_finds_the_same_and_changes_nothing() {
     listen(&world, 8000);
     world.aws.refuse("GetSecretValue", 400, "ResourceNotFoundException", "Secrets Manager can't find it.");
     let report = refused(&world, "d-2", "v2").await;
-    let (before, state) =
-        (world.live_hash(), std::fs::read_to_string(world.journal()).unwrap());
+    let (before, state) = (world.live_hash(), std::fs::read_to_string(world.journal()).unwrap());
     world.engine.forget_calls();
     let found = preview(&world.config("v2"), &world.host()).await.unwrap();
     assert_eq!(found.findings, report.findings());

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use fake_docker::Fate;
-use handover::model::Phase;
 use handover::deploy::{self, DeployError};
+use handover::model::Phase;
 
 use crate::world::{Site, World};
 

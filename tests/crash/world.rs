@@ -10,13 +10,13 @@ use fake_docker::{Behaviour, ContainerView, FakeDocker, Fate, HostPort, Image};
 use futures_util::FutureExt as _;
 use handover::config::{self, Config};
 use handover::deploy::context::Clock;
-use handover::model::Phase;
 use handover::deploy::{self, DeployError, Recovered, Request};
-use handover::journal::Journal;
 use handover::host::docker::{Docker, Patience};
 use handover::host::machine::disk::Space;
 use handover::host::registry::size::ImageSizes;
 use handover::host::{Host, LazyAws, Machine, Paths};
+use handover::journal::Journal;
+use handover::model::Phase;
 use handover::report::{Report, tail};
 use handover::signal::Termination;
 

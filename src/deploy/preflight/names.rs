@@ -78,6 +78,6 @@ mod tests {
     fn a_live_container_that_cannot_be_handed_over_from_is_told_before_anything_is_pulled() {
         let live = container(serde_json::json!({ "Name": "/status-page-web", "State": { "Running": true } }));
         let found = found(&[], &[("web".parse().unwrap(), live)].into());
-        assert!(found[0].what.contains("replaces = \"status-page-web\" in [process.web]"), "{found:?}");
+        assert!(found[0].fix.contains("replaces = \"status-page-web\" in [process.web]"), "{found:?}");
     }
 }

@@ -15,6 +15,12 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 
 use super::*;
+use crate::model::Finding;
+
+/// An error with what to do about it.
+fn said(error: &AwsError) -> String {
+    Finding::of(error).to_string()
+}
 
 fn wanted(secret: &str) -> SecretVersion {
     SecretVersion { secret: secret.to_owned(), region: "eu-west-1".to_owned(), stage: None, version: None }
@@ -39,7 +45,7 @@ async fn refused_at(status: u16, body: String, now: jiff::Timestamp) -> (String,
         let answer = http::Response::builder().status(status).header("date", date.as_str());
         answer.body(SdkBody::from(body.clone())).unwrap()
     });
-    let error = with(http).secret(&wanted("prod/db")).await.unwrap_err().to_string();
+    let error = said(&with(http).secret(&wanted("prod/db")).await.unwrap_err());
     assert!(!error.contains('\n'), "{error}");
     (error, asked.load(Ordering::Relaxed))
 }
@@ -200,13 +206,13 @@ async fn a_service_that_is_out_of_reach_is_told_with_its_vpc_endpoint() {
     ];
     for way in ways {
         let aws = with(network(way));
-        let secret = aws.secret(&wanted("prod/db")).await.unwrap_err().to_string();
+        let secret = said(&aws.secret(&wanted("prod/db")).await.unwrap_err());
         assert!(
             secret.contains("prod/db") && secret.contains("com.amazonaws.eu-west-1.secretsmanager"),
             "{secret}"
         );
         let host = "123456789012.dkr.ecr.us-gov-west-1.amazonaws.com";
-        let ecr = aws.registry_login(host, "us-gov-west-1").await.unwrap_err().to_string();
+        let ecr = said(&aws.registry_login(host, "us-gov-west-1").await.unwrap_err());
         assert!(ecr.contains("com.amazonaws.us-gov-west-1.ecr.api"), "{ecr}");
     }
 }
@@ -219,7 +225,7 @@ async fn without_credentials(http: SharedHttpClient) -> String {
         aws_config::meta::credentials::CredentialsProviderChain::first_try("Ec2InstanceMetadata", imds);
     let aws = Aws::with_client(http, SharedCredentialsProvider::new(chain));
     let began = tokio::time::Instant::now();
-    let error = aws.see_credentials("eu-west-1").await.unwrap_err().to_string();
+    let error = said(&aws.see_credentials("eu-west-1").await.unwrap_err());
     // By the clock of the test, which only stands still while something is done.
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     error
@@ -284,6 +290,6 @@ async fn a_request_without_credentials_tells_the_same() {
         aws.secret(&wanted("prod/db")).await.unwrap_err(),
     ] {
         assert!(matches!(error, AwsError::Credentials(_)), "{error}");
-        assert!(error.to_string().contains("nothing is set"), "{error}");
+        assert!(said(&error).contains("nothing is set"), "{error}");
     }
 }

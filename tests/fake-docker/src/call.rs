@@ -26,6 +26,8 @@ pub enum Fate {
     CrashBefore,
     /// It has its effect and no answer: the client died before it saw the reply.
     CrashAfter,
+    /// It has no effect and no answer, and its client lives: the Engine is stuck.
+    Hang,
     /// It has no effect and is answered with this status and message.
     Refuse(u16, String),
 }

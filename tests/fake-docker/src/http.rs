@@ -113,6 +113,9 @@ async fn handle(
         shared.crash();
         return pending().await;
     }
+    if fate == Fate::Hang {
+        return pending().await;
+    }
     let text = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     let request = Request {
         query: Query::parse(&query).into(),
