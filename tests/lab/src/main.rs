@@ -1,12 +1,10 @@
 //! The lab's command line, and the programs that the lab runs as its own processes.
 
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use lab::http::{Request, exchange};
 use lab::{ImageSpec, Lab};
 
 /// A small VPC with EC2 instances in it, out of namespaces.
@@ -78,7 +76,7 @@ enum Action {
         /// The tag; also the release that the application names.
         tag: String,
     },
-    /// Fetch an http URL from the VPC and print the body; fails unless the answer is 200.
+    /// Fetch an http URL, of an address and a port, from the VPC and print the body; fails unless the answer is 200.
     Get {
         /// The lab's folder.
         dir: PathBuf,
@@ -109,12 +107,6 @@ enum Action {
     Janitor {
         /// The lab's folder.
         dir: PathBuf,
-    },
-    /// Fetch a URL and print the answer as JSON.
-    #[command(hide = true)]
-    Fetch {
-        /// The URL.
-        url: String,
     },
 }
 
@@ -155,7 +147,6 @@ fn run(action: Action) -> Result<ExitCode> {
         Action::Init { plan } => lab::init::run(&plan)?,
         Action::Imds { metadata } => lab::imds::serve(&metadata)?,
         Action::Janitor { dir } => lab::run_janitor(&dir)?,
-        Action::Fetch { url } => fetch(&url)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -191,15 +182,4 @@ fn change(dir: &std::path::Path, part: &str, change: Change) -> Result<()> {
         Some((name, "imds")) => lab.instance(name)?.start_metadata(),
         Some((_, part)) => anyhow::bail!("an instance has no {part}: write NAME/docker or NAME/imds"),
     }
-}
-
-fn fetch(url: &str) -> Result<()> {
-    let rest = url.strip_prefix("http://").context("only http URLs")?;
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let address = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
-    let stream = TcpStream::connect(&address).with_context(|| format!("cannot connect to {address}"))?;
-    stream.set_read_timeout(Some(std::time::Duration::from_secs(20)))?;
-    let request = Request { method: "GET", host, path: &format!("/{path}"), headers: &[], body: &[] };
-    println!("{}", serde_json::to_string(&exchange(stream, &request)?)?);
-    Ok(())
 }
