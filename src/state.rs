@@ -258,7 +258,7 @@ mod tests {
             fingerprint(&config::parse(text, "handover.toml").unwrap(), &images, &BTreeMap::default())
         };
         let full = include_str!("../tests/fixtures/config-full.toml");
-        assert_eq!(of(full), "sha256:6e8629631883691c66b28edfb771c438153d526aac97ceb6b6934218857e7dbc");
+        assert_eq!(of(full), "sha256:0e53f81bd652aa6ddebfefb82958c2c2f62c154f366c853f8e4db9adbbfe0e69");
         let key = "stop-timeout = \"35s\"";
         assert!(full.contains(key));
         for more in ["read-only = true", "cpus = 1", "log = { max-file = 2 }", "ulimits = { nofile = 1024 }"]

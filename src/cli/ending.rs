@@ -54,7 +54,6 @@ impl<'a> Ending<'a> {
             DeployError::Unsettled { .. }
             | DeployError::ConfigLost { .. }
             | DeployError::ForeignRun { .. }
-            | DeployError::HandOff { .. }
             | DeployError::Journal(JournalError::File(_) | JournalError::Refused(_)) => End::Unfinished,
             _ => End::NotBegun,
         };

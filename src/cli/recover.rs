@@ -46,7 +46,7 @@ pub(super) async fn run(args: Args) -> ExitStatus {
         let status = match recovered {
             Ok(Recovered::Settled(report)) => ending.report(&report),
             Ok(Recovered::HandedOver(code)) => {
-                if code == Some(0) {
+                if code == 0 {
                     ExitStatus::Done
                 } else {
                     ExitStatus::Failed

@@ -33,10 +33,11 @@ pub mod serving;
 pub mod step;
 pub mod undo;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::exit::ExitStatus;
 use crate::fs::FsError;
 use crate::host::Host;
 use crate::host::docker::DockerError;
@@ -150,14 +151,6 @@ pub enum DeployError {
         /// The binary that began it.
         binary: Option<PathBuf>,
     },
-    /// The binary that a run was handed to could not be run.
-    #[error("failed to run '{}', which began the unfinished deployment", binary.display())]
-    HandOff {
-        /// The binary.
-        binary: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
     /// An interrupted run that could not be brought to its end.
     #[error("the interrupted deployment {deployment} could not be brought to its end: {}", left_over.join("; "))]
     Unsettled {
@@ -216,7 +209,7 @@ pub async fn run<'a>(
     };
     if let Some(binary) = another_versions_run(&lock, host, &app, Some(&request.deployment))? {
         drop(lock);
-        let _ = hand_over(&binary, &app, true, &termination).await?;
+        hand_over(&binary, &app, true, &termination, talk).await;
         lock = ready(&app, &who, request.lock_patience, clock, host).await?;
     }
     // On the heap, like every large part of a run: see `driver`.
@@ -308,15 +301,22 @@ fn another_versions_run(
     Ok(handoff::other_binary(journal.history()))
 }
 
+/// The exit code of the binary that a run was handed to; nothing when it could not be run, which is as good as gone.
 async fn hand_over(
-    binary: &std::path::Path,
+    binary: &Path,
     app: &AppName,
     abandon: bool,
     termination: &Termination,
-) -> Result<Option<i32>, DeployError> {
-    tracing::info!(binary = %binary.display(), "handing the unfinished run to the version that began it");
-    let handed = handoff::hand_over(binary, app, abandon, termination).await;
-    handed.map_err(|source| DeployError::HandOff { binary: binary.to_owned(), source })
+    talk: &dyn Talk,
+) -> Option<i32> {
+    talk.say(&format!("  the unfinished run is handed to the version that began it: {}", binary.display()));
+    match handoff::hand_over(binary, app, abandon, termination).await {
+        Ok(code) => Some(code.unwrap_or(i32::from(ExitStatus::Failed.code()))),
+        Err(error) => {
+            talk.say(&format!("  it cannot be run ({error}): this version does what it can"));
+            None
+        }
+    }
 }
 
 /// What became of an app that was to be recovered.
@@ -334,7 +334,7 @@ pub enum Recovered {
     /// The run was brought to its end.
     Settled(Box<Report>),
     /// The binary of another version has brought it to its end, with this exit code.
-    HandedOver(Option<i32>),
+    HandedOver(i32),
 }
 
 /// Finishes or undoes the interrupted run of an app. `abandon` also ends one that waits for a hook, and goes back where a
@@ -347,9 +347,9 @@ pub async fn recover(
     abandon: bool,
 ) -> Result<Recovered, DeployError> {
     let who = Who { deployment: None, command: "recover".to_owned(), hook: false };
-    let lock = Lock::take(&host.paths.lock, app, &who, OPERATORS_PATIENCE).await?;
+    let mut lock = Lock::take(&host.paths.lock, app, &who, OPERATORS_PATIENCE).await?;
     let releases = Releases::of(&host.paths.app(app));
-    let Some(journal) = Journal::open(&lock, releases.dir())? else { return Ok(Recovered::Nothing) };
+    let Some(mut journal) = Journal::open(&lock, releases.dir())? else { return Ok(Recovered::Nothing) };
     let history = journal.history();
     if history.ended().is_some() {
         return Ok(Recovered::Nothing);
@@ -359,9 +359,15 @@ pub async fn recover(
     }
     if let Some(binary) = another_versions_run(&lock, host, app, None)? {
         drop((journal, lock));
-        return Ok(Recovered::HandedOver(hand_over(&binary, app, abandon, &termination).await?));
+        if let Some(code) = hand_over(&binary, app, abandon, &termination, talk).await {
+            return Ok(Recovered::HandedOver(code));
+        }
+        lock = Lock::take(&host.paths.lock, app, &who, OPERATORS_PATIENCE).await?;
+        let Some(still_there) = Journal::open(&lock, releases.dir())? else { return Ok(Recovered::Nothing) };
+        journal = still_there;
     }
     host.docker.wait_until_up(DOCKER_PATIENCE).await?;
+    let history = journal.history();
     let cause = if history.waiting_since().is_some() { "it was given up" } else { "it was interrupted" };
     let clock = Clock::unlimited();
     let taker = epoch::Taker { host, talk, termination, clock, command: "recover".to_owned() };

@@ -113,7 +113,9 @@ impl Seen {
                 }
                 "fsync" | "fdatasync" if on("/releases/1") || on("/releases/2") => renamed = None,
                 // And the folder of the release, in which it is, must not vanish either.
-                "mkdir" | "mkdirat" if ["/releases/1\"", "/releases/2\""].iter().any(|new| rest.contains(new)) => {
+                "mkdir" | "mkdirat"
+                    if ["/releases/1\"", "/releases/2\""].iter().any(|new| rest.contains(new)) =>
+                {
                     made = Some(line);
                 }
                 "fsync" | "fdatasync" if on("/status-page/releases") => made = None,

@@ -7,20 +7,11 @@ use handover::deploy::{DeployError, Recovered};
 use handover::model::{Explain as _, Phase};
 use handover::report::Outcome;
 
-use crate::world::{Run, Site, World};
-
-/// The number of the entry that says that the release is committed.
-async fn committed() -> usize {
-    let world = World::with_v1().await;
-    world.deploy("d-2", "v2").await.unwrap();
-    let journal = std::fs::read_to_string(world.journal()).unwrap();
-    journal.lines().position(|line| line.contains("\"committed\"")).unwrap()
-}
+use crate::world::World;
 
 async fn killed_after_the_commit() -> World {
     let world = World::with_v1().await;
-    let site = Site::AfterEntry(committed().await);
-    assert!(matches!(world.deploy_killed(site, "d-2", "v2").await, Run::Killed));
+    world.killed_after("\"committed\"", "v2").await;
     world
 }
 
@@ -36,7 +27,8 @@ async fn an_engine_that_is_away_for_a_moment_is_waited_for() {
     ] {
         let world = World::with_v1().await;
         let gone = AtomicBool::new(false);
-        let (journal, socket) = (world.state().join("releases/2/journal.jsonl"), world.engine.socket().to_owned());
+        let (journal, socket) =
+            (world.state().join("releases/2/journal.jsonl"), world.engine.socket().to_owned());
         let aside = socket.with_extension("aside");
         let (from, to) = (socket.clone(), aside.clone());
         // The socket is gone from the moment that the entry is there; another call's answer still comes.
@@ -82,7 +74,9 @@ async fn a_committed_run_is_finished_with_its_own_configuration_only() {
         assert_eq!(world.serving().as_deref(), Some("v2"));
         if lost {
             // An operator may give it up.
-            let Recovered::Settled(report) = world.recovered(true).await.unwrap() else { panic!("it was settled") };
+            let Recovered::Settled(report) = world.recovered(true).await.unwrap() else {
+                panic!("it was settled")
+            };
             assert_eq!((report.outcome, report.exit().code()), (Outcome::Reverted { serving: true }, 0));
             world.assert_settled("v1");
         } else {
@@ -104,7 +98,9 @@ async fn a_run_that_waits_is_given_up_when_an_operator_says_so() {
             panic!("it waits")
         };
         assert_eq!(deployment.as_str(), "d-2");
-        let Recovered::Settled(report) = world.recovered(true).await.unwrap() else { panic!("it was settled") };
+        let Recovered::Settled(report) = world.recovered(true).await.unwrap() else {
+            panic!("it was settled")
+        };
         assert_eq!(report.exit().code(), 0, "{report:?}");
         world.assert_settled(serves);
         assert!(matches!(world.recovered(true).await.unwrap(), Recovered::Nothing));
@@ -121,7 +117,11 @@ async fn a_release_that_was_restarted_between_two_gates_is_not_good() {
     world.hook("d-2", "v2", Phase::Settle).await.unwrap();
     world.engine.dies("status-page-web", 1);
     // The Engine starts it again, by its policy.
-    while world.engine.container("status-page-web").is_none_or(|c| c.status != "running" || c.restart_count == 0) {
+    while world
+        .engine
+        .container("status-page-web")
+        .is_none_or(|c| c.status != "running" || c.restart_count == 0)
+    {
         tokio::task::yield_now().await;
     }
     let report = world.hook("d-2", "v2", Phase::Finish).await.unwrap();
@@ -149,7 +149,11 @@ async fn what_is_sick_after_it_was_put_back_stays_on_record() {
     world.edit("deadline = \"30s\"", "deadline = \"200ms\"");
     world.engine.behave("status-page-web", Behaviour::Answers(500));
     let report = world.deploy("d-2", "error").await.unwrap();
-    assert_eq!((report.outcome, report.exit().code()), (Outcome::Reverted { serving: false }, 3), "{report:?}");
+    assert_eq!(
+        (report.outcome, report.exit().code()),
+        (Outcome::Reverted { serving: false }, 3),
+        "{report:?}"
+    );
     let status = handover::status::of_all(&world.host()).await.unwrap();
     assert!(!status[0].serving && status[0].sick[0].contains("status 500"), "{:?}", status[0]);
     assert_eq!(status[0].next.as_deref(), Some("docker logs --tail 50 status-page-web"));

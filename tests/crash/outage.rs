@@ -2,14 +2,7 @@
 
 use fake_docker::{Behaviour, Image};
 
-use crate::world::{REPOSITORY, Run, Site, World};
-
-async fn entry(words: &str, tag: &str) -> usize {
-    let world = World::with_v1().await;
-    world.deploy("d-2", tag).await.unwrap();
-    let journal = std::fs::read_to_string(world.journal()).unwrap();
-    journal.lines().position(|line| line.contains(words)).unwrap()
-}
+use crate::world::{REPOSITORY, World};
 
 #[tokio::test(flavor = "current_thread")]
 async fn it_is_measured_of_good_and_of_refused_releases_and_not_of_what_changes_nothing() {
@@ -38,7 +31,7 @@ async fn what_answers_sick_is_told_apart_from_what_does_not_answer() {
 #[tokio::test(flavor = "current_thread")]
 async fn the_time_that_live_takes_to_stop_is_not_silence() {
     let world = World::new().await;
-    let image = Image::new(REPOSITORY, "slow", &Image::digest_of("v1"));
+    let image = Image::new(REPOSITORY, "slow", &Image::digest_of("slow"));
     world.engine.add_image(image.behaving(Behaviour::IgnoresTerm).guarded("AWS", "canary-token"));
     assert_eq!(world.deploy("d-1", "slow").await.unwrap().exit().code(), 0);
     let report = world.deploy("d-2", "v2").await.unwrap();
@@ -51,10 +44,9 @@ async fn the_time_that_live_takes_to_stop_is_not_silence() {
 /// A process that undoes an interrupted run knows from the journal when live was stopped.
 #[tokio::test(flavor = "current_thread")]
 async fn whoever_ends_an_interrupted_run_reports_its_outage() {
-    let stopped = Site::AfterEntry(entry("\"entry\":\"done\",\"step\":\"stop-live web\"", "v2").await);
     for by in ["recover", "the next deployment", "the same deployment"] {
         let world = World::with_v1().await;
-        assert!(matches!(world.deploy_killed(stopped, "d-2", "v2").await, Run::Killed));
+        world.killed_after("\"done\",\"step\":\"stop-live web\"", "v2").await;
         let report = match by {
             "recover" => world.recover().await.unwrap().unwrap(),
             "the next deployment" => world.deploy("d-3", "v1").await.unwrap(),
@@ -64,7 +56,6 @@ async fn whoever_ends_an_interrupted_run_reports_its_outage() {
     }
     // One that had not stopped anything has none.
     let world = World::with_v1().await;
-    let created = Site::AfterEntry(entry("\"entry\":\"done\",\"step\":\"create web\"", "v2").await);
-    assert!(matches!(world.deploy_killed(created, "d-2", "v2").await, Run::Killed));
+    world.killed_after("\"done\",\"step\":\"create web\"", "v2").await;
     assert_eq!(world.recover().await.unwrap().unwrap().unhealthy_ms, None);
 }

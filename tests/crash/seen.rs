@@ -5,7 +5,7 @@ use handover::deploy::Recovered;
 use handover::model::Phase;
 use handover::report::Outcome;
 
-use crate::world::{REPOSITORY, Site, World, cause};
+use crate::world::{REPOSITORY, World, cause};
 
 /// Docker restarts right after the commit, and what takes a step back cannot be observed. The step must not be begun
 /// without it: a verdict against the release would leave the old container under its parked name.
@@ -18,7 +18,8 @@ async fn a_step_whose_inverse_cannot_be_observed_is_not_begun() {
         let count = std::sync::atomic::AtomicUsize::new(0);
         let journal = world.state().join("releases/2/journal.jsonl");
         world.engine.on_call(Box::new(move |call| {
-            let committed = std::fs::read_to_string(&journal).is_ok_and(|text| text.contains("\"committed\""));
+            let committed =
+                std::fs::read_to_string(&journal).is_ok_and(|text| text.contains("\"committed\""));
             let inspect = call.method == "GET" && call.path.ends_with("/json");
             if committed && inspect && count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == n {
                 return Fate::Refuse(500, "the Engine restarts".to_owned());
@@ -49,13 +50,17 @@ async fn a_live_container_that_was_pruned_while_it_was_stopped_is_made_again() {
         let world = World::with_v1().await;
         // The new container was started: live is stopped.
         let started = "\"entry\":\"done\",\"step\":\"start-new web\"";
-        killed_after(&world, started, "crash").await;
+        world.killed_after(started, "crash").await;
         prune(&world, "status-page-web").await;
         if image_too {
             world.engine.forget_image(REPOSITORY, &Image::digest_of("v1"));
         }
         let report = world.recover().await.unwrap().unwrap();
-        assert_eq!((report.outcome, report.exit().code()), (Outcome::Reverted { serving: true }, 0), "{report:?}");
+        assert_eq!(
+            (report.outcome, report.exit().code()),
+            (Outcome::Reverted { serving: true }, 0),
+            "{report:?}"
+        );
         assert!(report.notes.iter().any(|note| note.contains("made again from its record")), "{report:?}");
         world.assert_settled("v1");
         world.engine.power_cut();
@@ -69,7 +74,7 @@ async fn a_live_container_that_was_pruned_while_it_was_stopped_is_made_again() {
 async fn what_makes_it_again_may_be_killed_anywhere() {
     for n in 0.. {
         let world = World::with_v1().await;
-        killed_after(&world, "\"entry\":\"done\",\"step\":\"start-new web\"", "crash").await;
+        world.killed_after("\"entry\":\"done\",\"step\":\"start-new web\"", "crash").await;
         prune(&world, "status-page-web").await;
         let start = world.engine.calls_made();
         let site = n / 2;
@@ -95,25 +100,18 @@ async fn what_makes_it_again_may_be_killed_anywhere() {
     }
 }
 
-/// Deploys until an entry is in the journal, and is killed there.
-async fn killed_after(world: &World, entry: &str, tag: &str) {
-    let probe = World::with_v1().await;
-    probe.deploy("d-2", tag).await.unwrap();
-    let journal = std::fs::read_to_string(probe.state().join("releases/2/journal.jsonl")).unwrap();
-    let at = journal.lines().position(|line| line.contains(entry)).expect("there is such an entry");
-    let run = world.deploy_killed(Site::AfterEntry(at), "d-2", tag).await;
-    assert!(matches!(run, crate::world::Run::Killed));
-}
-
 /// A container that handover did not make cannot be made again by it: that is said, with what to do.
 #[tokio::test(flavor = "current_thread")]
 async fn what_cannot_be_made_again_is_named() {
     let world = World::with_v1().await;
-    killed_after(&world, "\"entry\":\"done\",\"step\":\"start-new web\"", "crash").await;
+    world.killed_after("\"entry\":\"done\",\"step\":\"start-new web\"", "crash").await;
     prune(&world, "status-page-web").await;
     std::fs::remove_file(world.state().join("releases/1/record.json")).unwrap();
     let error = world.recover().await.unwrap_err().to_string();
-    assert!(error.contains("the container that served was removed, and the record of its release is lost"), "{error}");
+    assert!(
+        error.contains("the container that served was removed, and the record of its release is lost"),
+        "{error}"
+    );
 }
 
 /// Created in one hook, gone in the next: that shows before live is stopped, and is put right.
@@ -166,7 +164,11 @@ async fn a_live_container_under_another_name_is_handed_over_from() {
     let world = World::with_v1().await;
     world.host().docker.rename("status-page-web", "web-by-hand").await.unwrap();
     let refused = world.deploy("d-2", "crash").await.unwrap();
-    assert_eq!((refused.outcome, refused.exit().code()), (Outcome::Reverted { serving: true }, 1), "{refused:?}");
+    assert_eq!(
+        (refused.outcome, refused.exit().code()),
+        (Outcome::Reverted { serving: true }, 1),
+        "{refused:?}"
+    );
     assert_eq!(refused.serving[0].container, "web-by-hand");
     assert_eq!(world.serving().as_deref(), Some("v1"));
     let report = world.deploy("d-3", "v2").await.unwrap();
@@ -183,7 +185,10 @@ async fn a_parked_name_that_is_taken_is_a_finding() {
     let before = world.live_hash();
     let report = world.deploy("d-2", "v2").await.unwrap();
     assert_eq!(report.exit().code(), 1, "{report:?}");
-    assert!(cause(&report).contains("'status-page-web.r1', under which 'status-page-web' is parked"), "{report:?}");
+    assert!(
+        cause(&report).contains("'status-page-web.r1', under which 'status-page-web' is parked"),
+        "{report:?}"
+    );
     assert_eq!(world.live_hash(), before);
 }
 
@@ -191,7 +196,7 @@ async fn a_parked_name_that_is_taken_is_a_finding() {
 #[tokio::test(flavor = "current_thread")]
 async fn a_parked_name_that_is_taken_after_the_commit_is_passed_over() {
     let world = World::with_v1().await;
-    killed_after(&world, "\"entry\":\"committed\"", "v2").await;
+    world.killed_after("\"entry\":\"committed\"", "v2").await;
     taken(&world, "status-page-web.r1").await;
     let report = world.recover().await.unwrap().unwrap();
     assert_eq!((report.outcome, report.exit().code()), (Outcome::Deployed, 0), "{report:?}");

@@ -41,11 +41,13 @@ async fn both_are_handed_over_and_both_are_put_back() {
     assert_eq!((report.exit().code(), report.serving.len()), (0, 2), "{report:?}");
     assert_settled(&world, "v2");
     // One of them is bad: both are what they were.
-    let before: Vec<String> = ["status-page-web", "status-page-worker"].map(|n| container(&world, n).id).into();
+    let before: Vec<String> =
+        ["status-page-web", "status-page-worker"].map(|n| container(&world, n).id).into();
     let report = world.deploy("d-3", "crash").await.unwrap();
     assert_eq!(report.exit().code(), 1, "{report:?}");
     assert_settled(&world, "v2");
-    let after: Vec<String> = ["status-page-web", "status-page-worker"].map(|n| container(&world, n).id).into();
+    let after: Vec<String> =
+        ["status-page-web", "status-page-worker"].map(|n| container(&world, n).id).into();
     assert_eq!(before, after);
     assert!(world.recover().await.unwrap().is_none());
 }

@@ -8,17 +8,12 @@ use handover::journal::Journal;
 use handover::model::Phase;
 use handover::report::Outcome;
 
-use crate::world::{Run, Site, World};
+use crate::world::World;
 
 /// The run of `d-2`, left where `entry` was written, as if handover 9.9.9 had begun it.
 async fn left_by_another_version(entry: &str) -> World {
-    let probe = World::with_v1().await;
-    probe.deploy("d-2", "v2").await.unwrap();
-    let journal = std::fs::read_to_string(probe.journal()).unwrap();
-    let at = journal.lines().position(|line| line.contains(entry)).expect("there is such an entry");
     let world = World::with_v1().await;
-    let run = world.deploy_killed(Site::AfterEntry(at), "d-2", "v2").await;
-    assert!(matches!(run, Run::Killed));
+    world.killed_after(entry, "v2").await;
     rewrite(&world, |text| text.replace("\"version\":\"0.1.0\"", "\"version\":\"9.9.9\""));
     world
 }
@@ -66,7 +61,7 @@ async fn the_binary_that_began_a_run_is_asked_to_end_it() {
             assert_eq!(std::fs::read_to_string(&called).unwrap(), "recover --app status-page --abandon 1\n");
             world.assert_settled("v3");
         } else {
-            assert!(matches!(world.recovered(false).await.unwrap(), Recovered::HandedOver(Some(0))));
+            assert!(matches!(world.recovered(false).await.unwrap(), Recovered::HandedOver(0)));
             assert_eq!(std::fs::read_to_string(&called).unwrap(), "recover --app status-page 1\n");
         }
     }
@@ -77,8 +72,14 @@ async fn without_that_binary_it_is_undone_by_the_inverses_that_are_known() {
     for committed in [false, true] {
         let world = left_by_another_version(if committed { COMMITTED } else { STOPPED }).await;
         append(&world, "\"entry\":\"rehearsed\",\"curtain\":\"up\"");
-        let Recovered::Settled(report) = world.recovered(false).await.unwrap() else { panic!("it was settled") };
-        assert_eq!((report.outcome, report.exit().code()), (Outcome::Reverted { serving: true }, 0), "{report:?}");
+        let Recovered::Settled(report) = world.recovered(false).await.unwrap() else {
+            panic!("it was settled")
+        };
+        assert_eq!(
+            (report.outcome, report.exit().code()),
+            (Outcome::Reverted { serving: true }, 0),
+            "{report:?}"
+        );
         world.assert_settled("v1");
     }
 }
@@ -93,7 +94,10 @@ async fn an_inverse_that_is_not_known_is_left_and_named() {
     );
     let error = world.recovered(false).await.unwrap_err();
     let said = error.to_string();
-    assert!(said.contains("undo redirect web") && said.contains("9.9.9 knows how to take this back"), "{said}");
+    assert!(
+        said.contains("undo redirect web") && said.contains("9.9.9 knows how to take this back"),
+        "{said}"
+    );
     // The old release serves all the same.
     assert_eq!(world.serving().as_deref(), Some("v1"));
 }

@@ -123,6 +123,23 @@ impl World {
         Self { dir, engine, port, _held: held, aws, heard, patience, edits, space: plenty }
     }
 
+    /// The number of the entry of an undisturbed update to `tag` that contains these words.
+    pub async fn entry(words: &str, tag: &str) -> usize {
+        let world = Self::with_v1().await;
+        world.deploy("d-2", tag).await.unwrap();
+        let journal = std::fs::read_to_string(world.state().join("releases/2/journal.jsonl")).unwrap();
+        journal
+            .lines()
+            .position(|line| line.contains(words))
+            .unwrap_or_else(|| panic!("no {words} in {journal}"))
+    }
+
+    /// Deploys as `d-2`, and is killed right after this entry.
+    pub async fn killed_after(&self, words: &str, tag: &str) {
+        let site = Site::AfterEntry(Self::entry(words, tag).await);
+        assert!(matches!(self.deploy_killed(site, "d-2", tag).await, Run::Killed));
+    }
+
     /// The same, with `v1` deployed.
     pub async fn with_v1() -> Self {
         let world = Self::new().await;

@@ -159,8 +159,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("templates")).unwrap();
         crate::fs::write_atomically(&dir.path().join("templates/x"), b"x", 0o600).unwrap();
-        let text =
-            "app = 'a'\n[image]\nrepository = 'x'\ntag = 't'\n[file.'/x']\ntemplate = 'templates/x'\n[process.web]\n";
+        let text = "app = 'a'\n[image]\nrepository = 'x'\ntag = 't'\n[file.'/x']\ntemplate = 'templates/x'\n[process.web]\n";
         let plan =
             crate::deploy::plan::plan(&crate::config::parse_in(dir.path(), text, "handover.toml").unwrap());
         let mut names = 0;
