@@ -2,7 +2,7 @@
 //! Change a fixture only when its format has a new number.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use handover::config::{self, Asked, Config};
 use handover::journal::{History, Journal, Line};
@@ -25,20 +25,24 @@ fn journal(name: &str) -> String {
         assert_eq!(serde_json::to_string(&parsed).unwrap(), line, "it would be written otherwise today");
     }
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(Journal::path(dir.path()), text).unwrap();
+    write_journal(dir.path(), &text);
     printed(&Journal::read(dir.path()).unwrap().unwrap())
+}
+
+fn write_journal(releases: &Path, text: &str) {
+    let path = Journal::path(releases, ReleaseNumber(2));
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
 }
 
 fn printed(history: &History) -> String {
     let header = history.header().unwrap();
     let mut text =
         format!("{} {} of {} by {}\n", header.app, header.release, header.deployment, header.version);
-    for taken in history.taken() {
-        writeln!(text, "{}: {:?} {:?}", taken.step, taken.doing, taken.inverse).unwrap();
+    for begun in history.steps() {
+        writeln!(text, "{}: {:?} {:?}", begun.name, begun.state, begun.inverse).unwrap();
     }
-    for fact in history.facts() {
-        writeln!(text, "{fact:?}").unwrap();
-    }
+    writeln!(text, "{:#?}", history.facts()).unwrap();
     writeln!(text, "{:?}", history.direction()).unwrap();
     writeln!(text, "committed: {}, regated: {:?}", history.is_committed(), history.regated()).unwrap();
     writeln!(text, "{:?}", history.ended()).unwrap();
@@ -138,7 +142,7 @@ fn what_is_not_known_is_passed_over() {
     let text = fixture("journal-v1-deployed.jsonl");
     let later = text.replace("\"entry\":\"done\"", "\"entry\":\"done\",\"since\":\"0.2.0\"");
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(Journal::path(dir.path()), later).unwrap();
+    write_journal(dir.path(), &later);
     assert!(Journal::read(dir.path()).unwrap().unwrap().ended().is_some());
     let record = fixture("record-v1-good.json").replacen('{', "{\n  \"schema\": 4,", 1);
     assert!(serde_json::from_str::<Record>(&record).is_ok());
