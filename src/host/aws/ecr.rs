@@ -4,17 +4,18 @@ use base64::Engine as _;
 use secrecy::SecretString;
 
 use super::Aws;
-use super::error::{Asked, AwsError};
+use super::error::AwsError;
+use super::request::Request;
 use crate::host::docker::RegistryLogin;
 
 impl Aws {
     /// The password of a registry, valid for twelve hours, so asked for once in the process that pulls. The token of one
     /// region is good for the registries of every account there, if their policies let this role in; not for another region.
     pub async fn registry_login(&self, registry: &str, region: &str) -> Result<RegistryLogin, AwsError> {
-        let asked = Asked::registry_password(registry, region);
+        let request = Request::registry_password(registry, region);
         let client = aws_sdk_ecr::Client::new(&self.config(region).await);
-        let answer = client.get_authorization_token().send().await.map_err(|e| asked.failed(e))?;
-        let unusable = |what| asked.unusable(what);
+        let answer = client.get_authorization_token().send().await.map_err(|e| request.failed(e))?;
+        let unusable = |what| request.unusable(what);
         let token = answer
             .authorization_data()
             .first()

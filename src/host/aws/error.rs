@@ -1,11 +1,5 @@
-//! What goes wrong at AWS, for people: what was asked for, what was said, and the fix.
+//! What can go wrong with AWS, for people: what was asked for, what the answer was, and the fix.
 
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-
-use super::secrets_manager::SecretVersion;
-use super::{clock, credentials};
 use crate::host::web::WebError;
 use crate::model::{Explain, Finding};
 
@@ -86,132 +80,6 @@ impl Explain for AwsError {
     }
 }
 
-/// One request, as errors tell of it.
-pub(super) struct Asked<'a> {
-    act: String,
-    /// The service's part of the name of its VPC endpoint.
-    endpoint: &'static str,
-    region: &'a str,
-    secret: Option<&'a SecretVersion>,
-}
-
-impl<'a> Asked<'a> {
-    /// For a secret.
-    pub(super) fn secret(wanted: &'a SecretVersion) -> Self {
-        let act = format!("read secret '{}' (secretsmanager:GetSecretValue)", wanted.secret);
-        Self { act, endpoint: "secretsmanager", region: &wanted.region, secret: Some(wanted) }
-    }
-
-    /// For the password of a registry.
-    pub(super) fn registry_password(registry: &str, region: &'a str) -> Self {
-        let act = format!("get a password for registry '{registry}' in {region} (ecr:GetAuthorizationToken)");
-        Self { act, endpoint: "ecr.api", region, secret: None }
-    }
-
-    /// The answer is there and cannot be used.
-    pub(super) fn unusable(&self, what: &'static str) -> AwsError {
-        AwsError::Unusable { act: self.act.clone(), what }
-    }
-
-    /// There is no answer that could be used.
-    pub(super) fn failed<E>(&self, error: SdkError<E, HttpResponse>) -> AwsError
-    where
-        E: std::error::Error + ProvideErrorMetadata + 'static,
-    {
-        let act = self.act.clone();
-        if let Some((Some(code), message)) = error.as_service_error().map(|e| (e.code(), e.message())) {
-            let message = one_line(message.unwrap_or("no message"));
-            let date = error.raw_response().and_then(|response| response.headers().get("date"));
-            if let Some(told) = clock::is_wrong(code, &message, date) {
-                return AwsError::Clock(told);
-            }
-            let fix = self.fix(code, &message);
-            return AwsError::Refused { act, code: code.to_owned(), message, fix };
-        }
-        if let Some(why) = credentials::problem(&error) {
-            return AwsError::Credentials(why);
-        }
-        let unreached = matches!(error, SdkError::DispatchFailure(_) | SdkError::TimeoutError(_));
-        let fix = if unreached { self.reach() } else { String::new() };
-        AwsError::Failed { act, why: chain(&error), fix }
-    }
-
-    fn reach(&self) -> String {
-        format!(
-            "see whether it can be reached: a subnet without NAT needs the VPC endpoint com.amazonaws.{}.{} with private DNS, whose security group admits this instance on port 443",
-            self.region, self.endpoint
-        )
-    }
-
-    fn fix(&self, code: &str, message: &str) -> String {
-        let role = "in the policy of the instance profile's role";
-        match (code, self.secret) {
-            (
-                "ExpiredToken" | "ExpiredTokenException" | "UnrecognizedClientException"
-                | "InvalidClientTokenId" | "InvalidSignatureException" | "IncompleteSignature",
-                _,
-            ) => "the credentials are out of date or not valid: look for AWS_* variables and ~/.aws that stand before the instance profile".to_owned(),
-            (throttled, _) if is_throttling(throttled) => {
-                format!("tried {} times: deploy to fewer instances at a time, or later", super::ATTEMPTS)
-            }
-            ("AccessDeniedException", Some(secret)) if is_about_kms(message) => format!(
-                "allow kms:Decrypt on the key that encrypts '{}', {role} and in the key's own policy",
-                secret.secret
-            ),
-            ("AccessDeniedException", Some(secret)) => {
-                format!("allow secretsmanager:GetSecretValue on {}, {role}", resource(secret))
-            }
-            ("AccessDeniedException", None) => format!("allow ecr:GetAuthorizationToken on *, {role}"),
-            ("DecryptionFailure", Some(secret)) => format!(
-                "its KMS key cannot be used: see that the key is enabled and that kms:Decrypt is allowed {role} ('aws secretsmanager describe-secret --secret-id {} --region {}' names the key)",
-                secret.secret, secret.region
-            ),
-            ("ResourceNotFoundException", Some(secret)) => not_found(secret, message),
-            ("InvalidRequestException", Some(secret)) if is_about_deletion(message) => format!(
-                "bring it back: aws secretsmanager restore-secret --secret-id {} --region {}",
-                secret.secret, secret.region
-            ),
-            _ => String::new(),
-        }
-    }
-}
-
-fn is_throttling(code: &str) -> bool {
-    aws_runtime::retries::classifiers::THROTTLING_ERRORS.contains(&code)
-}
-
-/// Secrets Manager has two ways to say so: "was marked for deletion", "currently marked deleted".
-fn is_about_deletion(message: &str) -> bool {
-    message.contains("marked for deletion") || message.contains("marked deleted")
-}
-
-fn is_about_kms(message: &str) -> bool {
-    message.contains("kms:") || message.contains("KMS")
-}
-
-/// As a policy names it: Secrets Manager adds six characters to a name.
-fn resource(secret: &SecretVersion) -> String {
-    if secret.secret.starts_with("arn:") {
-        secret.secret.clone()
-    } else {
-        format!("arn:aws:secretsmanager:{}:ACCOUNT:secret:{}-??????", secret.region, secret.secret)
-    }
-}
-
-fn not_found(secret: &SecretVersion, message: &str) -> String {
-    if message.contains("staging label") || message.contains("VersionId") {
-        return "the secret is there and this version of it is not: check stage and version of its id"
-            .to_owned();
-    }
-    let elsewhere =
-        ", and write the whole ARN if it is in another account or region than the image's repository";
-    let account = if secret.secret.starts_with("arn:") { "" } else { elsewhere };
-    format!(
-        "asked in {}: check its name with 'aws secretsmanager list-secrets --region {}'{account}",
-        secret.region, secret.region
-    )
-}
-
 /// Layers of the SDK that say nothing once there is a cause below them.
 const LAYERS: &[&str] =
     &["dispatch failure", "io error", "client error (Connect)", "dns error", "failed to perform DNS lookup"];
@@ -233,6 +101,6 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     causes.join(": ")
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

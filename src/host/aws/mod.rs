@@ -5,6 +5,8 @@ mod credentials;
 mod ecr;
 mod error;
 mod identity;
+mod request;
+mod secret;
 mod secrets_manager;
 
 use std::time::Duration;
@@ -17,7 +19,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::sync::OnceCell;
 
 pub use error::AwsError;
-pub use secrets_manager::{SecretValue, SecretVersion};
+pub use secret::{SecretValue, SecretVersion};
 
 use super::clock::ServerClock;
 use super::web::Web;

@@ -1,0 +1,25 @@
+//! Secrets of Secrets Manager, as plain data.
+
+use secrecy::SecretString;
+
+/// One version of a secret, as it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretVersion {
+    /// The secret's name or ARN.
+    pub secret: String,
+    /// Where it is.
+    pub region: String,
+    /// A staging label.
+    pub stage: Option<String>,
+    /// A version's id. With neither, the current one is meant.
+    pub version: Option<String>,
+}
+
+/// A secret as it was read.
+#[derive(Debug, Clone)]
+pub struct SecretValue {
+    /// Its text.
+    pub text: SecretString,
+    /// Secrets Manager's `VersionId`.
+    pub version: String,
+}
