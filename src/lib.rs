@@ -28,5 +28,6 @@ pub mod report;
 pub mod signal;
 pub mod state;
 pub mod status;
+pub mod suggest;
 pub mod template;
 pub mod text;

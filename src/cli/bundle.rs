@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::apps::the_one;
 use crate::codedeploy::appspec::AppSpecError;
-use crate::config::{self, Asked, Config, ConfigError};
+use crate::config::{self, Config, ConfigError, RequestedGroup};
 use crate::host::Paths;
 use crate::model::AppName;
 use crate::state::Releases;
@@ -76,8 +76,8 @@ impl Which {
         };
         let remembered = if self.group.is_none() { last() } else { None };
         let asked = match &remembered {
-            Some(group) => Asked::LastRelease(group),
-            None => Asked::Operator(self.group.as_deref()),
+            Some(group) => RequestedGroup::LastRelease(group),
+            None => RequestedGroup::Operator(self.group.as_deref()),
         };
         let config = config::load(bundle, asked).map_err(|error| Refusal::of_config(&error, bundle))?;
         Ok(Chosen { config, group: self.group.clone().or(remembered) })

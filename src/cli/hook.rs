@@ -7,7 +7,7 @@ use super::deploy::execute;
 use super::ending::Ending;
 use crate::codedeploy::appspec::{AppSpec, AppSpecError};
 use crate::codedeploy::{Duty, Invocation};
-use crate::config::{self, Asked};
+use crate::config::{self, RequestedGroup};
 use crate::deploy::Request;
 use crate::deploy::context::Clock;
 use crate::exit::ExitStatus;
@@ -62,7 +62,7 @@ fn prepare(args: &Args, start: Instant) -> Result<Option<Request>, Refusal> {
     if hook.event.duty() == Duty::Nothing {
         return Ok(None);
     }
-    let config = config::load(&hook.bundle, Asked::Hook(hook.group.as_deref()))
+    let config = config::load(&hook.bundle, RequestedGroup::Hook(hook.group.as_deref()))
         .map_err(|error| Refusal::of_config(&error, &hook.bundle))?;
     let refuse = |error| Refusal::of_appspec(&error, &hook.bundle);
     let spec = AppSpec::read(&hook.bundle, &hook.location).map_err(refuse)?;

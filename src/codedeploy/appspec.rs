@@ -10,11 +10,12 @@ use std::time::Duration;
 use serde_saphyr::Spanned;
 
 use super::event::{Duty, EVENTS, LifecycleEvent};
-use crate::config::diagnostic::{Mistake, nearest};
+use crate::config::diagnostic::Mistake;
 use crate::config::settings::Process;
 use crate::config::{Diagnostic, Settings};
 use crate::fs::{self, FsError};
 use crate::model::Phase;
+use crate::suggest::nearest;
 use written::{LONGEST, Script, Written, bytes};
 
 /// The hooks of a bundle.

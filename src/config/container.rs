@@ -1,87 +1,19 @@
 //! The keys of `[process.NAME]` that say what its container is made of, apart from its image, command and environment.
-//!
-//! A key that is not set is left out of what is serialized: the fingerprint of a release must not change because a
-//! newer version knows more keys.
 
 mod log;
-mod mounts;
 mod values;
 mod written;
 
-use std::collections::BTreeMap;
-use std::fmt;
-
-use serde::Serialize;
+use std::collections::BTreeSet;
 
 use super::diagnostic::Mistake;
 use super::file;
-use super::units::Bytes;
+use crate::model::container::{ContainerOptions, Network, Tmpfs, Volume};
+use written::{parse, parse_text_or_number};
 
-use written::{one, one_or_number};
-
-pub use log::{Log, LogDriver};
-pub use mounts::{Source, Tmpfs, Volume};
-pub use values::{Capability, Cpus, ExtraHost, Network, StopSignal, Ulimit, User};
-
-/// What a container is made of, where it differs from Docker's defaults.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct ContainerOptions {
-    /// How it is asked to stop; as the image says when there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stop_signal: Option<StopSignal>,
-    /// Where its output goes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log: Option<Log>,
-    /// The most processor time it may use.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpus: Option<Cpus>,
-    /// Who its command runs as; as the image says when there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<User>,
-    /// Whether nothing can be written but to its volumes and tmpfs.
-    #[serde(skip_serializing_if = "is_false")]
-    pub read_only: bool,
-    /// Folders that are in memory.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tmpfs: Vec<Tmpfs>,
-    /// Folders and files of the host, and Docker's named volumes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub volumes: Vec<Volume>,
-    /// Lines of its `/etc/hosts`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub extra_hosts: Vec<ExtraHost>,
-    /// Its network; Docker's default bridge when there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub network: Option<Network>,
-    /// What it may do beyond Docker's default.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub cap_add: Vec<Capability>,
-    /// What it may not do of Docker's default.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub cap_drop: Vec<Capability>,
-    /// Limits of its processes.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub ulimits: BTreeMap<String, Ulimit>,
-    /// The size of its `/dev/shm`; 64 MiB when there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub shm_size: Option<Bytes>,
-    /// Whether Docker's small init is its first process: it reaps children and passes signals on.
-    #[serde(skip_serializing_if = "is_false")]
-    pub init: bool,
-    /// Whether setuid programs in it gain nothing.
-    #[serde(skip_serializing_if = "is_false")]
-    pub no_new_privileges: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_false(flag: &bool) -> bool {
-    !flag
-}
-
-/// Gives the keys their meaning, all but what they have to do with the health check.
-pub(super) fn meant_options(process: &file::Process) -> Result<ContainerOptions, Mistake> {
-    let network = process.network.as_ref().map(one::<Network>).transpose()?;
+/// Checks the keys and gives them their types; whether they fit the health check is not looked at here.
+pub(super) fn resolve_options(process: &file::Process) -> Result<ContainerOptions, Mistake> {
+    let network = process.network.as_ref().map(parse::<Network>).transpose()?;
     if let (Some(network), Some(port)) = (&network, process.publish.first())
         && !network.can_publish()
     {
@@ -91,34 +23,36 @@ pub(super) fn meant_options(process: &file::Process) -> Result<ContainerOptions,
     }
     let capabilities = process.capabilities.as_ref();
     let options = ContainerOptions {
-        stop_signal: process.stop_signal.as_ref().map(one_or_number).transpose()?,
-        log: process.log.as_ref().map(log::meant_log).transpose()?,
-        cpus: process.cpus.as_ref().map(values::meant_cpus).transpose()?,
-        user: process.user.as_ref().map(one_or_number).transpose()?,
+        stop_signal: process.stop_signal.as_ref().map(parse_text_or_number).transpose()?,
+        log: process.log.as_ref().map(log::resolve_log).transpose()?,
+        cpus: process.cpus.as_ref().map(values::parse_cpus).transpose()?,
+        user: process.user.as_ref().map(parse_text_or_number).transpose()?,
         read_only: process.read_only,
-        tmpfs: process.tmpfs.iter().map(one).collect::<Result<_, _>>()?,
-        volumes: process.volumes.iter().map(one).collect::<Result<_, _>>()?,
-        extra_hosts: process.extra_hosts.iter().map(one).collect::<Result<_, _>>()?,
+        tmpfs: process.tmpfs.iter().map(parse).collect::<Result<_, _>>()?,
+        volumes: process.volumes.iter().map(parse).collect::<Result<_, _>>()?,
+        extra_hosts: process.extra_hosts.iter().map(parse).collect::<Result<_, _>>()?,
         network,
-        cap_add: values::meant_capabilities(capabilities.map(|c| c.add.as_slice()))?,
-        cap_drop: values::meant_capabilities(capabilities.map(|c| c.drop.as_slice()))?,
-        ulimits: values::meant_ulimits(&process.ulimits)?,
+        cap_add: values::parse_capabilities(capabilities.map(|c| c.add.as_slice()))?,
+        cap_drop: values::parse_capabilities(capabilities.map(|c| c.drop.as_slice()))?,
+        ulimits: values::parse_ulimits(&process.ulimits)?,
         shm_size: process.shm_size,
         init: process.init,
         no_new_privileges: process.no_new_privileges,
     };
-    mounts::check_targets(&options.volumes, &options.tmpfs, process)?;
+    check_targets(&options.volumes, &options.tmpfs, process)?;
     Ok(options)
 }
 
-/// What is shown is what was written.
-macro_rules! shown_as_written {
-    ($($name:ident),*) => {$(
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
+/// Docker refuses two mounts at one place, but only when the container is created.
+fn check_targets(volumes: &[Volume], tmpfs: &[Tmpfs], process: &file::Process) -> Result<(), Mistake> {
+    let volumes = process.volumes.iter().zip(volumes.iter().map(|v| &v.target));
+    let tmpfs = process.tmpfs.iter().zip(tmpfs.iter().map(|t| &t.target));
+    let mut taken = BTreeSet::new();
+    for (written, target) in volumes.chain(tmpfs) {
+        if !taken.insert(target.trim_end_matches('/')) {
+            let what = format!("two things are mounted at '{target}'");
+            return Err(Mistake::at(written.span(), what).help("keep one of them"));
         }
-    )*};
+    }
+    Ok(())
 }
-shown_as_written!(StopSignal, User, ExtraHost, Capability);

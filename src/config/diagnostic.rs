@@ -5,12 +5,11 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+use crate::suggest::nearest;
+
 /// Keys that the design names and this version does not have. They are refused by name, never ignored: a key that does
 /// nothing is a promise broken in silence.
 const NOT_YET: &[&str] = &["task", "check", "bake", "keep", "traffic", "drain", "singleton", "stall"];
-
-/// How alike two words must be (0 to 1) for one to be offered for the other: two letters swapped in a word of three are.
-const ALIKE: f64 = 0.66;
 
 /// One mistake, rendered for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,16 +137,6 @@ impl From<&toml::de::Error> for Mistake {
             _ => Mistake::at(span, message.replace('`', "'")),
         }
     }
-}
-
-/// A hint that names the known word nearest to `word`, or all of them.
-pub(crate) fn nearest(word: &str, known: &[&str]) -> String {
-    known
-        .iter()
-        .map(|k| (strsim::jaro_winkler(word, k).max(strsim::normalized_damerau_levenshtein(word, k)), *k))
-        .filter(|(alike, _)| *alike >= ALIKE)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or_else(|| format!("known here: {}", known.join(", ")), |(_, k)| format!("did you mean '{k}'?"))
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use std::path::Path;
 use serde::Serialize;
 use toml::Spanned;
 
-use super::diagnostic::{Mistake, nearest};
+use super::diagnostic::Mistake;
 use super::file;
 use super::secret::SecretSource;
 use super::templates::Templates;
+use crate::suggest::nearest;
 use crate::template;
 
 /// The value of an environment variable.

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::repository::Repository;
-use super::units::{Bytes, Publish, Span, StatusRange};
-use crate::model::{AppName, ProcessName};
+use crate::model::{AppName, Bytes, ProcessName, Publish, Repository, Span, StatusRange};
 
 /// The whole file. Unknown keys are errors.
 #[derive(Debug, Deserialize)]

@@ -6,12 +6,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use wildmatch::WildMatch;
 
-use super::diagnostic::{Mistake, nearest};
+use super::diagnostic::Mistake;
 use super::merge::Effective;
+use crate::suggest::nearest;
 
 /// Who asks for a configuration, and for which deployment group: errors name both.
 #[derive(Debug, Clone, Copy)]
-pub enum Asked<'a> {
+pub enum RequestedGroup<'a> {
     /// A hook: `CodeDeploy` names the group in `DEPLOYMENT_GROUP_NAME`.
     Hook(Option<&'a str>),
     /// An operator, by `--group`.
@@ -30,7 +31,7 @@ pub(super) struct Layers<'t> {
     tables: BTreeMap<String, DeTable<'t>>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RequestedGroup<'a> {
     fn group(self) -> Option<&'a str> {
         match self {
             Self::Hook(group) | Self::Operator(group) => group,
@@ -76,12 +77,12 @@ impl<'t> Layers<'t> {
     }
 
     /// Which entry of `groups` stands for the group that is asked for: its own name, else the first pattern that fits.
-    pub(super) fn entry_for(&self, asked: Asked<'_>) -> Result<Option<&str>, Mistake> {
+    pub(super) fn entry_for(&self, asked: RequestedGroup<'_>) -> Result<Option<&str>, Mistake> {
         let Some(groups) = &self.groups else { return Ok(None) };
         let wrong = |what| Mistake::at(groups.span(), what);
         let Some(name) = asked.group() else {
             return Err(match asked {
-                Asked::Hook(_) => {
+                RequestedGroup::Hook(_) => {
                     wrong("DEPLOYMENT_GROUP_NAME is not set, and this is for these groups only".to_owned())
                 }
                 _ => wrong("no group is named, and this is for these groups only".to_owned())
@@ -178,15 +179,15 @@ mod tests {
             ("Production-us", None),
             ("my production-us", None),
         ] {
-            assert_eq!(layers.entry_for(Asked::Hook(Some(group))).ok().flatten(), entry, "{group}");
+            assert_eq!(layers.entry_for(RequestedGroup::Hook(Some(group))).ok().flatten(), entry, "{group}");
         }
     }
 
     #[test]
     fn without_groups_every_group_is_fine() {
         let layers = layers("app = 'a'").unwrap();
-        assert_eq!(layers.entry_for(Asked::Hook(Some("any"))).unwrap(), None);
-        assert_eq!(layers.entry_for(Asked::Operator(None)).unwrap(), None);
+        assert_eq!(layers.entry_for(RequestedGroup::Hook(Some("any"))).unwrap(), None);
+        assert_eq!(layers.entry_for(RequestedGroup::Operator(None)).unwrap(), None);
     }
 
     #[test]

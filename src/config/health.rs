@@ -1,109 +1,23 @@
-//! `[process.NAME.health]` as meant: the gate of a process.
+//! `[process.NAME.health]` checked: the gate of a process.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
-use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::diagnostic::Mistake;
 use super::file;
-use super::units::{LONGEST, LONGEST_PROBE, Protocol, Publish, Span, StatusRange};
+use super::span::{LONGEST, LONGEST_PROBE, span_in};
+use crate::model::{Health, Probe, Publish, StatusRange};
+use crate::text::duration;
 
-/// The rule by which a container counts as healthy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Health {
-    /// What is asked.
-    pub probe: Probe,
-    /// From one probe to the next.
-    pub interval: Duration,
-    /// How long one probe may take.
-    pub timeout: Duration,
-    /// How many must succeed in a row.
-    pub successes: u32,
-    /// Over how long they must succeed, without a restart.
-    pub min_healthy: Duration,
-    /// When to give up.
-    pub deadline: Duration,
-}
-
-/// How a container is asked whether it is healthy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Probe {
-    /// An HTTP request whose answer has one of these status codes.
-    Http {
-        /// The path and query.
-        path: String,
-        /// The container's port.
-        port: u16,
-        /// The `Host` header; the address when there is none.
-        host: Option<String>,
-        /// The codes that count as healthy.
-        status: Vec<StatusRange>,
-    },
-    /// A TCP connection.
-    Tcp {
-        /// The container's port.
-        port: u16,
-    },
-    /// A command inside the container that exits 0.
-    Command(Vec<String>),
-    /// The image's `HEALTHCHECK`, as Docker runs it.
-    Docker,
-    /// Nothing is asked: it only has to keep running.
-    Running,
-}
-
-const INTERVAL: Duration = Duration::from_secs(1);
-const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
-const SUCCESSES: u32 = 3;
-const MIN_HEALTHY: Duration = Duration::from_secs(5);
-const DEADLINE: Duration = Duration::from_mins(2);
+/// The most that a gate may ask for.
 const MOST_SUCCESSES: u32 = 10_000;
+/// The codes that count as healthy when nothing says so.
 const STATUS: StatusRange = StatusRange::new(200, 399);
 
-impl Health {
-    /// The same probe, when there is time for little more than one: a success has to do, within `limit`.
-    #[must_use]
-    pub fn at_a_glance(self, limit: Duration) -> Self {
-        let (interval, timeout) = (self.interval.min(limit / 10), self.timeout.min(limit));
-        Self { successes: 1, min_healthy: Duration::ZERO, deadline: limit, interval, timeout, ..self }
-    }
-
-    /// For a container that somebody else made: what it should answer is not known, so it has to accept connections.
-    #[must_use]
-    pub fn of_a_stranger(self, publish: &[Publish]) -> Self {
-        Self { probe: default_probe(publish), ..self }
-    }
-
-    /// The shortest time in which the gate can be passed.
-    pub fn shortest(&self) -> Duration {
-        let probing = self.interval.saturating_mul(self.successes.saturating_sub(1));
-        self.min_healthy.max(probing).saturating_add(self.timeout)
-    }
-}
-
-pub(super) fn default_probe(publish: &[Publish]) -> Probe {
-    publish
-        .iter()
-        .find(|p| p.protocol == Protocol::Tcp)
-        .map_or(Probe::Running, |p| Probe::Tcp { port: p.container })
-}
-
-pub(super) fn health_with(probe: Probe) -> Health {
-    Health {
-        probe,
-        interval: INTERVAL,
-        timeout: PROBE_TIMEOUT,
-        successes: SUCCESSES,
-        min_healthy: MIN_HEALTHY,
-        deadline: DEADLINE,
-    }
-}
-
-pub(super) fn meant_health(
+pub(super) fn resolve_health(
     health: file::Health,
     table: Range<usize>,
     publish: &[Publish],
@@ -175,14 +89,14 @@ pub(super) fn meant_health(
             Probe::Command(command.into_inner())
         }
         "docker" => Probe::Docker,
-        _ => default_probe(publish),
+        _ => Probe::default_for(publish),
     };
     let tick = Duration::from_millis(1);
-    let default = health_with(probe);
+    let default = Health::new(probe);
     let health = Health {
         interval: span_in(health.interval, tick..=LONGEST_PROBE, default.interval)?,
         timeout: span_in(health.timeout, tick..=LONGEST_PROBE, default.timeout)?,
-        successes: meant_successes(health.successes, default.successes)?,
+        successes: parse_successes(health.successes, default.successes)?,
         min_healthy: span_in(health.min_healthy, Duration::ZERO..=LONGEST, default.min_healthy)?,
         deadline: span_in(health.deadline, tick..=LONGEST, default.deadline)?,
         probe: default.probe,
@@ -190,15 +104,16 @@ pub(super) fn meant_health(
     let least = health.shortest().saturating_sub(health.timeout);
     if health.deadline <= least {
         let what = format!(
-            "the gate can never be passed: it takes {least:?}, and the deadline is {:?}",
-            health.deadline
+            "the gate can never be passed: it takes {}, and the deadline is {}",
+            duration(least),
+            duration(health.deadline)
         );
         return Err(Mistake::at(whole, what).help("raise 'deadline'"));
     }
     Ok(health)
 }
 
-fn meant_successes(successes: Option<Spanned<u32>>, default: u32) -> Result<u32, Mistake> {
+fn parse_successes(successes: Option<Spanned<u32>>, default: u32) -> Result<u32, Mistake> {
     let Some(successes) = successes else { return Ok(default) };
     let wrong = |what: String| Mistake::at(successes.span(), what);
     match *successes.get_ref() {
@@ -206,23 +121,6 @@ fn meant_successes(successes: Option<Spanned<u32>>, default: u32) -> Result<u32,
         1..=MOST_SUCCESSES => Ok(successes.into_inner()),
         _ => Err(wrong(format!("this is more than {MOST_SUCCESSES}: no gate waits for so many"))
             .help("use 'min-healthy' for a longer trial")),
-    }
-}
-
-/// A span between two limits.
-pub(super) fn span_in(
-    span: Option<Spanned<Span>>,
-    limits: RangeInclusive<Duration>,
-    default: Duration,
-) -> Result<Duration, Mistake> {
-    let Some(span) = span else { return Ok(default) };
-    let wrong = |than: &str, limit: Duration| {
-        Err(Mistake::at(span.span(), format!("this is {than} than {}", String::from(Span(limit)))))
-    };
-    match span.get_ref().0 {
-        short if short < *limits.start() => wrong("less", *limits.start()),
-        long if long > *limits.end() => wrong("more", *limits.end()),
-        fine => Ok(fine),
     }
 }
 

@@ -1,52 +1,26 @@
-//! `[image]`: which image, and how its registry is told who asks.
+//! `[image]`, checked: which image, and how to log in to its registry.
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
 use toml::Spanned;
 
-use super::diagnostic::{Mistake, nearest};
+use super::diagnostic::Mistake;
 use super::file;
-use super::repository::Repository;
 use super::secret::SecretSource;
-
-/// Which image.
-#[derive(Debug, Clone, Serialize)]
-pub struct ImageSource {
-    /// Its repository.
-    pub repository: Repository,
-    /// How the registry is told who asks.
-    pub auth: Auth,
-    /// The AWS region of the token, and of secrets without one of their own; nothing where only the instance knows.
-    pub region: Option<String>,
-    /// A tag, resolved to a digest once per deployment.
-    pub tag: String,
-}
-
-/// How a registry is told who asks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Auth {
-    /// With ECR's token, by the instance's role.
-    Ecr,
-    /// Not at all.
-    None,
-    /// With `username` and `password` of this secret.
-    Secret(String),
-}
+use crate::model::{Auth, ImageSource, Repository};
+use crate::suggest::nearest;
 
 /// The three ways, for a registry that is not known to be ECR's.
 const WAYS: &str =
     "add auth = \"none\", auth = { secret = \"NAME\" }, or auth = \"ecr\" for what stands before ECR";
 
-/// Gives the table its meaning.
-pub(super) fn meant_image(
+pub(super) fn resolve_image(
     image: file::Image,
     secrets: &BTreeMap<String, SecretSource>,
 ) -> Result<ImageSource, Mistake> {
     let (span, repository) = (image.repository.span(), image.repository.into_inner());
     let auth = match (image.auth, &repository) {
-        (Some(auth), _) => meant_auth(auth, secrets)?,
+        (Some(auth), _) => resolve_auth(auth, secrets)?,
         (None, Repository::Full(name)) if name.ecr().is_none() => {
             let what =
                 format!("'{}' is not a host of Amazon ECR: how to log in there has to be said", name.host);
@@ -54,12 +28,15 @@ pub(super) fn meant_image(
         }
         (None, _) => Auth::Ecr,
     };
-    let region = image.region.map(meant_region).transpose()?;
+    let region = image.region.map(parse_region).transpose()?;
     let region = region.or_else(|| repository.region().map(str::to_owned));
-    Ok(ImageSource { repository, auth, region, tag: meant_tag(image.tag)? })
+    Ok(ImageSource { repository, auth, region, tag: parse_tag(image.tag)? })
 }
 
-fn meant_auth(auth: Spanned<file::Auth>, secrets: &BTreeMap<String, SecretSource>) -> Result<Auth, Mistake> {
+fn resolve_auth(
+    auth: Spanned<file::Auth>,
+    secrets: &BTreeMap<String, SecretSource>,
+) -> Result<Auth, Mistake> {
     let span = auth.span();
     match auth.into_inner() {
         file::Auth::Word(word) => match word.as_str() {
@@ -83,7 +60,7 @@ fn meant_auth(auth: Spanned<file::Auth>, secrets: &BTreeMap<String, SecretSource
     }
 }
 
-fn meant_region(region: Spanned<String>) -> Result<String, Mistake> {
+fn parse_region(region: Spanned<String>) -> Result<String, Mistake> {
     let is_region = |r: &str| {
         r.contains('-') && r.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
@@ -94,7 +71,7 @@ fn meant_region(region: Spanned<String>) -> Result<String, Mistake> {
     Err(Mistake::at(region.span(), what).help("write one such as \"eu-west-1\""))
 }
 
-fn meant_tag(tag: Spanned<String>) -> Result<String, Mistake> {
+fn parse_tag(tag: Spanned<String>) -> Result<String, Mistake> {
     let is_tag = |t: &str| {
         !t.is_empty() && t.len() <= 128 && t.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
     };

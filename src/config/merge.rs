@@ -10,7 +10,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::{Mistake, nearest};
+use super::diagnostic::Mistake;
+use crate::suggest::nearest;
 
 /// The tables whose members are units.
 const OF_UNITS: &[&str] = &["secret", "check", "file", "environment"];
@@ -140,7 +141,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::groups::{Asked, Layers};
+    use crate::config::groups::{Layers, RequestedGroup};
     use crate::config::templates::Templates;
     use crate::config::{Settings, settings};
 
@@ -170,7 +171,7 @@ interval = "2s"
         let layers =
             Layers::of(root).map_err(|mistake| mistake.located(&text, "handover.toml").to_string())?;
         layers
-            .effective(layers.entry_for(Asked::Hook(Some("test"))).unwrap())
+            .effective(layers.entry_for(RequestedGroup::Hook(Some("test"))).unwrap())
             .and_then(|effective| settings(&effective, &Templates::none()))
             .map_err(|mistake| mistake.located(&text, "handover.toml").to_string())
     }
@@ -214,7 +215,7 @@ interval = "2s"
     #[test]
     fn false_is_the_value_of_a_switch() {
         let merged = with("process.web.health.tcp = false").unwrap();
-        assert_eq!(web(&merged).health.probe, crate::config::settings::Probe::Running);
+        assert_eq!(web(&merged).health.probe, crate::model::Probe::Running);
         assert!(!with("disposable = false\nprocess.web.health.docker = false").unwrap().disposable);
         assert!(with("disposable = true").unwrap().disposable);
     }

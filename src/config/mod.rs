@@ -2,7 +2,7 @@
 //! what is wrong with it, shown in place ([`diagnostic`]).
 
 pub mod check;
-pub mod container;
+mod container;
 pub mod diagnostic;
 mod effective;
 mod environment;
@@ -12,11 +12,10 @@ mod health;
 mod image;
 mod mask;
 mod merge;
-pub mod repository;
 mod secret;
 pub mod settings;
+mod span;
 mod templates;
-pub mod units;
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +30,7 @@ use merge::Effective;
 use templates::Templates;
 
 pub use diagnostic::{Diagnostic, Severity};
-pub use groups::Asked;
+pub use groups::RequestedGroup;
 pub use settings::Settings;
 
 /// The configuration's name inside a bundle.
@@ -70,7 +69,7 @@ pub enum ConfigError {
 
 /// Reads what the configuration of a bundle is for a deployment group. Mistakes in other groups' tables do not matter to
 /// it: production must not wait for a word in `[group.test]`. `handover lint` finds them all.
-pub fn load(bundle: &Path, asked: Asked<'_>) -> Result<Config, ConfigError> {
+pub fn load(bundle: &Path, asked: RequestedGroup<'_>) -> Result<Config, ConfigError> {
     let (text, origin) = read(bundle)?;
     let (settings, effective) = effective_settings(&Templates::of(bundle), &text, &origin, asked)?;
     let text = if effective.entry.is_some() { effective::render(&effective, &text) } else { text };
@@ -80,7 +79,8 @@ pub fn load(bundle: &Path, asked: Asked<'_>) -> Result<Config, ConfigError> {
 /// The configuration that a deployment group gets, as TOML that says where each key comes from.
 pub fn show(bundle: &Path, group: &str) -> Result<String, ConfigError> {
     let (text, origin) = read(bundle)?;
-    let (_, effective) = effective_settings(&Templates::of(bundle), &text, &origin, Asked::Show(group))?;
+    let (_, effective) =
+        effective_settings(&Templates::of(bundle), &text, &origin, RequestedGroup::Show(group))?;
     Ok(effective::render(&effective, &text))
 }
 
@@ -88,7 +88,7 @@ fn effective_settings<'t>(
     templates: &Templates,
     text: &'t str,
     origin: &str,
-    asked: Asked<'_>,
+    asked: RequestedGroup<'_>,
 ) -> Result<(Settings, Effective<'t>), ConfigError> {
     let shown = mask::masked(text);
     let wrong = |mistake: Mistake| ConfigError::Wrong(mistake.located(&shown, origin));
@@ -135,7 +135,7 @@ pub fn parse_in(folder: &Path, text: &str, origin: &str) -> Result<Settings, Dia
 
 fn parse_with(templates: &Templates, text: &str, origin: &str) -> Result<Settings, Diagnostic> {
     layers(text)
-        .and_then(|layers| layers.effective(layers.entry_for(Asked::Operator(None))?))
+        .and_then(|layers| layers.effective(layers.entry_for(RequestedGroup::Operator(None))?))
         .and_then(|effective| settings(&effective, templates))
         .map_err(|mistake| mistake.located(&mask::masked(text), origin))
 }

@@ -142,7 +142,7 @@ fn is_name(name: &str) -> Result<(), String> {
     }
 }
 
-pub(super) fn meant_secret(
+pub(super) fn resolve_secret(
     name: &Spanned<String>,
     table: Range<usize>,
     secret: file::Secret,

@@ -7,20 +7,22 @@ use std::time::Duration;
 use serde::Serialize;
 use toml::Spanned;
 
-use super::container::{ContainerOptions, Network, meant_options};
-use super::diagnostic::{Mistake, nearest};
+use super::container::resolve_options;
+use super::diagnostic::Mistake;
 pub use super::environment::{FileSource, Owner, Value};
 use super::environment::{files, variable, variable_name};
 use super::file;
-pub use super::health::{Health, Probe};
-use super::health::{default_probe, health_with, meant_health, span_in};
-use super::image::meant_image;
-pub use super::image::{Auth, ImageSource};
-use super::secret::meant_secret;
+use super::health::resolve_health;
+use super::image::resolve_image;
+use super::secret::resolve_secret;
 pub use super::secret::{SecretFormat, SecretId, SecretSource, StoredSecret};
+use super::span::{LONGEST, span_in};
 use super::templates::Templates;
-use super::units::{Bytes, LONGEST, Publish, is_name_in_docker};
-use crate::model::{AppName, ImageName, ProcessName};
+use crate::model::container::{ContainerOptions, Network};
+use crate::model::{
+    AppName, Bytes, Health, ImageName, ImageSource, Probe, ProcessName, Publish, is_docker_name,
+};
+use crate::suggest::nearest;
 
 /// What a bundle asks for.
 #[derive(Debug, Clone, Serialize)]
@@ -111,7 +113,7 @@ impl Settings {
             .secret
             .into_iter()
             .map(|(name, secret)| {
-                let source = meant_secret(&name, secret.span(), secret.into_inner())?;
+                let source = resolve_secret(&name, secret.span(), secret.into_inner())?;
                 Ok((name.into_inner(), source))
             })
             .collect::<Result<BTreeMap<_, _>, Mistake>>()?;
@@ -130,9 +132,9 @@ impl Settings {
         }
         let processes = written
             .into_iter()
-            .map(|(name, process)| Ok((name.get_ref().clone(), meant_process(process, &name)?)))
+            .map(|(name, process)| Ok((name.get_ref().clone(), resolve_process(process, &name)?)))
             .collect::<Result<_, Mistake>>()?;
-        let images = BTreeMap::from([(ImageName::default_image(), meant_image(file.image, &secrets)?)]);
+        let images = BTreeMap::from([(ImageName::default_image(), resolve_image(file.image, &secrets)?)]);
         Ok(Self {
             app: file.app,
             disposable: file.disposable,
@@ -145,7 +147,7 @@ impl Settings {
     }
 }
 
-fn meant_process(process: file::Process, name: &Spanned<ProcessName>) -> Result<Process, Mistake> {
+fn resolve_process(process: file::Process, name: &Spanned<ProcessName>) -> Result<Process, Mistake> {
     let publish: Vec<Publish> = process.publish.iter().map(|p| *p.get_ref()).collect();
     for (i, port) in process.publish.iter().enumerate() {
         let same =
@@ -163,15 +165,15 @@ fn meant_process(process: file::Process, name: &Spanned<ProcessName>) -> Result<
             Mistake::at(command.span(), "the command is empty").help("leave it out to run the image's own")
         );
     }
-    let options = meant_options(&process)?;
+    let options = resolve_options(&process)?;
     let health = match process.health {
         Some(health) => {
             let span = health.span();
-            let meant = meant_health(health.into_inner(), span.clone(), &publish)?;
-            check_reach(&meant.probe, options.network.as_ref(), span)?;
-            meant
+            let resolved = resolve_health(health.into_inner(), span.clone(), &publish)?;
+            check_reach(&resolved.probe, options.network.as_ref(), span)?;
+            resolved
         }
-        None => health_with(default_probe(&publish)),
+        None => Health::new(Probe::default_for(&publish)),
     };
     Ok(Process {
         image: ImageName::default_image(),
@@ -188,7 +190,7 @@ fn meant_process(process: file::Process, name: &Spanned<ProcessName>) -> Result<
 /// A container's name.
 fn container(name: Spanned<String>) -> Result<String, Mistake> {
     let text = name.get_ref();
-    if !is_name_in_docker(text) {
+    if !is_docker_name(text) {
         return Err(Mistake::at(name.span(), format!("'{text}' cannot be the name of a container"))
             .help("write the name that 'docker ps' shows"));
     }

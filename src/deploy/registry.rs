@@ -9,14 +9,12 @@ use secrecy::ExposeSecret as _;
 use super::context::Clock;
 use super::secrets;
 use crate::config::Settings;
-use crate::config::repository::{Repository, RepositoryName};
-use crate::config::settings::{Auth, ImageSource};
 use crate::environment::{Field, Secrets};
 use crate::host::Host;
 use crate::host::docker::{Docker, DockerError, RegistryLogin};
-use crate::host::registry::Trouble;
-use crate::host::registry::advice::{Asked, Wanted};
-use crate::model::{Explain as _, Failure, ImageName};
+use crate::host::registry::RegistryProblem;
+use crate::host::registry::advice::{Request, Wanted};
+use crate::model::{Auth, Explain as _, Failure, ImageName, ImageSource, Repository, RepositoryName};
 use crate::printer::Talk;
 use crate::redact::Redactor;
 use crate::text::{chain, clean, duration, shorten_middle};
@@ -107,13 +105,13 @@ impl Registry {
                 Ok(Err(error)) => error,
                 Err(_) => return Err(self.out_of_time(wanted, time)),
             };
-            let trouble = Trouble::of(&error);
+            let trouble = RegistryProblem::of(&error);
             let pause = pauses.next().unwrap_or_default();
             let has_time = Instant::now() + pause < deadline;
             if tried >= self.tries(trouble) || !has_time {
                 return Err(self.explained(&error, trouble, wanted, tried));
             }
-            if trouble == Trouble::Unauthorized {
+            if trouble == RegistryProblem::Unauthorized {
                 self.login = None;
             }
             let why = shorten_middle(&clean(&terms.redactor.redact(&chain(&error))), LONGEST_QUOTE);
@@ -125,8 +123,8 @@ impl Registry {
     }
 
     /// Only a token of ECR's can be had afresh.
-    fn tries(&self, trouble: Trouble) -> usize {
-        let in_vain = trouble == Trouble::Unauthorized && self.image.auth != Auth::Ecr;
+    fn tries(&self, trouble: RegistryProblem) -> usize {
+        let in_vain = trouble == RegistryProblem::Unauthorized && self.image.auth != Auth::Ecr;
         if in_vain { 1 } else { trouble.tries() }
     }
 
@@ -172,11 +170,17 @@ impl Registry {
         })
     }
 
-    fn explained(&self, error: &DockerError, trouble: Trouble, wanted: Wanted<'_>, tried: usize) -> Failure {
+    fn explained(
+        &self,
+        error: &DockerError,
+        trouble: RegistryProblem,
+        wanted: Wanted<'_>,
+        tried: usize,
+    ) -> Failure {
         let text = chain(error);
         let repository = &self.repository;
         let region = self.image.region.as_deref();
-        let asked = Asked { repository, auth: &self.image.auth, region, wanted };
+        let asked = Request { repository, auth: &self.image.auth, region, wanted };
         let times = if tried > 1 { format!(" (asked {tried} times)") } else { String::new() };
         let advice = asked.advice(trouble, &text).or_else(|| error.fix()).unwrap_or_default();
         Failure::with_fix(format!("{text}{times}"), advice)

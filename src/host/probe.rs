@@ -10,7 +10,7 @@ use hyper::header::{CONNECTION, HOST, USER_AGENT};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::config::units::StatusRange;
+use crate::model::StatusRange;
 use crate::text::duration;
 
 /// What a failed probe saw, as a phrase that follows "the last one that failed".

@@ -54,7 +54,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::Asked;
+    use crate::config::RequestedGroup;
 
     const CONFIG: &str = r#"groups = ["test", "prod-*"]
 app = "status-page"
@@ -118,7 +118,7 @@ A = "é"
             let is_a_literal = config.contains("\nliteral = {");
             prop_assert!(!is_a_literal || !told.contains("hunter2"), "{told}");
             for group in ["test", "prod-eu"] {
-                let _ = config::load(bundle.path(), Asked::Hook(Some(group)));
+                let _ = config::load(bundle.path(), RequestedGroup::Hook(Some(group)));
                 let _ = config::show(bundle.path(), group);
             }
             let _ = AppSpec::read(bundle.path(), "bin/handover");

@@ -1,12 +1,22 @@
-//! The nouns of a deployment, which every other room uses: plain data that knows nothing of Docker, AWS or files.
+//! The nouns of a deployment, which every other room uses: plain data that knows nothing of Docker, AWS or files. A value
+//! that is written as text parses itself.
 
+pub mod container;
 mod failure;
+mod health;
+mod image;
 mod nature;
 mod release;
+mod repository;
+mod units;
 
 pub use failure::{Explain, Failure, FailureKind, Finding};
+pub use health::{Health, Probe};
+pub use image::{Auth, ImageSource};
 pub use nature::{AtBoot, Nature, Phase};
 pub use release::{
     AppName, DeploymentId, ImageDigest, ImageName, ImageRef, Malformed, ProcessName, ReleaseNumber,
     container_name,
 };
+pub use repository::{Repository, RepositoryName};
+pub use units::{Bytes, Protocol, Publish, Span, StatusRange, is_docker_name};

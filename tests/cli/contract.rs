@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use handover::config::{self, Asked, Config};
+use handover::config::{self, RequestedGroup, Config};
 use handover::journal::{History, Journal, Line};
 use handover::model::ReleaseNumber;
 use handover::state::{Record, Releases};
@@ -157,7 +157,7 @@ fn what_is_kept_needs_no_group() {
         "[group.test]\nprocess.web.memory = \"256m\"\nprocess.web.order = false\nprocess.web.publish = []\n";
     bundle.write("handover.toml", &(CONFIG.replacen("[image]", groups, 1) + table));
     for group in ["test", "production-eu"] {
-        let config = config::load(&bundle.path(""), Asked::Hook(Some(group))).unwrap();
+        let config = config::load(&bundle.path(""), RequestedGroup::Hook(Some(group))).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let releases = Releases::of(dir.path());
         releases.keep_config(ReleaseNumber(1), &config).unwrap();

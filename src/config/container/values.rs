@@ -1,137 +1,16 @@
-//! Single values, each checked by what Docker makes of it.
+//! Values that are not written as text, or as more than one.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::net::IpAddr;
 
-use serde::Serialize;
 use toml::Spanned;
 
-use super::written::one;
-use crate::config::diagnostic::{Mistake, nearest};
+use super::written::parse;
+use crate::config::diagnostic::Mistake;
 use crate::config::file::{SoftAndHard, WrittenCpus, WrittenUlimit};
+use crate::model::container::{Capability, Cpus, ULIMITS, Ulimit};
+use crate::suggest::nearest;
 
-/// The signal that asks a process to stop: a name with or without `SIG`, or a number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct StopSignal(pub(super) String);
-
-/// Those that a program can be written to stop at.
-const SIGNALS: &[&str] =
-    &["HUP", "INT", "QUIT", "ABRT", "KILL", "USR1", "USR2", "PIPE", "ALRM", "TERM", "WINCH", "PWR"];
-
-impl TryFrom<String> for StopSignal {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let upper = text.to_ascii_uppercase();
-        let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-        // The first real-time signals are what systemd stops at (SIGRTMIN+3).
-        let real_time = name.strip_prefix("RTMIN+").and_then(|n| n.parse().ok()).is_some_and(|n: u8| n <= 15);
-        match text.parse::<u8>() {
-            Ok(1..=64) => Ok(Self(text)),
-            Err(_) if SIGNALS.contains(&name) || real_time => Ok(Self(format!("SIG{name}"))),
-            _ => Err(format!("'{text}' is not a signal to stop at: {}", nearest(name, SIGNALS))),
-        }
-    }
-}
-
-/// Who a command runs as: `USER` or `USER:GROUP`, names or numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct User(pub(super) String);
-
-impl TryFrom<String> for User {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let is_name = |part: &str| {
-            !part.is_empty()
-                && !part.starts_with('-')
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        };
-        let parts: Vec<&str> = text.split(':').collect();
-        if parts.len() <= 2 && parts.iter().all(|part| is_name(part)) {
-            return Ok(Self(text));
-        }
-        Err(format!("'{text}' is not a user: write \"USER\" or \"USER:GROUP\", names or numbers"))
-    }
-}
-
-/// A line of `/etc/hosts`: `NAME:ADDRESS`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct ExtraHost(pub(super) String);
-
-/// Docker's word for the address of the host on the container's network.
-const HOST_GATEWAY: &str = "host-gateway";
-
-impl TryFrom<String> for ExtraHost {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let is_name = |name: &str| {
-            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        };
-        match text.split_once(':') {
-            Some((name, address))
-                if is_name(name) && (address == HOST_GATEWAY || address.parse::<IpAddr>().is_ok()) =>
-            {
-                Ok(Self(text))
-            }
-            _ => Err(format!("'{text}' is not a host: write \"NAME:ADDRESS\" or \"NAME:{HOST_GATEWAY}\"")),
-        }
-    }
-}
-
-/// The network of a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Network {
-    /// The host's own: no address and no ports of its own.
-    Host,
-    /// Only its own loopback.
-    None,
-    /// One that Docker knows by this name; it has to be there.
-    Named(String),
-}
-
-impl Network {
-    /// Whether ports of the host can lead to it.
-    pub fn can_publish(&self) -> bool {
-        matches!(self, Self::Named(_))
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Host => "host",
-            Self::None => "none",
-            Self::Named(name) => name,
-        })
-    }
-}
-
-impl TryFrom<String> for Network {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let is_name = text.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-        match text.as_str() {
-            "host" => Ok(Self::Host),
-            "none" => Ok(Self::None),
-            _ if is_name => Ok(Self::Named(text)),
-            _ => Err(format!(
-                "'{text}' is not a network: write the name of a bridge network, \"host\" or \"none\""
-            )),
-        }
-    }
-}
-
-/// Processors, in billionths of one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Cpus(pub i64);
-
-pub(super) fn meant_cpus(written: &Spanned<WrittenCpus>) -> Result<Cpus, Mistake> {
+pub(super) fn parse_cpus(written: &Spanned<WrittenCpus>) -> Result<Cpus, Mistake> {
     let cpus = match *written.get_ref() {
         WrittenCpus::Whole(whole) => f64::from(whole),
         WrittenCpus::Decimal(decimal) => decimal,
@@ -145,109 +24,15 @@ pub(super) fn meant_cpus(written: &Spanned<WrittenCpus>) -> Result<Cpus, Mistake
     Ok(Cpus((cpus * 1e9).round() as i64))
 }
 
-/// A capability of the kernel, or `ALL`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
-pub struct Capability(pub(super) String);
-
-/// All there are (Linux 5.9 to 6.18, `linux/capability.h`).
-const CAPABILITIES: &[&str] = &[
-    "ALL",
-    "AUDIT_CONTROL",
-    "AUDIT_READ",
-    "AUDIT_WRITE",
-    "BLOCK_SUSPEND",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "KILL",
-    "LEASE",
-    "LINUX_IMMUTABLE",
-    "MAC_ADMIN",
-    "MAC_OVERRIDE",
-    "MKNOD",
-    "NET_ADMIN",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_RAW",
-    "PERFMON",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYSLOG",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_CHROOT",
-    "SYS_MODULE",
-    "SYS_NICE",
-    "SYS_PACCT",
-    "SYS_PTRACE",
-    "SYS_RAWIO",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "WAKE_ALARM",
-];
-
-impl TryFrom<String> for Capability {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let upper = text.to_ascii_uppercase();
-        let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
-        if CAPABILITIES.contains(&name) {
-            return Ok(Self(name.to_owned()));
-        }
-        let help = nearest(name, CAPABILITIES);
-        let help = if help.starts_with("did") { help } else { "see capabilities(7)".to_owned() };
-        Err(format!("'{text}' is not a capability: {help}"))
-    }
-}
-
-pub(super) fn meant_capabilities(written: Option<&[Spanned<String>]>) -> Result<Vec<Capability>, Mistake> {
+pub(super) fn parse_capabilities(written: Option<&[Spanned<String>]>) -> Result<Vec<Capability>, Mistake> {
     let mut capabilities: Vec<Capability> =
-        written.unwrap_or_default().iter().map(one).collect::<Result<_, _>>()?;
+        written.unwrap_or_default().iter().map(parse).collect::<Result<_, _>>()?;
     capabilities.sort();
     capabilities.dedup();
     Ok(capabilities)
 }
 
-/// A limit of a container's processes; -1 is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Ulimit {
-    /// What a process starts with.
-    pub soft: i64,
-    /// Up to where it may raise it.
-    pub hard: i64,
-}
-
-/// Those of `setrlimit(2)`, by Docker's names.
-const ULIMITS: &[&str] = &[
-    "as",
-    "core",
-    "cpu",
-    "data",
-    "fsize",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
-];
-
-pub(super) fn meant_ulimits(
+pub(super) fn parse_ulimits(
     written: &BTreeMap<Spanned<String>, Spanned<WrittenUlimit>>,
 ) -> Result<BTreeMap<String, Ulimit>, Mistake> {
     let mut ulimits = BTreeMap::new();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::settings::Health;
+use crate::model::Health;
 use crate::text::duration;
 
 /// What a probe saw.
@@ -156,7 +156,7 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::Probe;
+    use crate::model::Probe;
     use proptest::prelude::*;
 
     fn health(successes: u32, min_healthy: u64, deadline: u64) -> Health {

@@ -8,10 +8,9 @@ use tokio::time::Instant;
 
 use super::gate::{Cut, Gate, Look, Past, Probed, Verdict};
 use super::look::{At, Looker};
-use crate::config::settings::Health;
 use crate::deploy::context::{Context, Gathered};
 use crate::host::docker::Container;
-use crate::model::{Explain as _, Failure, ProcessName};
+use crate::model::{Explain as _, Failure, Health, ProcessName};
 use crate::signal::Termination;
 use crate::text::{amount, duration, folded};
 
@@ -101,7 +100,7 @@ pub(in crate::deploy) async fn regate(
 
 fn health_of_old(context: &Context<'_>, process: &ProcessName, live: &Container) -> Result<Health, Failure> {
     let now = context.process(process)?;
-    let Some(labels) = &live.labels else { return Ok(now.health.clone().of_a_stranger(&now.publish)) };
+    let Some(labels) = &live.labels else { return Ok(now.health.clone().with_default_probe(&now.publish)) };
     let its_own = context.releases.config(labels.release).ok().flatten();
     let its_own = its_own.and_then(|config| config.settings.processes.get(process).map(|p| p.health.clone()));
     Ok(its_own.unwrap_or_else(|| now.health.clone()))

@@ -3,11 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::gate::{Look, Probed};
-use crate::config::settings::{Health, Probe};
-use crate::config::units::Publish;
 use crate::host::Host;
 use crate::host::docker::{Container, DockerError, Exec, HealthCheck};
 use crate::host::probe::{self, Saw};
+use crate::model::{Health, Probe, Publish};
 use crate::text::duration;
 
 /// Where a container is asked.

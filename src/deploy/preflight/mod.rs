@@ -20,11 +20,10 @@ use super::registry::Terms;
 use super::secrets::{self, Reading};
 use super::serving::{self, Live};
 use crate::config::Settings;
-use crate::config::settings::Auth;
 use crate::environment::Secrets;
 use crate::host::Host;
 use crate::host::docker::{Container, Docker, DockerError, Engine, Listed};
-use crate::model::{DeploymentId, Failure, Finding, ImageName, ReleaseNumber};
+use crate::model::{Auth, DeploymentId, Failure, Finding, ImageName, ReleaseNumber};
 use crate::redact::Redactor;
 
 /// What is to be deployed.
@@ -202,8 +201,8 @@ pub(super) async fn recheck(context: &Context<'_>, live: &Live) -> Result<Vec<Fi
 mod tests {
     use super::*;
     use crate::config;
-    use crate::config::units::Protocol;
     use crate::host::docker::HostPort;
+    use crate::model::Protocol;
 
     /// One process `web`, with these lines.
     pub(super) fn settings(lines: &str) -> Settings {

@@ -4,11 +4,10 @@ use std::net::IpAddr;
 
 use super::{Found, Live};
 use crate::config::Settings;
-use crate::config::units::{Protocol, Publish};
 use crate::host::Machine;
 use crate::host::docker::{Container, HostPort, Listed, RestartPolicy};
 use crate::host::machine::sockets::{Holder, Socket};
-use crate::model::{ProcessName, container_name};
+use crate::model::{ProcessName, Protocol, Publish, container_name};
 
 /// Who has which socket: the kernel, or what a test says.
 pub(super) trait Seen {

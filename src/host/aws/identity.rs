@@ -6,8 +6,7 @@ use serde::Deserialize;
 
 use super::Aws;
 use super::error::{AwsError, chain};
-use crate::config::repository::{Repository, RepositoryName};
-use crate::config::settings::ImageSource;
+use crate::model::{ImageSource, Repository, RepositoryName};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]

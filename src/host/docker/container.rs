@@ -15,9 +15,9 @@ use super::engine::{HostPort, host_address};
 use super::labels::Labels;
 use super::options;
 use super::restart::RestartPolicy;
-use crate::config::container::{ContainerOptions, Log};
-use crate::config::units::{Bytes, Protocol, Publish};
+use crate::model::container::{ContainerOptions, Log};
 use crate::model::container_name;
+use crate::model::{Bytes, Protocol, Publish};
 
 /// What Docker's own health check says.
 #[derive(Debug, Clone, PartialEq, Eq)]

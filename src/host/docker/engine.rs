@@ -10,7 +10,7 @@ use bollard::query_parameters::ListContainersOptionsBuilder;
 
 use super::labels::Labels;
 use super::{Docker, DockerError, INSPECT};
-use crate::config::units::Protocol;
+use crate::model::Protocol;
 
 /// What the Engine says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

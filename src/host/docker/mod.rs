@@ -32,7 +32,7 @@ use output::Output;
 pub use pull::{Patience, Progress};
 pub use restart::{RestartPolicy, UnknownPolicy};
 
-use crate::config::container::{Log, Network};
+use crate::model::container::{Log, Network};
 use crate::model::{AppName, Explain as _};
 
 /// Limits of the Engine's answers; those of the ECS agent (agent/dockerclient/timeout.go), which has seen slow disks.

@@ -4,7 +4,7 @@ use bollard::models::{
     ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits,
 };
 
-use crate::config::container::{ContainerOptions, Log, LogDriver, Source, Volume};
+use crate::model::container::{ContainerOptions, Log, LogDriver, Source, Volume};
 
 /// Writes the options into what is asked of the Engine. `log` is what is used.
 pub(super) fn apply(options: &ContainerOptions, log: &Log, body: &mut ContainerCreateBody) {

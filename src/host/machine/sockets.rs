@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use crate::config::units::Protocol;
+use crate::model::Protocol;
 
 /// A socket that keeps others from its port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

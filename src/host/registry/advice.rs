@@ -1,13 +1,11 @@
-//! The way out of a registry's trouble: which endpoint, which permission, which file. Pure.
+//! The way out of a registry's problem: which endpoint, which permission, which file. Pure.
 
-use super::Trouble;
-use crate::config::repository::RepositoryName;
-use crate::config::settings::Auth;
-use crate::model::ImageDigest;
+use super::RegistryProblem;
+use crate::model::{Auth, ImageDigest, RepositoryName};
 
 /// What was asked for, and how.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct Request<'a> {
     /// Where.
     pub repository: &'a RepositoryName,
     /// With which login.
@@ -27,15 +25,15 @@ pub enum Wanted<'a> {
     Digest(&'a ImageDigest),
 }
 
-impl Asked<'_> {
+impl Request<'_> {
     /// What to do about it, after the Engine's words.
-    pub fn advice(&self, trouble: Trouble, text: &str) -> Option<String> {
+    pub fn advice(&self, problem: RegistryProblem, text: &str) -> Option<String> {
         let Self { repository: name, auth, .. } = self;
         let host = &name.host;
-        Some(match trouble {
-            Trouble::Unreachable | Trouble::Silent => self.way_there(text),
-            Trouble::Denied => self.permission(text),
-            Trouble::Unauthorized => match auth {
+        Some(match problem {
+            RegistryProblem::Unreachable | RegistryProblem::Silent => self.way_there(text),
+            RegistryProblem::Denied => self.permission(text),
+            RegistryProblem::Unauthorized => match auth {
                 Auth::Ecr => format!(
                     "the registry does not take ECR's token of {}: is the region of [image] right?",
                     self.region.unwrap_or("the instance's region")
@@ -45,28 +43,28 @@ impl Asked<'_> {
                     format!("'{host}' does not take username and password of [secret.{secret}]")
                 }
             },
-            Trouble::NoManifest => match self.wanted {
+            RegistryProblem::NoManifest => match self.wanted {
                 Wanted::Tag(tag) => format!("tag '{tag}' is not in {name}: was it pushed{}?", self.place()),
                 Wanted::Digest(_) => format!(
                     "the image was in {name} when its tag was resolved, and is no longer: a lifecycle policy may have removed it; push it again, or begin a new deployment"
                 ),
             },
-            Trouble::NoRepository => {
+            RegistryProblem::NoRepository => {
                 format!("there is no repository '{}' in '{host}': check its name{}", name.path, self.account_hint())
             }
-            Trouble::NoBlob => "the registry has the manifest, but not all it names: push the image again".to_owned(),
-            Trouble::Damaged => {
+            RegistryProblem::NoBlob => "the registry has the manifest, but not all it names: push the image again".to_owned(),
+            RegistryProblem::Damaged => {
                 "what arrived is not what the manifest names, each time: push the image again, or look for a proxy that changes it".to_owned()
             }
-            Trouble::Untrusted => format!("put the registry's authority into /etc/docker/certs.d/{host}/ca.crt"),
-            Trouble::PlainHttp => format!(
+            RegistryProblem::Untrusted => format!("put the registry's authority into /etc/docker/certs.d/{host}/ca.crt"),
+            RegistryProblem::PlainHttp => format!(
                 "'{host}' speaks HTTP without TLS: give it a certificate, or name it in insecure-registries of /etc/docker/daemon.json"
             ),
-            Trouble::Proxy => {
+            RegistryProblem::Proxy => {
                 "this is the Engine's own proxy: see 'systemctl show docker --property Environment' and /etc/docker/daemon.json".to_owned()
             }
-            Trouble::NoSpace => "make room on Docker's disk: docker system df".to_owned(),
-            Trouble::Throttled | Trouble::Server | Trouble::Engine | Trouble::NoPlatform | Trouble::Other => {
+            RegistryProblem::NoSpace => "make room on Docker's disk: docker system df".to_owned(),
+            RegistryProblem::Throttled | RegistryProblem::Server | RegistryProblem::Engine | RegistryProblem::NoPlatform | RegistryProblem::Other => {
                 return None;
             }
         })
@@ -154,18 +152,24 @@ fn host_in(text: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn advice(repository: &str, auth: Auth, wanted: Wanted<'_>, trouble: Trouble, text: &str) -> String {
+    fn advice(
+        repository: &str,
+        auth: Auth,
+        wanted: Wanted<'_>,
+        problem: RegistryProblem,
+        text: &str,
+    ) -> String {
         let (host, path) = repository.split_once('/').unwrap();
         let repository = RepositoryName { host: host.to_owned(), path: path.to_owned() };
-        let asked = Asked { repository: &repository, auth: &auth, region: None, wanted };
-        asked.advice(trouble, text).unwrap_or_default()
+        let asked = Request { repository: &repository, auth: &auth, region: None, wanted };
+        asked.advice(problem, text).unwrap_or_default()
     }
 
     const ECR: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app";
 
     #[test]
     fn what_is_not_reached_names_the_endpoint_that_is_missing() {
-        let no_way = |text| advice(ECR, Auth::Ecr, Wanted::Tag("v1"), Trouble::Unreachable, text);
+        let no_way = |text| advice(ECR, Auth::Ecr, Wanted::Tag("v1"), RegistryProblem::Unreachable, text);
         let ecr = no_way(
             "Get \"https://123456789012.dkr.ecr.eu-west-1.amazonaws.com/v2/\": dial tcp 10.0.0.1:443: i/o timeout",
         );
@@ -176,10 +180,11 @@ mod tests {
             "prod-eu-west-1-starport-layer-bucket.s3-eu-west-1.amazonaws.com",
         ] {
             let said = format!("Get \"https://{bucket}/ab?X-Amz-Signature=s\": dial tcp: i/o timeout");
-            let s3 = advice(ECR, Auth::Ecr, Wanted::Tag("v1"), Trouble::Unreachable, &said);
+            let s3 = advice(ECR, Auth::Ecr, Wanted::Tag("v1"), RegistryProblem::Unreachable, &said);
             assert!(s3.contains("com.amazonaws.eu-west-1.s3 "), "{s3}");
         }
-        let other = advice("r.internal:5000/app", Auth::None, Wanted::Tag("v1"), Trouble::Silent, "nothing");
+        let other =
+            advice("r.internal:5000/app", Auth::None, Wanted::Tag("v1"), RegistryProblem::Silent, "nothing");
         assert!(other.contains("'r.internal:5000'"), "{other}");
     }
 
@@ -190,7 +195,7 @@ mod tests {
                 "denied: User: arn:aws:sts::{account}:assumed-role/web/i-0 is not authorized to perform: ecr:{action}"
             )
         };
-        let denied = |text: &str| advice(ECR, Auth::Ecr, Wanted::Tag("v1"), Trouble::Denied, text);
+        let denied = |text: &str| advice(ECR, Auth::Ecr, Wanted::Tag("v1"), RegistryProblem::Denied, text);
         let own = denied(&said("123456789012", "BatchGetImage"));
         assert_eq!(own, format!("the instance's role needs ecr:BatchGetImage on {ECR}"));
         let cross = denied(&said("999999999999", "BatchGetImage"));
@@ -201,13 +206,14 @@ mod tests {
             "{layers}"
         );
         let digest: ImageDigest = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
-        let storage = advice(ECR, Auth::Ecr, Wanted::Digest(&digest), Trouble::Denied, "403 Forbidden");
+        let storage =
+            advice(ECR, Auth::Ecr, Wanted::Digest(&digest), RegistryProblem::Denied, "403 Forbidden");
         assert!(storage.contains("GetDownloadUrlForLayer"), "{storage}");
         let elsewhere = advice(
             "ghcr.io/o/a",
             Auth::Secret("gh".to_owned()),
             Wanted::Tag("v1"),
-            Trouble::Denied,
+            RegistryProblem::Denied,
             "denied",
         );
         assert!(elsewhere.contains("[secret.gh]") && elsewhere.contains("ghcr.io/o/a"), "{elsewhere}");
@@ -216,12 +222,12 @@ mod tests {
     #[test]
     fn a_missing_tag_a_missing_repository_and_a_digest_that_is_gone_are_told_apart() {
         let digest: ImageDigest = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
-        let missing = |wanted, trouble| advice(ECR, Auth::Ecr, wanted, trouble, "");
-        let tag = missing(Wanted::Tag("v9"), Trouble::NoManifest);
+        let missing = |wanted, problem| advice(ECR, Auth::Ecr, wanted, problem, "");
+        let tag = missing(Wanted::Tag("v9"), RegistryProblem::NoManifest);
         assert!(tag.contains("tag 'v9' is not in") && tag.contains("eu-west-1"), "{tag}");
-        let repository = missing(Wanted::Tag("v9"), Trouble::NoRepository);
+        let repository = missing(Wanted::Tag("v9"), RegistryProblem::NoRepository);
         assert!(repository.contains("no repository 'team/app'"), "{repository}");
-        let gone = missing(Wanted::Digest(&digest), Trouble::NoManifest);
+        let gone = missing(Wanted::Digest(&digest), RegistryProblem::NoManifest);
         assert!(gone.contains("lifecycle policy"), "{gone}");
     }
 }

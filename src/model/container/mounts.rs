@@ -1,12 +1,8 @@
 //! What is mounted into a container: volumes and tmpfs.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 
-use crate::config::diagnostic::Mistake;
-use crate::config::file;
-use crate::config::units::is_name_in_docker;
+use crate::model::is_docker_name;
 
 /// A folder in memory: `/tmp` or `/tmp:size=64m,mode=1777`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -86,7 +82,7 @@ impl TryFrom<String> for Volume {
         };
         let source = if source.starts_with('/') {
             Source::Host(source.to_owned())
-        } else if is_name_in_docker(source) {
+        } else if is_docker_name(source) {
             Source::Volume(source.to_owned())
         } else {
             return Err(wrong());
@@ -103,22 +99,4 @@ fn is_target(path: &str) -> bool {
         && !path.trim_matches('/').is_empty()
         && path.split('/').all(|part| part != ".." && part != ".")
         && !path.contains(',')
-}
-
-/// Docker refuses two mounts at one place, but only when the container is created.
-pub(super) fn check_targets(
-    volumes: &[Volume],
-    tmpfs: &[Tmpfs],
-    process: &file::Process,
-) -> Result<(), Mistake> {
-    let volumes = process.volumes.iter().zip(volumes.iter().map(|v| &v.target));
-    let tmpfs = process.tmpfs.iter().zip(tmpfs.iter().map(|t| &t.target));
-    let mut taken = BTreeSet::new();
-    for (written, target) in volumes.chain(tmpfs) {
-        if !taken.insert(target.trim_end_matches('/')) {
-            let what = format!("two things are mounted at '{target}'");
-            return Err(Mistake::at(written.span(), what).help("keep one of them"));
-        }
-    }
-    Ok(())
 }

@@ -22,12 +22,6 @@ impl TryFrom<String> for Span {
     }
 }
 
-/// The longest span that a configuration may hold: no deployment waits for longer.
-pub const LONGEST: Duration = Duration::from_hours(24);
-
-/// The longest for what is done again and again.
-pub const LONGEST_PROBE: Duration = Duration::from_hours(1);
-
 impl From<Span> for String {
     fn from(span: Span) -> String {
         jiff::SignedDuration::try_from(span.0)
@@ -36,7 +30,7 @@ impl From<Span> for String {
 }
 
 /// Whether Docker takes this as the name of a container or a volume: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`.
-pub(super) fn is_name_in_docker(text: &str) -> bool {
+pub fn is_docker_name(text: &str) -> bool {
     text.len() > 1
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))

@@ -5,7 +5,7 @@ use crate::host::docker::DockerError;
 
 /// Why a registry did not give what it was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
+pub enum RegistryProblem {
     /// It asks for a pause.
     Throttled,
     /// It failed by itself.
@@ -43,13 +43,13 @@ pub enum Trouble {
 }
 
 /// By which words each is known, in small letters. The first that matches counts.
-const WORDS: &[(Trouble, &[&str])] = &[
-    (Trouble::NoSpace, &["no space left on device"]),
-    (Trouble::Throttled, &["toomanyrequests", "too many requests", "rate exceeded", "http 429"]),
+const WORDS: &[(RegistryProblem, &[&str])] = &[
+    (RegistryProblem::NoSpace, &["no space left on device"]),
+    (RegistryProblem::Throttled, &["toomanyrequests", "too many requests", "rate exceeded", "http 429"]),
     // Where a repository is private or missing, Docker Hub says so. Before the 401 that it comes with.
-    (Trouble::Denied, &["insufficient_scope"]),
+    (RegistryProblem::Denied, &["insufficient_scope"]),
     (
-        Trouble::Unauthorized,
+        RegistryProblem::Unauthorized,
         &[
             "token has expired",
             "no basic auth credentials",
@@ -58,15 +58,15 @@ const WORDS: &[(Trouble, &[&str])] = &[
             "http 401",
         ],
     ),
-    (Trouble::Untrusted, &["x509:"]),
+    (RegistryProblem::Untrusted, &["x509:"]),
     (
-        Trouble::PlainHttp,
+        RegistryProblem::PlainHttp,
         &["server gave http response to https client", "first record does not look like a tls handshake"],
     ),
-    (Trouble::Proxy, &["proxyconnect"]),
-    (Trouble::NoPlatform, &["no matching manifest for", "no match for platform"]),
+    (RegistryProblem::Proxy, &["proxyconnect"]),
+    (RegistryProblem::NoPlatform, &["no matching manifest for", "no match for platform"]),
     (
-        Trouble::Damaged,
+        RegistryProblem::Damaged,
         &[
             "filesystem layer verification failed",
             "manifest verification failed",
@@ -75,12 +75,12 @@ const WORDS: &[(Trouble, &[&str])] = &[
             "failed size validation",
         ],
     ),
-    (Trouble::Denied, &["access denied", "accessdenied", "denied:", "403 forbidden", "http 403"]),
-    (Trouble::NoRepository, &["name unknown", "repository name not known"]),
-    (Trouble::NoBlob, &["unknown blob", "blob unknown"]),
-    (Trouble::NoManifest, &["manifest unknown", "not found", "http 404"]),
+    (RegistryProblem::Denied, &["access denied", "accessdenied", "denied:", "403 forbidden", "http 403"]),
+    (RegistryProblem::NoRepository, &["name unknown", "repository name not known"]),
+    (RegistryProblem::NoBlob, &["unknown blob", "blob unknown"]),
+    (RegistryProblem::NoManifest, &["manifest unknown", "not found", "http 404"]),
     (
-        Trouble::Server,
+        RegistryProblem::Server,
         &[
             "500 internal",
             "502 bad",
@@ -94,7 +94,7 @@ const WORDS: &[(Trouble, &[&str])] = &[
         ],
     ),
     (
-        Trouble::Unreachable,
+        RegistryProblem::Unreachable,
         &[
             "timeout",
             "deadline exceeded",
@@ -112,19 +112,19 @@ const WORDS: &[(Trouble, &[&str])] = &[
 ];
 
 /// Classifies an answer of the Engine about a registry. Pure.
-pub fn classify(status: u16, text: &str) -> Trouble {
+pub fn classify(status: u16, text: &str) -> RegistryProblem {
     if status == 429 {
-        return Trouble::Throttled;
+        return RegistryProblem::Throttled;
     }
     let text = unquoted(text).to_ascii_lowercase();
     let known = WORDS.iter().find(|(_, words)| words.iter().any(|word| text.contains(word)));
     match (known, status) {
-        (Some((trouble, _)), _) => *trouble,
-        (None, 401) => Trouble::Unauthorized,
-        (None, 403) => Trouble::Denied,
-        (None, 404) => Trouble::NoManifest,
-        (None, 502..=504) => Trouble::Server,
-        (None, _) => Trouble::Other,
+        (Some((problem, _)), _) => *problem,
+        (None, 401) => RegistryProblem::Unauthorized,
+        (None, 403) => RegistryProblem::Denied,
+        (None, 404) => RegistryProblem::NoManifest,
+        (None, 502..=504) => RegistryProblem::Server,
+        (None, _) => RegistryProblem::Other,
     }
 }
 
@@ -133,7 +133,7 @@ fn unquoted(text: &str) -> String {
     text.split('"').step_by(2).collect::<Vec<_>>().join(" ")
 }
 
-impl Trouble {
+impl RegistryProblem {
     /// What a failed call means.
     pub fn of(error: &DockerError) -> Self {
         match error {
@@ -159,11 +159,11 @@ impl Trouble {
 
 #[cfg(test)]
 mod tests {
-    use super::Trouble::*;
+    use super::RegistryProblem::*;
     use super::*;
 
     /// What Docker 20.10 said in a lab, of a registry that was made to answer so.
-    const ENGINE_20_10: &[(u16, &str, Trouble)] = &[
+    const ENGINE_20_10: &[(u16, &str, RegistryProblem)] = &[
         (429, "toomanyrequests: Rate exceeded", Throttled),
         (500, "toomanyrequests: Rate exceeded", Throttled),
         (
@@ -277,7 +277,7 @@ mod tests {
     ];
 
     /// What Engines with containerd's image store say, by the issues of moby and containerd.
-    const CONTAINERD: &[(u16, &str, Trouble)] = &[
+    const CONTAINERD: &[(u16, &str, RegistryProblem)] = &[
         (
             500,
             "failed to resolve reference \"ghcr.io/o/a:latest\": unexpected status from HEAD request to https://ghcr.io/v2/o/a/manifests/latest: 403 Forbidden",
@@ -330,20 +330,20 @@ mod tests {
 
     #[test]
     fn the_words_of_real_engines_are_understood() {
-        for (status, text, trouble) in ENGINE_20_10.iter().chain(CONTAINERD) {
-            assert_eq!(classify(*status, text), *trouble, "{status} {text}");
+        for (status, text, problem) in ENGINE_20_10.iter().chain(CONTAINERD) {
+            assert_eq!(classify(*status, text), *problem, "{status} {text}");
         }
     }
 
     #[test]
     fn nobody_is_asked_again_who_has_refused() {
-        for trouble in
+        for problem in
             [Denied, NoManifest, NoRepository, NoBlob, NoPlatform, Untrusted, PlainHttp, NoSpace, Other]
         {
-            assert_eq!(trouble.tries(), 1, "{trouble:?}");
+            assert_eq!(problem.tries(), 1, "{problem:?}");
         }
-        for trouble in [Throttled, Server, Unreachable, Silent, Engine, Unauthorized, Damaged] {
-            assert!((3..=5).contains(&trouble.tries()), "{trouble:?}");
+        for problem in [Throttled, Server, Unreachable, Silent, Engine, Unauthorized, Damaged] {
+            assert!((3..=5).contains(&problem.tries()), "{problem:?}");
         }
     }
 }

@@ -1,0 +1,74 @@
+//! What a container is made of, apart from its image, command and environment.
+//!
+//! A key that is not set is left out of what is serialized: the fingerprint of a release must not change because a
+//! newer version knows more keys.
+
+mod log;
+mod mounts;
+mod values;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::units::Bytes;
+
+pub use log::{Log, LogDriver};
+pub use mounts::{Source, Tmpfs, Volume};
+pub use values::{Capability, Cpus, ExtraHost, Network, StopSignal, ULIMITS, Ulimit, User};
+
+/// What a container is made of, where it differs from Docker's defaults.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ContainerOptions {
+    /// How it is asked to stop; as the image says when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<StopSignal>,
+    /// Where its output goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<Log>,
+    /// The most processor time it may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<Cpus>,
+    /// Who its command runs as; as the image says when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
+    /// Whether nothing can be written but to its volumes and tmpfs.
+    #[serde(skip_serializing_if = "is_false")]
+    pub read_only: bool,
+    /// Folders that are in memory.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tmpfs: Vec<Tmpfs>,
+    /// Folders and files of the host, and Docker's named volumes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
+    /// Lines of its `/etc/hosts`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub extra_hosts: Vec<ExtraHost>,
+    /// Its network; Docker's default bridge when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
+    /// What it may do beyond Docker's default.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cap_add: Vec<Capability>,
+    /// What it may not do of Docker's default.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cap_drop: Vec<Capability>,
+    /// Limits of its processes.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ulimits: BTreeMap<String, Ulimit>,
+    /// The size of its `/dev/shm`; 64 MiB when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shm_size: Option<Bytes>,
+    /// Whether Docker's small init is its first process: it reaps children and passes signals on.
+    #[serde(skip_serializing_if = "is_false")]
+    pub init: bool,
+    /// Whether setuid programs in it gain nothing.
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_new_privileges: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
