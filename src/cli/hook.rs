@@ -67,7 +67,7 @@ fn prepare(args: &Args, start: Instant) -> Result<Option<Request>, Refusal> {
     let refuse = |error| Refusal::of_appspec(&error, &hook.bundle);
     let spec = AppSpec::read(&hook.bundle, &hook.location).map_err(refuse)?;
     let Some(until) = spec.until(hook.event) else { return Ok(None) };
-    spec.check_room(&config.settings).map_err(|error| refuse(AppSpecError::Wrong(error)))?;
+    spec.check_timeouts(&config.settings).map_err(|error| refuse(AppSpecError::Wrong(error)))?;
     let timeout = spec.timeout(hook.event);
     Ok(Some(Request {
         config,

@@ -21,20 +21,20 @@ use written::{LONGEST, Script, Written, bytes};
 /// The hooks of a bundle.
 #[derive(Debug, Clone, Default)]
 pub struct AppSpec {
-    ours: BTreeMap<LifecycleEvent, Ours>,
+    ours: BTreeMap<LifecycleEvent, OurHook>,
     text: String,
     origin: String,
 }
 
-/// What is wired of ours in an event.
+/// One of our hooks in an event.
 #[derive(Debug, Clone)]
-struct Ours {
+struct OurHook {
     timeout: Duration,
-    /// Where that stands: the timeout, or the script that has none.
+    /// Where that is written: the timeout, or the script that has none.
     span: Range<usize>,
 }
 
-/// Why there are no hooks to be had.
+/// Why the hooks cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum AppSpecError {
     /// The file cannot be read.
@@ -43,7 +43,7 @@ pub enum AppSpecError {
     /// There is none.
     #[error("there is no appspec.yml in '{}'", .0.display())]
     Missing(PathBuf),
-    /// It is not what it should be.
+    /// It has a mistake.
     #[error("{0}")]
     Wrong(Diagnostic),
 }
@@ -66,35 +66,35 @@ impl AppSpec {
         let origin = path.display().to_string();
         Written::parse(&text)
             .and_then(|written| Self::of(&written, location, &text, &origin))
-            .and_then(|spec| if spec.last().is_some() { Ok(spec) } else { Err(idle(location)) })
+            .and_then(|spec| if spec.last().is_some() { Ok(spec) } else { Err(nothing_deploys(location)) })
             .map_err(|mistake| AppSpecError::Wrong(mistake.located(&text, &origin)))
     }
 
-    /// What a file wires of ours.
+    /// The hooks of a file that are ours.
     pub(crate) fn of(written: &Written, location: &str, text: &str, origin: &str) -> Result<Self, Mistake> {
         let mut ours = BTreeMap::new();
         for (name, scripts) in written.events() {
             let event = known_event(name, text)?;
             for script in scripts.iter().filter(|script| is_ours(script.path(), location)) {
-                let span = place_of_time(script, text);
+                let span = timeout_place(script, text);
                 // CodeDeploy ends an event after an hour, whatever a script is allowed.
-                let timeout = time_of(script, event, text)?.min(LONGEST);
-                ours.insert(event, Ours { timeout, span });
+                let timeout = timeout_of(script, event, text)?.min(LONGEST);
+                ours.insert(event, OurHook { timeout, span });
             }
         }
         Ok(Self { ours, text: text.to_owned(), origin: origin.to_owned() })
     }
 
-    /// Checks that the hooks have the time that this configuration needs, with the way back.
-    pub fn check_room(&self, settings: &Settings) -> Result<(), Diagnostic> {
-        match self.lacks_room(settings).into_iter().next() {
+    /// Checks that the hooks have the time that this configuration needs, including that for going back.
+    pub fn check_timeouts(&self, settings: &Settings) -> Result<(), Diagnostic> {
+        match self.too_short_timeouts(settings).into_iter().next() {
             Some(mistake) => Err(mistake.located(&self.text, &self.origin)),
             None => Ok(()),
         }
     }
 
-    /// The timeouts that are too short for this configuration, with the way back.
-    pub(crate) fn lacks_room(&self, settings: &Settings) -> Vec<Mistake> {
+    /// The timeouts that are too short for this configuration, including the time for going back.
+    pub(crate) fn too_short_timeouts(&self, settings: &Settings) -> Vec<Mistake> {
         let room = |phase: Phase, needed: &dyn Fn(&Process) -> Duration| {
             let needed =
                 settings.processes.values().map(needed).fold(Duration::ZERO, Duration::saturating_add);
@@ -102,7 +102,7 @@ impl AppSpec {
                 self.ours.iter().find(|(event, _)| self.until(**event).is_some_and(|until| until >= phase));
             let (event, ours) = event.filter(|(_, ours)| ours.timeout < needed)?;
             let what = format!(
-                "the timeout of {event} is {} s, and the gate and the way back may take {} s",
+                "the timeout of {event} is {} s, but the gate and going back to the old release may take {} s",
                 ours.timeout.as_secs(),
                 needed.as_secs().saturating_add(1),
             );
@@ -117,7 +117,7 @@ impl AppSpec {
         short
     }
 
-    /// Up to where the hook of `event` goes. The last event that is wired does all that is left, so a bundle that wires
+    /// The last phase that the hook of `event` runs. The last event that is wired does all that is left, so a bundle that wires
     /// only `ApplicationStart` deploys completely.
     pub fn until(&self, event: LifecycleEvent) -> Option<Phase> {
         match event.duty() {
@@ -144,28 +144,28 @@ pub(crate) fn known_event(name: &Spanned<String>, text: &str) -> Result<Lifecycl
         let known = EVENTS.map(|(_, name)| name);
         Mistake::at(
             bytes(&name.referenced, text),
-            format!("'{}' is not a lifecycle event that can be wired", name.value),
+            format!("'{}' is not a lifecycle event that appspec.yml can script", name.value),
         )
         .help(nearest(&name.value, &known))
     })
 }
 
-/// That nothing in the file deploys.
-pub(crate) fn idle(location: &str) -> Mistake {
+/// The mistake that nothing in the file deploys.
+pub(crate) fn nothing_deploys(location: &str) -> Mistake {
     let what = format!("no event that deploys runs '{location}': nothing would be deployed");
-    Mistake::at(0..0, what).help("wire it in ApplicationStart, for one")
+    Mistake::at(0..0, what).help("run it in ApplicationStart, for example")
 }
 
 /// How long a script may take.
-pub(crate) fn time_of(script: &Script, event: LifecycleEvent, text: &str) -> Result<Duration, Mistake> {
+pub(crate) fn timeout_of(script: &Script, event: LifecycleEvent, text: &str) -> Result<Duration, Mistake> {
     script.time().filter(|time| !time.is_zero()).ok_or_else(|| {
-        Mistake::at(place_of_time(script, text), format!("the timeout of {event} is not a number of seconds"))
+        Mistake::at(timeout_place(script, text), format!("the timeout of {event} is not a number of seconds"))
             .help("write a whole number from 1 to 3600")
     })
 }
 
-/// Where a script's timeout stands, or the script when it has none.
-pub(crate) fn place_of_time(script: &Script, text: &str) -> Range<usize> {
+/// Where a script's timeout is written, or the script when it has none.
+pub(crate) fn timeout_place(script: &Script, text: &str) -> Range<usize> {
     let place = script.timeout.as_ref().or(script.location.as_ref());
     place.map_or(0..0, |part| bytes(&part.referenced, text))
 }
@@ -266,7 +266,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever numbers a bundle holds, they are refused or reckoned with.
+        /// Whatever numbers a bundle has, they are refused or can be calculated with.
         #[test]
         fn no_number_and_no_span_in_a_bundle_panics(
             spans in proptest::collection::vec(proptest::option::of(a_span()), 5),
@@ -292,7 +292,7 @@ mod tests {
                     prop_assert!(process.reserve() <= process.shortest_switch());
                     prop_assert!(process.shortest_switch() < Duration::from_hours(5 * 24), "{text}");
                 }
-                spec(&appspec).lacks_room(&settings);
+                spec(&appspec).too_short_timeouts(&settings);
             }
         }
     }

@@ -72,7 +72,7 @@ impl fmt::Display for LifecycleEvent {
 
 /// A word that is no event.
 #[derive(Debug, thiserror::Error)]
-#[error("'{word}' is not a lifecycle event that appspec.yml can wire; they are: {}", EVENTS.map(|(_, name)| name).join(", "))]
+#[error("'{word}' is not a lifecycle event that appspec.yml can script; those are: {}", EVENTS.map(|(_, name)| name).join(", "))]
 pub struct UnknownEvent {
     word: String,
 }

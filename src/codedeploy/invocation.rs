@@ -30,7 +30,7 @@ pub enum InvocationError {
     #[error(transparent)]
     Event(#[from] UnknownEvent),
     /// The id is none.
-    #[error("DEPLOYMENT_ID is not what CodeDeploy sets")]
+    #[error("DEPLOYMENT_ID is not a deployment id")]
     Deployment(#[from] Malformed),
     /// The executable is not where a bundle has it.
     #[error("'{}' is not inside a bundle: no folder above it holds a {}", .0.display(), crate::config::FILE_NAME)]

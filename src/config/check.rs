@@ -13,7 +13,7 @@ use super::merge::Effective;
 use super::templates::Templates;
 use super::{Diagnostic, Settings, settings};
 
-/// Tags that are moved from one image to the next, by their habit.
+/// Tags that are usually moved from one image to the next.
 const MOVING_TAGS: &[&str] = &[
     "latest",
     "main",
@@ -33,9 +33,9 @@ const MOVING_TAGS: &[&str] = &[
 /// What was found.
 #[derive(Debug)]
 pub struct Checked {
-    /// What is wrong, or may surprise.
+    /// What is wrong, or surprising.
     pub findings: Vec<Diagnostic>,
-    /// What each entry of `groups` means, of those that mean something.
+    /// The settings of each entry of `groups` that has no mistake.
     pub settings: Vec<(Option<String>, Settings)>,
 }
 
@@ -52,25 +52,25 @@ pub(super) fn check(text: &str, origin: &str, templates: &Templates) -> Checked 
         Err(mistake) => return Checked { findings: located(vec![mistake]), settings: vec![] },
     };
     let entries = layers.entries();
-    let mut found = InGroups::default();
-    let mut meanings = Vec::new();
+    let mut found = MistakesByGroup::default();
+    let mut all_settings = Vec::new();
     for entry in &entries {
-        let (mistakes, meaning) = match layers.effective(*entry) {
+        let (mistakes, settings) = match layers.effective(*entry) {
             Ok(effective) => check_effective(effective, text, templates),
             Err(mistake) => (vec![mistake], None),
         };
         found.add(mistakes, entry.unwrap_or_default());
-        meanings.extend(meaning.map(|settings| (entry.map(str::to_owned), settings)));
+        all_settings.extend(settings.map(|settings| (entry.map(str::to_owned), settings)));
     }
-    Checked { findings: located(found.told(entries.len())), settings: meanings }
+    Checked { findings: located(found.into_mistakes(entries.len())), settings: all_settings }
 }
 
-/// What was found in several groups is told once.
+/// Mistakes by the groups in which they were found: each is reported once.
 #[derive(Debug, Default)]
-pub(crate) struct InGroups(Vec<(Mistake, Vec<String>)>);
+pub(crate) struct MistakesByGroup(Vec<(Mistake, Vec<String>)>);
 
-impl InGroups {
-    /// Adds what was found for one of them.
+impl MistakesByGroup {
+    /// Adds what was found for one group.
     pub(crate) fn add(&mut self, mistakes: Vec<Mistake>, group: &str) {
         for mistake in mistakes {
             match self.0.iter_mut().find(|(known, _)| *known == mistake) {
@@ -80,15 +80,15 @@ impl InGroups {
         }
     }
 
-    /// Everything, in the order of the file; `of` so many groups in all.
-    pub(crate) fn told(self, of: usize) -> Vec<Mistake> {
-        let tell = |(mistake, groups): (Mistake, Vec<String>)| {
-            let note = (groups.len() < of).then(|| format!("in group {}", groups.join(", ")));
+    /// All of them, in the order of the file. `groups` is how many groups were checked.
+    pub(crate) fn into_mistakes(self, groups: usize) -> Vec<Mistake> {
+        let with_note = |(mistake, names): (Mistake, Vec<String>)| {
+            let note = (names.len() < groups).then(|| format!("in group {}", names.join(", ")));
             Mistake { note, ..mistake }
         };
-        let mut told: Vec<Mistake> = self.0.into_iter().map(tell).collect();
-        told.sort_by_key(|mistake| mistake.span.start);
-        told
+        let mut mistakes: Vec<Mistake> = self.0.into_iter().map(with_note).collect();
+        mistakes.sort_by_key(|mistake| mistake.span.start);
+        mistakes
     }
 }
 
@@ -98,7 +98,7 @@ fn check_effective(
     text: &str,
     templates: &Templates,
 ) -> (Vec<Mistake>, Option<Settings>) {
-    let mut found = surprises(&effective);
+    let mut found = warnings(&effective);
     let mut is_whole = true;
     loop {
         let mistake = match settings(&effective, templates) {
@@ -135,16 +135,16 @@ fn take_out(table: &mut DeTable<'_>, span: &Range<usize>, text: &str) -> bool {
     })
 }
 
-/// What works, and is better known before it surprises.
-fn surprises(effective: &Effective<'_>) -> Vec<Mistake> {
+/// What works, but may not do what was expected.
+fn warnings(effective: &Effective<'_>) -> Vec<Mistake> {
     let root = effective.table.get_ref();
     let mut found = Vec::new();
     let tag = root.get("image").and_then(|image| image.get_ref().get("tag"));
     if let Some((span, tag)) = tag.and_then(|tag| Some((tag.span(), tag.get_ref().as_str()?)))
         && MOVING_TAGS.contains(&tag)
     {
-        let what = format!("tag '{tag}' moves: another deployment of this bundle may run another image");
-        found.push(Mistake::warning(span, what).help("deploy a tag that stays, such as a commit's"));
+        let what = format!("tag '{tag}' can move: a later deployment of this bundle may run another image");
+        found.push(Mistake::warning(span, what).help("use a tag that never moves, such as the commit's hash"));
     }
     let is_disposable = root.get("disposable").and_then(|flag| flag.get_ref().as_bool()) == Some(true);
     let secrets = root.get("secret").and_then(|secrets| secrets.get_ref().as_table());
@@ -152,7 +152,7 @@ fn surprises(effective: &Effective<'_>) -> Vec<Mistake> {
         if let Some((key, _)) = secret.get_ref().as_table().and_then(|table| table.get_key_value("literal")) {
             let what = format!("secret '{}' is written into the file", name.get_ref());
             found.push(Mistake::at(key.span(), what).help(
-                "write an id, or disposable = true in [group.NAME] if nothing there is worth protecting",
+                "use 'id', or set disposable = true in [group.NAME] if nothing there is worth protecting",
             ));
         }
     }
@@ -187,15 +187,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_found_in_every_group_is_told_once_and_else_with_its_group() {
+    fn a_mistake_of_every_group_is_reported_once_and_any_other_with_its_group() {
         let text = format!(
             "groups = ['test', 'production']\n{GOOD}process.web.publsh = []\n[group.test]\nprocess.web.order = 'no'\n"
         );
         let checked = check(&text, "f");
-        let told: Vec<String> = checked.findings.iter().map(ToString::to_string).collect();
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[0].contains("unknown key 'publsh'") && !told[0].contains("in group"), "{}", told[0]);
-        assert!(told[1].contains("'no' is not an order") && told[1].contains("in group test"), "{}", told[1]);
+        let shown: Vec<String> = checked.findings.iter().map(ToString::to_string).collect();
+        assert_eq!(shown.len(), 2, "{shown:?}");
+        assert!(shown[0].contains("unknown key 'publsh'") && !shown[0].contains("in group"), "{}", shown[0]);
+        assert!(shown[1].contains("'no' is not an order") && shown[1].contains("in group test"), "{}", shown[1]);
     }
 
     #[test]
@@ -205,14 +205,14 @@ mod tests {
         );
         let findings =
             |text: &str| check(text, "f").findings.iter().map(ToString::to_string).collect::<String>();
-        let told = findings(&text);
+        let shown = findings(&text);
         assert!(
-            told.contains("secret 'x' is written into the file") && told.contains("in group production"),
-            "{told}"
+            shown.contains("secret 'x' is written into the file") && shown.contains("in group production"),
+            "{shown}"
         );
-        assert!(!told.contains("hunter2"), "{told}");
-        let told = findings(&text.replace("['test', 'production']", "['test']"));
-        assert!(!told.contains("is written into the file"), "{told}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        let shown = findings(&text.replace("['test', 'production']", "['test']"));
+        assert!(!shown.contains("is written into the file"), "{shown}");
     }
 
     #[test]

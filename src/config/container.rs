@@ -18,7 +18,7 @@ pub(super) fn resolve_options(process: &file::Process) -> Result<ContainerOption
         && !network.can_publish()
     {
         let what =
-            format!("network = \"{network}\" does not go with 'publish': there is no port to be led to");
+            format!("network = \"{network}\" cannot be used with 'publish': the container has no ports of its own");
         return Err(Mistake::at(port.span(), what).help("remove 'publish', or use a bridge network"));
     }
     let capabilities = process.capabilities.as_ref();

@@ -1,4 +1,4 @@
-//! A mistake in a configuration file, shown where it is: file, line, column, the line itself and the way out.
+//! A mistake in a configuration file, shown where it is: file, line, column, the line itself and how to fix it.
 
 use std::fmt;
 use std::ops::Range;
@@ -21,12 +21,12 @@ pub struct Diagnostic {
     rendered: String,
 }
 
-/// How grave a diagnostic is.
+/// How serious a diagnostic is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// It must be mended.
+    /// It has to be fixed.
     Error,
-    /// It works, and may surprise.
+    /// It works, but may not do what was expected.
     Warning,
 }
 
@@ -43,11 +43,11 @@ pub(crate) struct Mistake {
     pub(crate) span: Range<usize>,
     /// What is wrong.
     pub(crate) what: String,
-    /// The way out.
+    /// How to fix it.
     pub(crate) help: Option<String>,
     /// Where it holds, if not everywhere.
     pub(crate) note: Option<String>,
-    /// How grave it is.
+    /// How serious it is.
     pub(crate) severity: Severity,
 }
 
@@ -57,12 +57,12 @@ impl Mistake {
         Self { span, what: what.into(), help: None, note: None, severity: Severity::Error }
     }
 
-    /// Something at a span that works, and may surprise.
+    /// A warning at a span.
     pub(crate) fn warning(span: Range<usize>, what: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::at(span, what) }
     }
 
-    /// Adds the way out.
+    /// Adds how to fix it.
     #[must_use]
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -71,7 +71,7 @@ impl Mistake {
 
     /// Shows it in its file.
     pub(crate) fn located(self, text: &str, origin: &str) -> Diagnostic {
-        // A place that another parser reckons may be inside a character.
+        // A position from another parser may be inside a character.
         let start = text.floor_char_boundary(self.span.start);
         let end = text.ceil_char_boundary(self.span.end.clamp(start, text.len()));
         let line = line_of(text, start);
@@ -107,15 +107,15 @@ pub(crate) fn line_of(text: &str, byte: usize) -> usize {
 }
 
 impl Diagnostic {
-    /// What is wrong with no place in a file, in the same form.
-    pub(crate) fn without_a_place(severity: Severity, what: &str) -> Self {
+    /// What is wrong outside of any file, in the same form.
+    pub(crate) fn without_place(severity: Severity, what: &str) -> Self {
         let report = [Group::with_title(severity.level().primary_title(what))];
         Self { headline: what.to_owned(), severity, rendered: Renderer::plain().render(&report) }
     }
 }
 
 impl From<&toml::de::Error> for Mistake {
-    /// Translates an error of the parser into the words of this tool.
+    /// Rephrases an error of the parser in the style of this tool.
     fn from(error: &toml::de::Error) -> Self {
         let span = error.span().unwrap_or(0..0);
         let message = error.message();
@@ -125,7 +125,7 @@ impl From<&toml::de::Error> for Mistake {
                 span,
                 format!("key '{key}' is not supported by handover {} yet", env!("CARGO_PKG_VERSION")),
             )
-            .help("remove it, or use the version that has it"),
+            .help("remove it, or use a version that supports it"),
             (Some(_), Some((key, known))) => {
                 let mut known = known.to_vec();
                 if known.contains(&"app") {

@@ -114,7 +114,7 @@ fn known(name: &str, secrets: &Secrets, span: &Range<usize>) -> Result<(), Mista
     }
     let names: Vec<&str> = secrets.keys().map(String::as_str).collect();
     let help = if names.is_empty() { format!("add a table [secret.{name}]") } else { nearest(name, &names) };
-    Err(Mistake::at(span.clone(), format!("no secret is called '{name}'")).help(help))
+    Err(Mistake::at(span.clone(), format!("there is no secret '{name}'")).help(help))
 }
 
 /// Every `[file."/path"]`, by its path in the containers.
@@ -141,7 +141,7 @@ fn check_path(path: &Spanned<String>) -> Result<(), Mistake> {
     match text.strip_prefix('/') {
         Some(rest) if rest.split('/').all(is_part) && !text.contains('\0') => Ok(()),
         _ => Err(Mistake::at(path.span(), format!("'{text}' is not the path of a file in a container"))
-            .help("write it from the root on, without '.', '..' and doubled slashes")),
+            .help("write an absolute path without '.', '..' and double slashes")),
     }
 }
 

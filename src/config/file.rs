@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use crate::model::{AppName, Bytes, ProcessName, Publish, Repository, Span, StatusRange};
+use crate::model::{AppName, Bytes, ProcessName, Publish, Repository, TimeSpan, StatusRange};
 
 /// The whole file. Unknown keys are errors.
 #[derive(Debug, Deserialize)]
@@ -125,7 +125,7 @@ pub(super) struct Process {
     #[serde(default)]
     pub(super) order: Option<Spanned<String>>,
     #[serde(default)]
-    pub(super) stop_timeout: Option<Spanned<Span>>,
+    pub(super) stop_timeout: Option<Spanned<TimeSpan>>,
     #[serde(default)]
     pub(super) memory: Option<Spanned<Bytes>>,
     #[serde(default)]
@@ -181,15 +181,15 @@ pub(super) struct Health {
     #[serde(default)]
     pub(super) status: Option<Vec<StatusRange>>,
     #[serde(default)]
-    pub(super) interval: Option<Spanned<Span>>,
+    pub(super) interval: Option<Spanned<TimeSpan>>,
     #[serde(default)]
-    pub(super) timeout: Option<Spanned<Span>>,
+    pub(super) timeout: Option<Spanned<TimeSpan>>,
     #[serde(default)]
     pub(super) successes: Option<Spanned<u32>>,
     #[serde(default)]
-    pub(super) min_healthy: Option<Spanned<Span>>,
+    pub(super) min_healthy: Option<Spanned<TimeSpan>>,
     #[serde(default)]
-    pub(super) deadline: Option<Spanned<Span>>,
+    pub(super) deadline: Option<Spanned<TimeSpan>>,
 }
 
 /// How the text of a secret is read.

@@ -56,13 +56,13 @@ impl<'t> Layers<'t> {
         let tables = match (root.get_mut().remove_entry("group"), &groups) {
             (None, _) => BTreeMap::new(),
             (Some((key, _)), None) => {
-                return Err(Mistake::at(key.span(), "a table [group.NAME] without 'groups' is for nobody")
+                return Err(Mistake::at(key.span(), "a table [group.NAME] has no effect without 'groups'")
                     .help("add groups = [\"NAME\"] at the top"));
             }
             (Some((_, tables)), Some(groups)) => group_tables(tables, groups.get_ref())?,
         };
         if let (Some((key, _)), Some(_)) = (root.get_ref().get_key_value("disposable"), &groups) {
-            return Err(Mistake::at(key.span(), "'disposable' is said of one group, not of all")
+            return Err(Mistake::at(key.span(), "'disposable' is set for one group, not for all")
                 .help("write it in a table [group.NAME]"));
         }
         Ok(Self { base: root, groups, tables })
@@ -83,10 +83,10 @@ impl<'t> Layers<'t> {
         let Some(name) = asked.group() else {
             return Err(match asked {
                 RequestedGroup::Hook(_) => {
-                    wrong("DEPLOYMENT_GROUP_NAME is not set, and this is for these groups only".to_owned())
+                    wrong("DEPLOYMENT_GROUP_NAME is not set, and this configuration is only for these groups".to_owned())
                 }
-                _ => wrong("no group is named, and this is for these groups only".to_owned())
-                    .help(format!("say --group NAME: {}", groups.get_ref().join(", "))),
+                _ => wrong("no group is given, and this configuration is only for these groups".to_owned())
+                    .help(format!("add --group NAME, one of: {}", groups.get_ref().join(", "))),
             });
         };
         let entries = || groups.get_ref().iter();
@@ -120,14 +120,14 @@ fn names(value: Spanned<DeValue<'_>>) -> Result<Spanned<Vec<String>>, Mistake> {
         match name.get_ref().as_str() {
             None | Some("") => return Err(wrong(name.span())),
             Some(text) if names.iter().any(|known| known == text) => {
-                return Err(Mistake::at(name.span(), format!("group '{text}' is named twice")));
+                return Err(Mistake::at(name.span(), format!("group '{text}' is listed twice")));
             }
             Some(text) => names.push(text.to_owned()),
         }
     }
     if names.is_empty() {
-        return Err(Mistake::at(span, "no group: nothing could be deployed")
-            .help("name the groups, or leave 'groups' out: then every group is fine"));
+        return Err(Mistake::at(span, "no group: nothing can be deployed")
+            .help("list the groups, or remove 'groups' to allow every group"));
     }
     Ok(Spanned::new(span, names))
 }
@@ -214,7 +214,7 @@ mod tests {
           |        ^^^^ did you mean 'test'?
         ");
         assert_snapshot!(layers("[group.test]\n").unwrap_err(), @r#"
-        error: a table [group.NAME] without 'groups' is for nobody
+        error: a table [group.NAME] has no effect without 'groups'
          --> handover.toml:1:2
           |
         1 | [group.test]

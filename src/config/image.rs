@@ -12,7 +12,7 @@ use crate::suggest::nearest;
 
 /// The three ways, for a registry that is not known to be ECR's.
 const WAYS: &str =
-    "add auth = \"none\", auth = { secret = \"NAME\" }, or auth = \"ecr\" for what stands before ECR";
+    "add auth = \"none\", auth = { secret = \"NAME\" }, or auth = \"ecr\" if it is a proxy for ECR";
 
 pub(super) fn resolve_image(
     image: file::Image,
@@ -23,7 +23,7 @@ pub(super) fn resolve_image(
         (Some(auth), _) => resolve_auth(auth, secrets)?,
         (None, Repository::Full(name)) if name.ecr().is_none() => {
             let what =
-                format!("'{}' is not a host of Amazon ECR: how to log in there has to be said", name.host);
+                format!("'{}' is not a registry of Amazon ECR, so it has to be said how to log in", name.host);
             return Err(Mistake::at(span, what).help(WAYS));
         }
         (None, _) => Auth::Ecr,
@@ -42,7 +42,7 @@ fn resolve_auth(
         file::Auth::Word(word) => match word.as_str() {
             "ecr" => Ok(Auth::Ecr),
             "none" => Ok(Auth::None),
-            _ => Err(Mistake::at(span, format!("'{word}' is not a way to log in at a registry"))
+            _ => Err(Mistake::at(span, format!("'{word}' is not a way to log in to a registry"))
                 .help("write \"ecr\", \"none\" or { secret = \"NAME\" }")),
         },
         file::Auth::Secret(file::WithSecret { secret }) => {
@@ -55,7 +55,7 @@ fn resolve_auth(
             } else {
                 nearest(&secret, &names)
             };
-            Err(Mistake::at(span, format!("no secret is called '{secret}'")).help(help))
+            Err(Mistake::at(span, format!("there is no secret '{secret}'")).help(help))
         }
     }
 }
@@ -67,8 +67,8 @@ fn parse_region(region: Spanned<String>) -> Result<String, Mistake> {
     if is_region(region.get_ref()) {
         return Ok(region.into_inner());
     }
-    let what = format!("'{}' is not a region of AWS", region.get_ref());
-    Err(Mistake::at(region.span(), what).help("write one such as \"eu-west-1\""))
+    let what = format!("'{}' is not an AWS region", region.get_ref());
+    Err(Mistake::at(region.span(), what).help("write a region such as \"eu-west-1\""))
 }
 
 fn parse_tag(tag: Spanned<String>) -> Result<String, Mistake> {
@@ -78,5 +78,5 @@ fn parse_tag(tag: Spanned<String>) -> Result<String, Mistake> {
     if is_tag(tag.get_ref()) {
         return Ok(tag.into_inner());
     }
-    Err(Mistake::at(tag.span(), format!("'{}' is not a tag of an image", tag.get_ref())))
+    Err(Mistake::at(tag.span(), format!("'{}' is not an image tag", tag.get_ref())))
 }

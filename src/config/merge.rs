@@ -60,8 +60,8 @@ impl<'t> Effective<'t> {
     ) -> Result<Self, Mistake> {
         if let Some((key, _)) = over.iter().find(|(key, _)| NOT_IN_A_GROUP.contains(&key.get_ref().as_ref()))
         {
-            return Err(Mistake::at(key.span(), format!("'{}' cannot stand in a group", key.get_ref()))
-                .help("it is the same for all groups: write it at the top"));
+            return Err(Mistake::at(key.span(), format!("'{}' cannot be set in a group", key.get_ref()))
+                .help("it is the same for all groups: set it at the top"));
         }
         let mut effective = Self {
             table: Spanned::new(base.span(), DeTable::new()),
@@ -95,7 +95,7 @@ impl<'t> Effective<'t> {
         let beside: Vec<&str> = doubtful.beside.iter().map(String::as_str).collect();
         let help =
             if beside.is_empty() { "leave it out".to_owned() } else { nearest(&doubtful.name, &beside) };
-        Mistake::at(mistake.span, format!("there is no '{}' that could be removed", doubtful.name)).help(help)
+        Mistake::at(mistake.span, format!("there is no '{}' to remove", doubtful.name)).help(help)
     }
 
     fn merge(&mut self, base: &mut DeTable<'t>, over: DeTable<'t>, path: &[String]) {
@@ -223,7 +223,7 @@ interval = "2s"
     #[test]
     fn what_was_removed_is_missed_by_who_needs_it() {
         assert_snapshot!(with("secret.database = false").unwrap_err(), @r#"
-        error: no secret is called 'database'
+        error: there is no secret 'database'
           --> handover.toml:11:8
            |
         11 | HOST = { secret = "database.host", default = "localhost" }
@@ -234,21 +234,21 @@ interval = "2s"
     #[test]
     fn nothing_cannot_be_removed() {
         assert_snapshot!(with("secret.databse = false").unwrap_err(), @r"
-        error: there is no 'databse' that could be removed
+        error: there is no 'databse' to remove
           --> handover.toml:20:18
            |
         20 | secret.databse = false
            |                  ^^^^^ did you mean 'database'?
         ");
         assert_snapshot!(with("process.web.stop-timeout = false").unwrap_err(), @r"
-        error: there is no 'stop-timeout' that could be removed
+        error: there is no 'stop-timeout' to remove
           --> handover.toml:20:28
            |
         20 | process.web.stop-timeout = false
            |                            ^^^^^ known here: command, health, memory
         ");
         assert_snapshot!(with("environment.LEVL = false").unwrap_err(), @r"
-        error: there is no 'LEVL' that could be removed
+        error: there is no 'LEVL' to remove
           --> handover.toml:20:20
            |
         20 | environment.LEVL = false
@@ -259,14 +259,14 @@ interval = "2s"
     #[test]
     fn what_is_the_same_for_all_groups_stays_out_of_them() {
         assert_snapshot!(with("app = 'other'").unwrap_err(), @r"
-        error: 'app' cannot stand in a group
+        error: 'app' cannot be set in a group
           --> handover.toml:20:1
            |
         20 | app = 'other'
-           | ^^^ it is the same for all groups: write it at the top
+           | ^^^ it is the same for all groups: set it at the top
         ");
-        assert!(with("groups = ['other']").unwrap_err().contains("'groups' cannot stand in a group"));
-        assert!(with("group.other = {}").unwrap_err().contains("'group' cannot stand in a group"));
+        assert!(with("groups = ['other']").unwrap_err().contains("'groups' cannot be set in a group"));
+        assert!(with("group.other = {}").unwrap_err().contains("'group' cannot be set in a group"));
     }
 
     #[test]
@@ -286,7 +286,7 @@ interval = "2s"
            |             ^^^^^^ did you mean 'memory'?
         ");
         assert_snapshot!(with("environment.URL = { secret = 'databse.host' }").unwrap_err(), @r"
-        error: no secret is called 'databse'
+        error: there is no secret 'databse'
           --> handover.toml:20:19
            |
         20 | environment.URL = { secret = 'databse.host' }

@@ -14,8 +14,8 @@ mod mask;
 mod merge;
 mod secret;
 pub mod settings;
-mod span;
 mod templates;
+mod time_span;
 
 use std::path::{Path, PathBuf};
 

@@ -110,7 +110,7 @@ impl std::str::FromStr for SecretId {
         };
         let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
         if !partition.starts_with("aws") || region.is_empty() || !is_account {
-            return Err("partition, region or account of this ARN are not what they should be".to_owned());
+            return Err("the partition, region or account in this ARN is not valid".to_owned());
         }
         is_name(name)?;
         let own = |part: &str| Some(part.to_owned()).filter(|part| !part.is_empty());
@@ -124,7 +124,7 @@ impl std::str::FromStr for SecretId {
                 ..plain(&secret, Some(region))
             }),
             _ => Err(format!(
-                "this ARN has {} colons, and that of a secret has 6, or 9 with key, stage and version",
+                "this ARN has {} colons; the ARN of a secret has 6, or 9 with key, stage and version",
                 parts.len() - 1
             )),
         }
@@ -149,7 +149,7 @@ pub(super) fn resolve_secret(
 ) -> Result<SecretSource, Mistake> {
     if name.get_ref().is_empty() || name.get_ref().contains(|c: char| c == '.' || c.is_whitespace()) {
         return Err(Mistake::at(name.span(), format!("'{}' cannot be the name of a secret", name.get_ref()))
-            .help("a variable names it as NAME.FIELD: leave out dots and spaces"));
+            .help("variables refer to it as NAME.FIELD, so it cannot contain dots or spaces"));
     }
     match (secret.id, secret.literal) {
         (Some(id), None) => {
@@ -159,7 +159,7 @@ pub(super) fn resolve_secret(
                 && *format.get_ref() == SecretFormat::Text
             {
                 return Err(Mistake::at(format.span(), "the id names a key, and plain text has none")
-                    .help("remove it: a key gives one field, 'value'"));
+                    .help("remove it: the key's value is the field 'value'"));
             }
             Ok(SecretSource::Stored(StoredSecret {
                 id: parsed,
@@ -170,17 +170,17 @@ pub(super) fn resolve_secret(
         (None, Some(literal)) => {
             if let Some(format) = secret.format {
                 return Err(
-                    Mistake::at(format.span(), "'format' does not go with 'literal'").help("remove it")
+                    Mistake::at(format.span(), "'format' cannot be used with 'literal'").help("remove it")
                 );
             }
             if let Some(fields) = secret.fields {
-                return Err(Mistake::at(fields.span(), "'fields' do not go with 'literal'")
+                return Err(Mistake::at(fields.span(), "'fields' cannot be used with 'literal'")
                     .help("write them into 'literal'"));
             }
             Ok(SecretSource::Literal { literal: texts(literal.into_inner()) })
         }
         (Some(_), Some(literal)) => {
-            Err(Mistake::at(literal.span(), "'id' and 'literal' cannot both say what the secret is")
+            Err(Mistake::at(literal.span(), "a secret has either 'id' or 'literal', not both")
                 .help("keep one of them"))
         }
         (None, None) => Err(Mistake::at(table, format!("nothing says what secret '{}' is", name.get_ref()))

@@ -16,7 +16,7 @@ use super::health::resolve_health;
 use super::image::resolve_image;
 use super::secret::resolve_secret;
 pub use super::secret::{SecretFormat, SecretId, SecretSource, StoredSecret};
-use super::span::{LONGEST, span_in};
+use super::time_span::{LONGEST, time_span_in};
 use super::templates::Templates;
 use crate::model::container::{ContainerOptions, Network};
 use crate::model::{
@@ -179,7 +179,7 @@ fn resolve_process(process: file::Process, name: &Spanned<ProcessName>) -> Resul
         image: ImageName::default_image(),
         command: process.command.map(Spanned::into_inner),
         publish,
-        stop_timeout: span_in(process.stop_timeout, Duration::from_secs(1)..=LONGEST, STOP_TIMEOUT)?,
+        stop_timeout: time_span_in(process.stop_timeout, Duration::from_secs(1)..=LONGEST, STOP_TIMEOUT)?,
         memory: process.memory.map(Spanned::into_inner),
         replaces: process.replaces.map(container).transpose()?,
         health,
@@ -227,7 +227,7 @@ fn check_order(
         Some((span, other)) => Err(Mistake::at(span, format!("'{other}' is not an order"))
             .help(nearest(other, &["stop-first", "start-first"]))),
         None if published => {
-            let what = format!("start-first, the order of '{}' because it publishes ports,", name.get_ref());
+            let what = format!("start-first, the default order of '{}' because it publishes ports,", name.get_ref());
             not_yet(name.span(), what)
         }
         None => Ok(()),

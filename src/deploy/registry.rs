@@ -68,7 +68,7 @@ impl Registry {
         let repository = match &image.repository {
             // A whole name needs no AWS.
             Repository::Full(name) => name.clone(),
-            here @ Repository::Here(_) => host.aws.get().await?.whole_name(here).await?,
+            here @ Repository::Here(_) => host.aws.get().await?.full_name(here).await?,
         };
         let secret = match &image.auth {
             Auth::Secret(name) => Some((name.clone(), with_only(settings, name))),

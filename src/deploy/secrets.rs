@@ -111,7 +111,7 @@ async fn fetch(
     }
     let aws = host.aws.get().await?;
     let here = aws.region(settings.default_image()).await?;
-    aws.see_credentials(&here).await?;
+    aws.check_credentials(&here).await?;
     let mut names: BTreeMap<SecretVersion, Vec<&String>> = BTreeMap::new();
     for (name, secret) in stored {
         names.entry(wanted(secret, known.get(name), &here)).or_default().push(name);

@@ -86,9 +86,9 @@ fn members(name: &str, source: &StoredSecret, text: &SecretString) -> Result<Fie
         |place| EnvironmentError::NotJson { name: name.to_owned(), id: source.id.to_string(), place };
     // serde_json's messages can quote what they found: only the place is told.
     let value: serde_json::Value = serde_json::from_str(text.expose_secret())
-        .map_err(|e| not_json(format!("it stops at line {}, column {}", e.line(), e.column())))?;
+        .map_err(|e| not_json(format!("its JSON is broken at line {}, column {}", e.line(), e.column())))?;
     let serde_json::Value::Object(members) = value else {
-        return Err(not_json("it is JSON, but no object".to_owned()));
+        return Err(not_json("it is JSON, but not an object".to_owned()));
     };
     Ok(members.into_iter().map(|(field, value)| (field, of_member(value))).collect())
 }

@@ -1,4 +1,4 @@
-//! One probe: is anybody there, and what do they say?
+//! One probe: does the container answer, and what?
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -16,9 +16,9 @@ use crate::text::duration;
 /// What a failed probe saw, as a phrase that follows "the last one that failed".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Saw {
-    /// Somebody answered, but not as it should be.
+    /// An answer, but not a healthy one.
     Answered(String),
-    /// Nobody answered.
+    /// No answer.
     Nothing(String),
 }
 
@@ -55,8 +55,8 @@ pub async fn http(
         if healthy.iter().any(|range| range.contains(code)) {
             Ok(())
         } else {
-            let took = asked.elapsed().as_millis();
-            Err(Saw::Answered(format!("was answered with status {code} after {took} ms")))
+            let took = duration(asked.elapsed());
+            Err(Saw::Answered(format!("was answered with status {code} after {took}")))
         }
     };
     within(timeout, ask).await

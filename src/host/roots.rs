@@ -51,13 +51,13 @@ fn bundle(path: &str) -> Result<Vec<u8>, String> {
     let bytes = std::fs::read(path).map_err(|e| format!("cannot be read: {e}"))?;
     let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&bytes)
         .collect::<Result<_, _>>()
-        .map_err(|e| format!("is not what it should be: {e}"))?;
+        .map_err(|e| format!("is not a valid PEM file: {e}"))?;
     if certificates.is_empty() {
-        return Err("holds no certificate".to_owned());
+        return Err("contains no certificate".to_owned());
     }
     match certificates.iter().position(|certificate| !is_a_root(certificate)) {
         None => Ok(to_pem(certificates.iter().map(AsRef::as_ref))),
-        Some(bad) => Err(format!("holds a certificate, number {}, that cannot be read", bad + 1)),
+        Some(bad) => Err(format!("contains a certificate, number {}, that cannot be read", bad + 1)),
     }
 }
 

@@ -73,7 +73,7 @@ pub async fn install(paths: &Paths, claim: Claim) -> Result<Installed, String> {
         Ok(Linked::ToNewer(other)) => installed.lines.push(format!("{link} leads to {}", other.display())),
         // The units call the link: without it they would call a stranger, or nobody.
         Ok(Linked::Foreign) => {
-            let what = "is not handover's link: it was left as it is, and units are not written";
+            let what = "is not handover's link: it was left as it is, and no units were written";
             installed.notes.push(format!("{link} {what}"));
             return Ok(installed);
         }
@@ -84,7 +84,7 @@ pub async fn install(paths: &Paths, claim: Claim) -> Result<Installed, String> {
     }
     installed.notes.extend(copies::sweep(paths, &copy, KEPT).err().map(|e| chain(&e)));
     match units::install(paths, claim == Claim::Word).await {
-        Ok(Units::NoSystemd) => installed.lines.push("systemd does not run here: no units".to_owned()),
+        Ok(Units::NoSystemd) => installed.lines.push("systemd does not run here, so there are no units".to_owned()),
         Ok(Units::There { foreign }) => {
             installed.lines.push("handover-recover.service and handover-prune.timer are there".to_owned());
             let left = foreign.iter().map(|unit| format!("{unit} is not handover's: it was left as it is"));

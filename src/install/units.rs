@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::fs::{FsError, read_if_there, write_atomically};
 use crate::host::Paths;
-use crate::text::{chain, clean};
+use crate::text::{chain, clean, duration};
 
 const UNITS: [(&str, &str); 3] = [
     ("handover-recover.service", include_str!("handover-recover.service")),
@@ -107,7 +107,7 @@ async fn systemctl(arguments: &[&str]) -> Result<(), String> {
             Ok(None) if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(10)).await,
             Ok(None) => {
                 let _ = child.kill().and_then(|()| child.wait());
-                return Err(format!("'{call}' did not end within {LIMIT:?}"));
+                return Err(format!("'{call}' did not end within {}", duration(LIMIT)));
             }
             Err(error) => return Err(format!("failed to wait for '{call}': {error}")),
         }

@@ -1,4 +1,4 @@
-//! `appspec.yml`, as the agents and the service read it. Where agents 1.8 and 2.x differ, it has to please both.
+//! `appspec.yml`, as the agents and the service read it. Where agents 1.8 and 2.x differ, it has to suit both.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_saphyr::Spanned;
 
 use super::executable;
 use crate::codedeploy::appspec::written::{LONGEST, Script, Written, bytes};
-use crate::codedeploy::appspec::{idle, is_ours, known_event, place_of_time, time_of};
+use crate::codedeploy::appspec::{is_ours, known_event, nothing_deploys, timeout_of, timeout_place};
 use crate::codedeploy::{Duty, LifecycleEvent};
 use crate::config::diagnostic::Mistake;
 
@@ -44,12 +44,12 @@ pub(super) fn check(written: &Written, text: &str, bundle: &Path, ours: &str) ->
         }
     }
     if !deploys {
-        linter.found.push(idle(ours));
+        linter.found.push(nothing_deploys(ours));
     }
     linter.found
 }
 
-/// What a location would run if it could have arguments.
+/// The program of a location, as if it could have arguments.
 fn command(script: &Script) -> &str {
     script.path().split_whitespace().next().unwrap_or_default()
 }
@@ -59,7 +59,7 @@ struct Linter<'a> {
     bundle: &'a Path,
     ours: &'a str,
     found: Vec<Mistake>,
-    /// The files that were looked at: a file is told of once, however many events run it.
+    /// The files that were checked: each is reported once, however many events run it.
     seen: BTreeSet<String>,
 }
 
@@ -80,21 +80,21 @@ impl Linter<'_> {
         match &written.version {
             None => self.error(0..0, "there is no version", "write version: 0.0"),
             Some(version) if version.value.as_f64() != Some(0.0) => {
-                self.error(self.place(version), "CodeDeploy knows one version", "write 0.0");
+                self.error(self.place(version), "CodeDeploy knows only version 0.0", "write 0.0");
             }
             Some(_) => {}
         }
         match &written.os {
             None => self.error(0..0, "there is no os", "write os: linux"),
             Some(os) if os.value.as_str() != Some("linux") => {
-                self.error(self.place(os), "handover runs on Linux", "write linux");
+                self.error(self.place(os), "handover runs on Linux only", "write linux");
             }
             Some(_) => {}
         }
         if let Some(files) = &written.files {
             self.warning(
                 self.place(files),
-                "handover needs no files section: it runs from the bundle, and CodeDeploy fails where a file is in the way",
+                "handover needs no files section: it runs from the bundle, and CodeDeploy fails when a file is already there",
                 "leave it out, unless other scripts need it",
             );
         }
@@ -102,7 +102,7 @@ impl Linter<'_> {
 
     fn event(&mut self, event: LifecycleEvent, name: &Spanned<String>, scripts: &[Script]) {
         if scripts.is_empty() {
-            self.error(self.place(name), format!("{event} has no script: agent 1.8 fails"), "leave it out");
+            self.error(self.place(name), format!("{event} has no script: CodeDeploy's agent 1.8 fails on that"), "leave it out");
         }
         for script in scripts {
             self.location(script, name);
@@ -112,7 +112,7 @@ impl Linter<'_> {
             } else if event.duty() == Duty::Never {
                 let place = script.location.as_ref().map_or(self.place(name), |part| self.place(part));
                 let what = format!(
-                    "in {event} the OLD bundle's script runs: if it fails, no new bundle can mend it"
+                    "in {event} the OLD bundle's script runs: if it fails, no new bundle can fix it"
                 );
                 self.warning(place, what, "let it exit 0 whatever happens, and stop nothing that serves");
             }
@@ -124,7 +124,7 @@ impl Linter<'_> {
             self.error(
                 self.place(name),
                 what,
-                "CodeDeploy allows 3600 s for an event; without a timeout a script has 3600 s",
+                "CodeDeploy allows 3600 s for an event; a script without a timeout counts as 3600 s",
             );
         }
         if event.duty() == Duty::Nothing && scripts.iter().any(|script| is_ours(command(script), self.ours)) {
@@ -144,16 +144,16 @@ impl Linter<'_> {
     }
 
     fn timeout(&mut self, script: &Script, event: LifecycleEvent) {
-        let time = match time_of(script, event, self.text) {
+        let time = match timeout_of(script, event, self.text) {
             Ok(time) => time,
             Err(mistake) => return self.found.push(mistake),
         };
-        let place = place_of_time(script, self.text);
+        let place = timeout_place(script, self.text);
         let is_text = script.timeout.as_ref().is_some_and(|timeout| timeout.value.is_string());
         if time > LONGEST {
             self.error(place, "this timeout is longer than CodeDeploy allows", "write 3600 at most");
         } else if is_text {
-            self.error(place, "agent 2.x takes no text for a timeout", "write it without quotes");
+            self.error(place, "CodeDeploy's agent 2.x does not accept a quoted timeout", "write it without quotes");
         }
     }
 
@@ -164,11 +164,11 @@ impl Linter<'_> {
             if user.value.as_str() == Some("root") {
                 self.warning(
                     place,
-                    "with runas, su stands between CodeDeploy's signals and handover, and gives it 2 s to go back",
+                    "with runas, handover runs under su, which leaves it only 2 s to go back when CodeDeploy stops it",
                     "leave it out: hooks run as root",
                 );
             } else {
-                self.error(place, "handover has to be root", "leave runas out: hooks run as root");
+                self.error(place, "handover has to run as root", "leave runas out: hooks run as root");
             }
         }
         if let Some(sudo) =
@@ -176,7 +176,7 @@ impl Linter<'_> {
         {
             self.error(
                 self.place(sudo),
-                "sudo takes away the variables that CodeDeploy sets",
+                "sudo removes the variables that CodeDeploy sets",
                 "leave it out",
             );
         }

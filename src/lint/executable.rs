@@ -25,22 +25,22 @@ pub(super) fn check(bundle: &Path, path: &str, ours: &str, place: &Range<usize>)
                 "write the path alone",
             ),
             _ => {
-                error(format!("'{path}' would go through a shell, which cuts it at its spaces"), "rename it")
+                error(format!("'{path}' would go through a shell, which splits it at its spaces"), "rename it")
             }
         };
     }
     let Ok(meta) = file.metadata() else {
         return error(
             format!("'{path}' is not in the bundle"),
-            "CodeDeploy says 'Script does not exist' to this",
+            "CodeDeploy would fail with 'Script does not exist'",
         );
     };
     if !meta.is_file() {
-        return error(format!("'{path}' is no file"), "write the path of a script or a binary");
+        return error(format!("'{path}' is not a file"), "write the path of a script or a binary");
     }
     let mut found = Vec::new();
     if meta.permissions().mode() & 0o100 == 0 {
-        let what = format!("'{path}' is not executable: CodeDeploy's agent makes it so, nobody else does");
+        let what = format!("'{path}' is not executable: only CodeDeploy's agent makes it so");
         found.push(Mistake::warning(place.clone(), what).help("chmod +x"));
     }
     if is_ours(path, ours) {
@@ -80,16 +80,16 @@ impl Unfit {
         match self {
             Self::Unreadable => Mistake::at(place, format!("'{name}' cannot be read")),
             Self::NoBinary => Mistake::at(place, format!("'{name}' is neither a Linux binary nor a script"))
-                .help("put the binary of a release there"),
+                .help("put a released binary of handover there"),
             Self::OtherMachine => {
-                Mistake::at(place, format!("'{name}' is built for a machine that EC2 does not have"))
-                    .help("put the binary of a release there")
+                Mistake::at(place, format!("'{name}' is built for an architecture that EC2 does not have"))
+                    .help("put a released binary of handover there")
             }
             Self::Dynamic => Mistake::warning(
                 place,
-                format!("'{name}' is not static: it runs only where the C library it was built with is"),
+                format!("'{name}' is not static: it runs only where its C library is installed"),
             )
-            .help("put the binary of a release there"),
+            .help("put a released binary of handover there"),
         }
     }
 }

@@ -7,19 +7,19 @@ use std::path::Path;
 
 use crate::codedeploy::appspec::written::Written;
 use crate::codedeploy::appspec::{self as spec, AppSpec};
-use crate::config::check::{Checked, InGroups};
+use crate::config::check::{Checked, MistakesByGroup};
 use crate::config::{self, Diagnostic, Severity};
 
 /// Checks a bundle.
 pub fn lint(bundle: &Path) -> Vec<Diagnostic> {
-    let (mut findings, meanings) = match config::check_bundle(bundle) {
+    let (mut findings, settings_by_group) = match config::check_bundle(bundle) {
         Ok(Checked { findings, settings }) => (findings, settings),
-        Err(error) => (vec![out_of_place(&error)], vec![]),
+        Err(error) => (vec![without_place(&error)], vec![]),
     };
     let (path, text) = match spec::find(bundle) {
         Ok(found) => found,
         Err(error) => {
-            findings.push(out_of_place(&error));
+            findings.push(without_place(&error));
             return findings;
         }
     };
@@ -31,11 +31,11 @@ pub fn lint(bundle: &Path) -> Vec<Diagnostic> {
             let mut mistakes = appspec::check(&written, &text, bundle, &location);
             // What it cannot read is among the mistakes already.
             if let Ok(spec) = AppSpec::of(&written, &location, &text, &origin) {
-                let mut too_short = InGroups::default();
-                for (group, settings) in &meanings {
-                    too_short.add(spec.lacks_room(settings), group.as_deref().unwrap_or_default());
+                let mut too_short = MistakesByGroup::default();
+                for (group, settings) in &settings_by_group {
+                    too_short.add(spec.too_short_timeouts(settings), group.as_deref().unwrap_or_default());
                 }
-                mistakes.extend(too_short.told(meanings.len()));
+                mistakes.extend(too_short.into_mistakes(settings_by_group.len()));
             }
             mistakes
         }
@@ -44,8 +44,8 @@ pub fn lint(bundle: &Path) -> Vec<Diagnostic> {
     findings
 }
 
-fn out_of_place(error: &(dyn std::error::Error + 'static)) -> Diagnostic {
-    Diagnostic::without_a_place(Severity::Error, &crate::text::chain(error))
+fn without_place(error: &(dyn std::error::Error + 'static)) -> Diagnostic {
+    Diagnostic::without_place(Severity::Error, &crate::text::chain(error))
 }
 
 #[cfg(test)]
@@ -110,13 +110,13 @@ A = "é"
 
     proptest! {
         #[test]
-        fn whatever_a_bundle_holds_is_told_without_a_panic(config in spoilt(CONFIG), appspec in spoilt(APPSPEC)) {
+        fn whatever_a_bundle_holds_is_reported_without_a_panic(config in spoilt(CONFIG), appspec in spoilt(APPSPEC)) {
             let bundle = tempfile::tempdir().unwrap();
             std::fs::write(bundle.path().join(config::FILE_NAME), &config).unwrap();
             std::fs::write(bundle.path().join("appspec.yml"), appspec).unwrap();
-            let told: String = lint(bundle.path()).iter().map(ToString::to_string).collect();
+            let shown: String = lint(bundle.path()).iter().map(ToString::to_string).collect();
             let is_a_literal = config.contains("\nliteral = {");
-            prop_assert!(!is_a_literal || !told.contains("hunter2"), "{told}");
+            prop_assert!(!is_a_literal || !shown.contains("hunter2"), "{shown}");
             for group in ["test", "prod-eu"] {
                 let _ = config::load(bundle.path(), RequestedGroup::Hook(Some(group)));
                 let _ = config::show(bundle.path(), group);

@@ -9,21 +9,21 @@ use serde::{Deserialize, Serialize};
 /// A span of time: `35s`, `10m`, `1h30m`, `250ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Span(pub Duration);
+pub struct TimeSpan(pub Duration);
 
-impl TryFrom<String> for Span {
+impl TryFrom<String> for TimeSpan {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         text.parse::<jiff::SignedDuration>()
             .ok()
             .and_then(|span| Duration::try_from(span).ok())
             .map(Self)
-            .ok_or_else(|| format!("'{text}' is not a span of time: write a number and a unit, such as \"35s\", \"10m\" or \"250ms\""))
+            .ok_or_else(|| format!("'{text}' is not a duration: write a number and a unit, such as \"35s\", \"10m\" or \"250ms\""))
     }
 }
 
-impl From<Span> for String {
-    fn from(span: Span) -> String {
+impl From<TimeSpan> for String {
+    fn from(span: TimeSpan) -> String {
         jiff::SignedDuration::try_from(span.0)
             .map_or_else(|_| format!("{}s", span.0.as_secs()), |d| format!("{d:#}"))
     }
@@ -62,7 +62,7 @@ impl TryFrom<String> for Bytes {
             .ok()
             .and_then(|n| n.checked_mul(1 << shift))
             .map(Self)
-            .ok_or_else(|| format!("'{text}' is not an amount of memory that a machine can have"))
+            .ok_or_else(|| format!("'{text}' is more memory than any machine has"))
     }
 }
 
@@ -207,9 +207,9 @@ mod tests {
         assert_eq!(Bytes::try_from("512m".to_owned()).unwrap().0, 512 << 20);
         assert!(Bytes::try_from("512".to_owned()).is_err());
         assert!(Bytes::try_from("99999999999999g".to_owned()).is_err());
-        assert_eq!(Span::try_from("1m30s".to_owned()).unwrap().0, Duration::from_secs(90));
-        assert!(Span::try_from("-1s".to_owned()).is_err());
-        assert!(Span::try_from("10".to_owned()).is_err());
+        assert_eq!(TimeSpan::try_from("1m30s".to_owned()).unwrap().0, Duration::from_secs(90));
+        assert!(TimeSpan::try_from("-1s".to_owned()).is_err());
+        assert!(TimeSpan::try_from("10".to_owned()).is_err());
     }
 
     #[test]

@@ -13,7 +13,7 @@ fn text(value: &Value) -> Result<String, Error> {
             Ok(value.to_string())
         }
         None if value.is_undefined() => Err(Error::from(ErrorKind::UndefinedError)),
-        None => Err(Error::new(ErrorKind::InvalidOperation, "only a text can be quoted")),
+        None => Err(Error::new(ErrorKind::InvalidOperation, "only text can be quoted")),
     }
 }
 

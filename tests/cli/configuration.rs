@@ -43,7 +43,7 @@ fn keys_of_a_later_version_are_refused_by_name() {
      --> BUNDLE/handover.toml:5:2
       |
     5 | [bake]
-      |  ^^^^ remove it, or use the version that has it
+      |  ^^^^ remove it, or use a version that supports it
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
@@ -54,7 +54,7 @@ fn keys_of_a_later_version_are_refused_by_name() {
      --> BUNDLE/handover.toml:5:2
       |
     5 | [task.migrate]
-      |  ^^^^ remove it, or use the version that has it
+      |  ^^^^ remove it, or use a version that supports it
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
@@ -72,7 +72,7 @@ fn keys_of_a_later_version_are_refused_by_name() {
     assert_snapshot!(with("order = \"stop-first\"\n", ""), @r#"
     exit: 2
     --- stderr
-    error: start-first, the order of 'web' because it publishes ports, is not supported by handover 0.1.0 yet
+    error: start-first, the default order of 'web' because it publishes ports, is not supported by handover 0.1.0 yet
      --> BUNDLE/handover.toml:5:10
       |
     5 | [process.web]
@@ -146,7 +146,7 @@ fn values_that_make_no_sense() {
     assert_snapshot!(with("order", "stop-timeout = \"35\"\norder"), @r#"
     exit: 2
     --- stderr
-    error: '35' is not a span of time: write a number and a unit, such as "35s", "10m" or "250ms"
+    error: '35' is not a duration: write a number and a unit, such as "35s", "10m" or "250ms"
      --> BUNDLE/handover.toml:7:16
       |
     7 | stop-timeout = "35"
@@ -172,18 +172,18 @@ fn how_to_log_in_has_to_be_said_for_other_registries() {
     assert_snapshot!(with("123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page", "ghcr.io/org/app"), @r#"
     exit: 2
     --- stderr
-    error: 'ghcr.io' is not a host of Amazon ECR: how to log in there has to be said
+    error: 'ghcr.io' is not a registry of Amazon ECR, so it has to be said how to log in
      --> BUNDLE/handover.toml:3:14
       |
     3 | repository = "ghcr.io/org/app"
-      |              ^^^^^^^^^^^^^^^^^ add auth = "none", auth = { secret = "NAME" }, or auth = "ecr" for what stands before ECR
+      |              ^^^^^^^^^^^^^^^^^ add auth = "none", auth = { secret = "NAME" }, or auth = "ecr" if it is a proxy for ECR
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
     assert_snapshot!(with("tag =", "auth = \"iam\"\ntag ="), @r#"
     exit: 2
     --- stderr
-    error: 'iam' is not a way to log in at a registry
+    error: 'iam' is not a way to log in to a registry
      --> BUNDLE/handover.toml:4:8
       |
     4 | auth = "iam"
@@ -196,7 +196,7 @@ fn how_to_log_in_has_to_be_said_for_other_registries() {
     assert_snapshot!(with("tag = \"v1\"", with_secret), @r#"
     exit: 2
     --- stderr
-    error: no secret is called 'registy'
+    error: there is no secret 'registy'
      --> BUNDLE/handover.toml:4:8
       |
     4 | auth = { secret = "registy" }
@@ -207,11 +207,11 @@ fn how_to_log_in_has_to_be_said_for_other_registries() {
     assert_snapshot!(with("tag =", "region = \"Ireland\"\ntag ="), @r#"
     exit: 2
     --- stderr
-    error: 'Ireland' is not a region of AWS
+    error: 'Ireland' is not an AWS region
      --> BUNDLE/handover.toml:4:10
       |
     4 | region = "Ireland"
-      |          ^^^^^^^^^ write one such as "eu-west-1"
+      |          ^^^^^^^^^ write a region such as "eu-west-1"
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
@@ -234,7 +234,7 @@ fn probes_that_clash() {
     assert_snapshot!(health("http = \"health\""), @r#"
     exit: 2
     --- stderr
-    error: the path of a probe begins with '/'
+    error: the path of a probe has to start with '/'
      --> BUNDLE/handover.toml:9:8
       |
     9 | http = "health"
@@ -245,7 +245,7 @@ fn probes_that_clash() {
     assert_snapshot!(health("tcp = true\nhost = \"status.example.com\""), @r#"
     exit: 2
     --- stderr
-    error: 'host' and 'status' go with 'http' only
+    error: 'host' and 'status' can only be used with 'http'
       --> BUNDLE/handover.toml:10:8
        |
     10 | host = "status.example.com"
@@ -266,7 +266,7 @@ fn secrets_that_are_not_there() {
     assert_snapshot!(environment("A = { secret = \"databse.host\" }"), @r#"
     exit: 2
     --- stderr
-    error: no secret is called 'databse'
+    error: there is no secret 'databse'
      --> BUNDLE/handover.toml:8:5
       |
     8 | A = { secret = "databse.host" }
@@ -288,7 +288,7 @@ fn secrets_that_are_not_there() {
     assert_snapshot!(environment("A = { template = \"redis://{{ redis.value }}\" }"), @r#"
     exit: 2
     --- stderr
-    error: no secret is called 'redis'
+    error: there is no secret 'redis'
      --> BUNDLE/handover.toml:8:5
       |
     8 | A = { template = "redis://{{ redis.value }}" }
@@ -351,7 +351,7 @@ fn secrets_that_say_too_much_or_too_little() {
     assert_snapshot!(secret("id = \"arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf:password\""), @r#"
     exit: 2
     --- stderr
-    error: this ARN has 7 colons, and that of a secret has 6, or 9 with key, stage and version
+    error: this ARN has 7 colons; the ARN of a secret has 6, or 9 with key, stage and version
      --> BUNDLE/handover.toml:9:6
       |
     9 | id = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf:password"
@@ -373,7 +373,7 @@ fn secrets_that_say_too_much_or_too_little() {
     assert_snapshot!(secret("literal = { host = \"db\" }\nid = \"prod/database\""), @r"
     exit: 2
     --- stderr
-    error: 'id' and 'literal' cannot both say what the secret is
+    error: a secret has either 'id' or 'literal', not both
      --> BUNDLE/handover.toml:9:11
       |
     9 | literal = { host = **** }
@@ -384,7 +384,7 @@ fn secrets_that_say_too_much_or_too_little() {
     assert_snapshot!(secret("literal = { host = \"db\" }\nformat = \"text\""), @r#"
     exit: 2
     --- stderr
-    error: 'format' does not go with 'literal'
+    error: 'format' cannot be used with 'literal'
       --> BUNDLE/handover.toml:10:10
        |
     10 | format = "text"
@@ -433,7 +433,7 @@ fn templates_that_cannot_be_right() {
     assert_snapshot!(template("A = {{ databse.host }}\n"), @r#"
     exit: 2
     --- stderr
-    error: no secret is called 'databse'
+    error: there is no secret 'databse'
       --> BUNDLE/handover.toml:11:12
        |
     11 | template = "templates/app.py"

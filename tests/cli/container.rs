@@ -54,11 +54,11 @@ fn each_value_is_checked_and_shown_where_it_is() {
     ];
     let all: Vec<String> = lines.map(said).into();
     assert_snapshot!(all.join("\n\n"), @r#"
-    error: 'SIGTREM' is not a signal to stop at: did you mean 'TERM'?
+    error: 'SIGTREM' is not a stop signal: did you mean 'TERM'?
     7 | stop-signal = "SIGTREM"
       |               ^^^^^^^^^ here
 
-    error: '0' is not a signal to stop at: known here: HUP, INT, QUIT, ABRT, KILL, USR1, USR2, PIPE, ALRM, TERM, WINCH, PWR
+    error: '0' is not a stop signal: known here: HUP, INT, QUIT, ABRT, KILL, USR1, USR2, PIPE, ALRM, TERM, WINCH, PWR
     7 | stop-signal = 0
       |               ^ here
 
@@ -78,11 +78,11 @@ fn each_value_is_checked_and_shown_where_it_is() {
     7 | read-only = "yes"
       |             ^^^^^ here
 
-    error: 'tmp' does not begin with a folder of the container, such as "/tmp"
+    error: 'tmp' does not start with a folder of the container, such as "/tmp"
     7 | tmpfs = ["/run", "tmp"]
       |                  ^^^^^ here
 
-    error: 'size=64mb' is not an option of a tmpfs: known are size=64m, mode=1777, uid=NUMBER, gid=NUMBER and exec
+    error: 'size=64mb' is not a tmpfs option: use size=64m, mode=1777, uid=NUMBER, gid=NUMBER and exec
     7 | tmpfs = ["/tmp:size=64mb"]
       |          ^^^^^^^^^^^^^^^^ here
 
@@ -110,7 +110,7 @@ fn each_value_is_checked_and_shown_where_it_is() {
     7 | network = "container:other"
       |           ^^^^^^^^^^^^^^^^^ here
 
-    error: network = "host" does not go with 'publish': there is no port to be led to
+    error: network = "host" cannot be used with 'publish': the container has no ports of its own
     6 | publish = ["8000:8000"]
       |            ^^^^^^^^^^^ remove 'publish', or use a bridge network
 
@@ -126,15 +126,15 @@ fn each_value_is_checked_and_shown_where_it_is() {
     7 | capabilities = { remove = ["ALL"] }
       |                  ^^^^^^ known here: add, drop
 
-    error: 'nofiles' is not a limit of processes
+    error: 'nofiles' is not a ulimit
     7 | ulimits = { nofiles = 65536 }
       |             ^^^^^^^ did you mean 'nofile'?
 
-    error: the soft limit is above the hard one
+    error: the soft limit is above the hard limit
     7 | ulimits = { nofile = { soft = 20, hard = 10 } }
       |                      ^^^^^^^^^^^^^^^^^^^^^^^^ here
 
-    error: 'nofile' cannot be without a limit
+    error: 'nofile' cannot be unlimited
     7 | ulimits = { nofile = -1 }
       |                      ^^ write a number
 
@@ -146,7 +146,7 @@ fn each_value_is_checked_and_shown_where_it_is() {
     7 | shm-size = "64"
       |            ^^^^ here
 
-    error: 'max-size' and 'max-file' do not go with driver 'awslogs'
+    error: 'max-size' and 'max-file' cannot be used with driver 'awslogs'
     7 | log = { driver = "awslogs", max-size = "10m" }
       |                                        ^^^^^ remove it; the driver's own options go into options = { ... }
 
@@ -158,11 +158,11 @@ fn each_value_is_checked_and_shown_where_it_is() {
     7 | log = { max-file = 0 }
       |                    ^ write 1 or more
 
-    error: 'max-size' has a key of its own
+    error: 'max-size' has its own key, so it cannot be in 'options'
     7 | log = { driver = "json-file", options = { max-size = "10m" } }
       |                                           ^^^^^^^^ write it beside 'driver'
 
-    error: driver = "engine" leaves the log to the Engine, options too
+    error: driver = "engine" leaves logging to the Engine, so it takes no options
     7 | log = { driver = "engine", options = { mode = "non-blocking" } }
       |                  ^^^^^^^^ remove 'options', or name the driver
 

@@ -47,7 +47,7 @@ fn a_hook_of_another_group_asks_nobody_for_anything() {
     assert_snapshot!(unset, @r#"
     exit: 2
     --- stderr
-    error: DEPLOYMENT_GROUP_NAME is not set, and this is for these groups only
+    error: DEPLOYMENT_GROUP_NAME is not set, and this configuration is only for these groups
      --> BUNDLE/handover.toml:2:10
       |
     2 | groups = ["test", "production", "load-*"]
@@ -65,11 +65,11 @@ fn an_operator_says_which_group() {
     assert_snapshot!(plan(&bundle(""), &[]), @r#"
     exit: 2
     --- stderr
-    error: no group is named, and this is for these groups only
+    error: no group is given, and this configuration is only for these groups
      --> BUNDLE/handover.toml:2:10
       |
     2 | groups = ["test", "production", "load-*"]
-      |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ say --group NAME: test, production, load-*
+      |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ add --group NAME, one of: test, production, load-*
     "#);
     assert_snapshot!(plan(&bundle(""), &["--group", "tets"]), @r#"
     exit: 2
@@ -113,7 +113,7 @@ fn mistakes_in_the_groups_own_table() {
     assert_snapshot!(hook(&bundle("[group.test]\nprocess.wbe = false\n"), "test"), @r"
     exit: 2
     --- stderr
-    error: there is no 'wbe' that could be removed
+    error: there is no 'wbe' to remove
       --> BUNDLE/handover.toml:10:15
        |
     10 | process.wbe = false

@@ -73,14 +73,14 @@ fn what_codedeploy_would_have_set_is_missed_by_name() {
     assert_snapshot!(bundle.hook("ApplicationStart").env("DEPLOYMENT_ID", "../../etc").seen(), @r"
     exit: 2
     --- stderr
-    DEPLOYMENT_ID is not what CodeDeploy sets: '../../etc' is not a deployment id: letters, digits, '-', '_' and
+    DEPLOYMENT_ID is not a deployment id: '../../etc' is not a deployment id: letters, digits, '-', '_' and
     '.', at most 128
     handover: FAILED (exit 2): nothing was changed
     ");
     assert_snapshot!(bundle.hook("ApplicationBegin").seen(), @r"
     exit: 2
     --- stderr
-    'ApplicationBegin' is not a lifecycle event that appspec.yml can wire; they are: BeforeBlockTraffic,
+    'ApplicationBegin' is not a lifecycle event that appspec.yml can script; those are: BeforeBlockTraffic,
     AfterBlockTraffic, ApplicationStop, BeforeInstall, AfterInstall, ApplicationStart, ValidateService,
     BeforeAllowTraffic, AfterAllowTraffic
     handover: FAILED (exit 2): nothing was changed
@@ -131,7 +131,7 @@ fn an_appspec_that_is_wrong() {
      --> BUNDLE/appspec.yml:1:1
       |
     1 | hooks:
-      | ^ wire it in ApplicationStart, for one
+      | ^ run it in ApplicationStart, for example
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
@@ -139,7 +139,7 @@ fn an_appspec_that_is_wrong() {
     assert_snapshot!(bundle.hook("ApplicationStart").seen(), @r"
     exit: 2
     --- stderr
-    error: 'ApplicationBegin' is not a lifecycle event that can be wired
+    error: 'ApplicationBegin' is not a lifecycle event that appspec.yml can script
      --> BUNDLE/appspec.yml:2:3
       |
     2 |   ApplicationBegin:

@@ -35,11 +35,11 @@ fn everything_at_once() {
     assert_snapshot!(bundle.lint(&[]).seen(), @r#"
     exit: 2
     --- stdout
-    warning: tag 'latest' moves: another deployment of this bundle may run another image
+    warning: tag 'latest' can move: a later deployment of this bundle may run another image
      --> ./handover.toml:5:7
       |
     5 | tag = "latest"
-      |       ^^^^^^^^ deploy a tag that stays, such as a commit's
+      |       ^^^^^^^^ use a tag that never moves, such as the commit's hash
 
     error: unknown key 'memroy'
      --> ./handover.toml:9:1
@@ -47,7 +47,7 @@ fn everything_at_once() {
     9 | memroy = "1g"
       | ^^^^^^ did you mean 'memory'?
 
-    error: this is less than 1s
+    error: this is less than 1 s
       --> ./handover.toml:11:28
        |
     11 | process.web.stop-timeout = "0s"
@@ -55,7 +55,7 @@ fn everything_at_once() {
        |
        = note: in group test
 
-    error: there is no 'wbe' that could be removed
+    error: there is no 'wbe' to remove
       --> ./handover.toml:13:15
        |
     13 | process.wbe = false
@@ -63,7 +63,7 @@ fn everything_at_once() {
        |
        = note: in group production
 
-    error: handover runs on Linux
+    error: handover runs on Linux only
      --> ./appspec.yml:2:5
       |
     2 | os: windows
@@ -87,13 +87,13 @@ fn surprises_are_no_errors() {
     assert_snapshot!(bundle.lint(&[]).seen(), @r#"
     exit: 0
     --- stdout
-    warning: tag 'latest' moves: another deployment of this bundle may run another image
+    warning: tag 'latest' can move: a later deployment of this bundle may run another image
      --> ./handover.toml:4:7
       |
     4 | tag = "latest"
-      |       ^^^^^^^^ deploy a tag that stays, such as a commit's
+      |       ^^^^^^^^ use a tag that never moves, such as the commit's hash
 
-    warning: 'bin/handover' is not executable: CodeDeploy's agent makes it so, nobody else does
+    warning: 'bin/handover' is not executable: only CodeDeploy's agent makes it so
      --> ./appspec.yml:5:17
       |
     5 |     - location: bin/handover
@@ -126,7 +126,7 @@ fn what_is_not_there() {
      --> ./appspec.yml:5:17
       |
     5 |     - location: bin/handover
-      |                 ^^^^^^^^^^^^ CodeDeploy says 'Script does not exist' to this
+      |                 ^^^^^^^^^^^^ CodeDeploy would fail with 'Script does not exist'
 
     handover lint: 1 error, no warnings
     ");
@@ -190,20 +190,20 @@ fn the_head_of_an_appspec() {
      --> ./appspec.yml:1:1
       |
     1 |
-      | ^ wire it in ApplicationStart, for one
+      | ^ run it in ApplicationStart, for example
 
     handover lint: 3 errors, no warnings
     ");
     assert_snapshot!(with("version: 0.0", "version: \"0.0\"\nfiles:\n  - source: /\n    destination: /opt/app"), @r#"
     exit: 2
     --- stdout
-    error: CodeDeploy knows one version
+    error: CodeDeploy knows only version 0.0
      --> ./appspec.yml:1:10
       |
     1 | version: "0.0"
       |          ^^^^^ write 0.0
 
-    warning: handover needs no files section: it runs from the bundle, and CodeDeploy fails where a file is in the way
+    warning: handover needs no files section: it runs from the bundle, and CodeDeploy fails when a file is already there
      --> ./appspec.yml:3:3
       |
     3 |   - source: /
@@ -218,7 +218,7 @@ fn events() {
     assert_snapshot!(with("ApplicationStart", "AplicationStart"), @r"
     exit: 2
     --- stdout
-    error: 'AplicationStart' is not a lifecycle event that can be wired
+    error: 'AplicationStart' is not a lifecycle event that appspec.yml can script
      --> ./appspec.yml:6:3
       |
     6 |   AplicationStart:
@@ -235,7 +235,7 @@ fn events() {
     6 |   AfterAllowTraffic:
       |   ^^^^^^^^^^^^^^^^^ leave it out
 
-    error: AfterInstall has no script: agent 1.8 fails
+    error: AfterInstall has no script: CodeDeploy's agent 1.8 fails on that
      --> ./appspec.yml:8:3
       |
     8 |   AfterInstall:
@@ -250,7 +250,7 @@ fn events() {
     assert_snapshot!(bundle.lint(&[]).seen(), @r"
     exit: 0
     --- stdout
-    warning: in ApplicationStop the OLD bundle's script runs: if it fails, no new bundle can mend it
+    warning: in ApplicationStop the OLD bundle's script runs: if it fails, no new bundle can fix it
      --> ./appspec.yml:5:17
       |
     5 |     - location: stop.sh
@@ -264,10 +264,10 @@ fn events() {
 fn locations() {
     for (location, why) in [
         ("bin/handover --verbose", "passes no arguments"),
-        ("bin/smoke test.sh", "cuts it at its spaces"),
+        ("bin/smoke test.sh", "splits it at its spaces"),
         ("../handover", "leads out of the bundle"),
         ("/usr/bin/handover", "leads out of the bundle"),
-        ("bin", "is no file"),
+        ("bin", "is not a file"),
         ("\"\"", "has no location"),
     ] {
         let seen = with(
@@ -297,7 +297,7 @@ fn timeouts() {
         ("30.5", "is not a number of seconds"),
         ("-1", "is not a number of seconds"),
         ("7200", "longer than CodeDeploy allows"),
-        ("\"600\"", "agent 2.x takes no text"),
+        ("\"600\"", "agent 2.x does not accept"),
         ("20", "the timeout of ApplicationStart is 20 s"),
     ] {
         let seen = with("600", timeout);
@@ -311,14 +311,14 @@ fn timeouts() {
      --> ./appspec.yml:6:3
       |
     6 |   ApplicationStart:
-      |   ^^^^^^^^^^^^^^^^ CodeDeploy allows 3600 s for an event; without a timeout a script has 3600 s
+      |   ^^^^^^^^^^^^^^^^ CodeDeploy allows 3600 s for an event; a script without a timeout counts as 3600 s
 
     handover lint: 1 error, no warnings
     ");
 }
 
 #[test]
-fn the_way_back_has_to_fit_for_every_group() {
+fn going_back_has_to_fit_for_every_group() {
     let bundle = Bundle::with_a_script();
     let groups = "groups = [\"test\", \"production\"]\n[image]";
     let table = "[group.production.process.web.health]\nmin-healthy = \"5m\"\ndeadline = \"9m\"\n";
@@ -343,7 +343,7 @@ fn users() {
     assert_snapshot!(with("600", "600\n      runas: root"), @r"
     exit: 0
     --- stdout
-    warning: with runas, su stands between CodeDeploy's signals and handover, and gives it 2 s to go back
+    warning: with runas, handover runs under su, which leaves it only 2 s to go back when CodeDeploy stops it
      --> ./appspec.yml:9:14
       |
     9 |       runas: root
@@ -354,13 +354,13 @@ fn users() {
     assert_snapshot!(with("600", "600\n      runas: ubuntu\n      sudo: true"), @r"
     exit: 2
     --- stdout
-    error: handover has to be root
+    error: handover has to run as root
      --> ./appspec.yml:9:14
       |
     9 |       runas: ubuntu
       |              ^^^^^^ leave runas out: hooks run as root
 
-    error: sudo takes away the variables that CodeDeploy sets
+    error: sudo removes the variables that CodeDeploy sets
       --> ./appspec.yml:10:13
        |
     10 |       sudo: true

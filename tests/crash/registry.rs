@@ -133,7 +133,7 @@ async fn a_pull_of_which_nothing_is_heard_is_cut_off_and_begun_again() {
     let before = world.live_hash();
     let report = world.deploy("d-3", "v3").await.unwrap();
     assert_eq!(world.live_hash(), before);
-    for words in ["did not go on to pull", "within 300ms", "asked 3 times"] {
+    for words in ["did not continue to pull", "within 300ms", "asked 3 times"] {
         assert!(told(&report).contains(words), "{report:?}");
     }
     world.assert_settled("v2");
@@ -264,5 +264,5 @@ async fn a_login_that_lacks_its_user_is_told_without_its_values() {
     world.engine.forget_calls();
     let report = world.deploy("d-3", "v2").await.unwrap();
     assert_eq!(asked(&world), (1, 0), "{report:?}");
-    assert!(told(&report).contains("does not take username and password of [secret.database]"), "{report:?}");
+    assert!(told(&report).contains("does not accept the username and password of [secret.database]"), "{report:?}");
 }

@@ -161,7 +161,7 @@ fn a_secret_scheduled_for_deletion() -> Result<()> {
     why:   AWS refuses to read secret 'rds!db-0123' (secretsmanager:GetSecretValue): InvalidRequestException: An error
            occurred (InvalidRequestException) when calling the GetSecretValue operation: You tried to perform the
            operation on a secret that's currently marked deleted.
-    fix:   bring it back: aws secretsmanager restore-secret --secret-id rds!db-0123 --region eu-west-1
+    fix:   restore it: aws secretsmanager restore-secret --secret-id rds!db-0123 --region eu-west-1
     now:   status-page-web (r1) is running
     next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -196,7 +196,7 @@ fn metadata_that_never_answer() -> Result<()> {
     web.set_metadata(&lab::Metadata { silent: true, ..metadata.clone() })?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   no credentials for AWS: the instance's metadata (169.254.169.254) do not answer: see that they are enabled
+    why:   no credentials for AWS: the instance metadata service (169.254.169.254) does not answer: see that they are enabled
            (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing filters that address, and, if
            handover runs in a container, that the hop limit is 2
     now:   status-page-web (r1) is running
@@ -213,7 +213,7 @@ fn metadata_behind_a_firewall() -> Result<()> {
     case.world.web.drop_metadata(true)?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   no credentials for AWS: the instance's metadata (169.254.169.254) do not answer: see that they are enabled
+    why:   no credentials for AWS: the instance metadata service (169.254.169.254) does not answer: see that they are enabled
            (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing filters that address, and, if
            handover runs in a container, that the hop limit is 2
     now:   status-page-web (r1) is running
@@ -230,7 +230,7 @@ fn metadata_that_are_refused() -> Result<()> {
     case.world.web.stop_metadata()?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   no credentials for AWS: the instance's metadata (169.254.169.254) do not answer: see that they are enabled
+    why:   no credentials for AWS: the instance metadata service (169.254.169.254) does not answer: see that they are enabled
            (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing filters that address, and, if
            handover runs in a container, that the hop limit is 2
     now:   status-page-web (r1) is running

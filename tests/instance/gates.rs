@@ -108,7 +108,7 @@ fn account_and_region_come_from_the_instance_when_the_repository_does_not_say_th
         .output()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(
-        said.contains("fix: write its whole name, ACCOUNT.dkr.ecr.REGION.amazonaws.com/status-page"),
+        said.contains("fix: write its full name, ACCOUNT.dkr.ecr.REGION.amazonaws.com/status-page"),
         "{said}"
     );
     Ok(())

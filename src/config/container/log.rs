@@ -16,16 +16,16 @@ pub(super) fn resolve_log(written: &WrittenLog) -> Result<Log, Mistake> {
     let limited = written.max_size.as_ref().map(Spanned::span);
     let limited = limited.or_else(|| written.max_file.as_ref().map(Spanned::span));
     if let (Some(span), false) = (limited, has_files) {
-        return Err(Mistake::at(span, format!("'max-size' and 'max-file' do not go with driver '{driver}'"))
+        return Err(Mistake::at(span, format!("'max-size' and 'max-file' cannot be used with driver '{driver}'"))
             .help("remove it; the driver's own options go into options = { ... }"));
     }
     if let Some(files) = written.max_file.as_ref().filter(|files| *files.get_ref() == 0) {
-        return Err(Mistake::at(files.span(), "at least one file is kept").help("write 1 or more"));
+        return Err(Mistake::at(files.span(), "at least one log file has to be kept").help("write 1 or more"));
     }
     if let Some(size) = &written.max_size
         && parse::<Bytes>(size)?.0 == 0
     {
-        return Err(Mistake::at(size.span(), "a log file cannot be empty").help("write \"10m\""));
+        return Err(Mistake::at(size.span(), "the size of a log file cannot be 0").help("write \"10m\""));
     }
     let mut options = BTreeMap::new();
     if has_files {
@@ -34,15 +34,15 @@ pub(super) fn resolve_log(written: &WrittenLog) -> Result<Log, Mistake> {
     }
     for (name, value) in &written.options {
         if options.insert(name.get_ref().clone(), value.clone()).is_some() {
-            let what = format!("'{}' has a key of its own", name.get_ref());
-            return Err(Mistake::at(name.span(), what).help("write it beside 'driver'"));
+            let what = format!("'{}' has its own key, so it cannot be in 'options'", name.get_ref());
+            return Err(Mistake::at(name.span(), what).help("write it next to 'driver'"));
         }
     }
     let driver = match (driver, &written.driver) {
         ("engine", Some(driver)) if !options.is_empty() => {
             return Err(Mistake::at(
                 driver.span(),
-                "driver = \"engine\" leaves the log to the Engine, options too",
+                "driver = \"engine\" leaves logging to the Engine, so it takes no options",
             )
             .help("remove 'options', or name the driver"));
         }

@@ -18,7 +18,7 @@ pub(super) fn parse_cpus(written: &Spanned<WrittenCpus>) -> Result<Cpus, Mistake
     // Docker's own range; how many there are is seen on the instance.
     if !(0.01..=1024.0).contains(&cpus) {
         return Err(Mistake::at(written.span(), format!("a container cannot have {cpus} processors"))
-            .help("write 0.01 or more"));
+            .help("write a number from 0.01 to 1024"));
     }
     #[expect(clippy::cast_possible_truncation, reason = "at most 1024 billions")]
     Ok(Cpus((cpus * 1e9).round() as i64))
@@ -40,7 +40,7 @@ pub(super) fn parse_ulimits(
         if !ULIMITS.contains(&name.get_ref().as_str()) {
             return Err(Mistake::at(
                 name.span(),
-                format!("'{}' is not a limit of processes", name.get_ref()),
+                format!("'{}' is not a ulimit", name.get_ref()),
             )
             .help(nearest(name.get_ref(), ULIMITS)));
         }
@@ -50,16 +50,16 @@ pub(super) fn parse_ulimits(
         };
         if limit.soft < -1 || limit.hard < -1 {
             return Err(
-                Mistake::at(value.span(), "a limit cannot be negative").help("-1 stands for no limit")
+                Mistake::at(value.span(), "a limit cannot be negative").help("-1 means no limit")
             );
         }
         if limit.hard != -1 && (limit.soft == -1 || limit.soft > limit.hard) {
-            return Err(Mistake::at(value.span(), "the soft limit is above the hard one"));
+            return Err(Mistake::at(value.span(), "the soft limit is above the hard limit"));
         }
         // The kernel has a limit of its own for it (fs.nr_open), and the container would not start.
         if name.get_ref() == "nofile" && limit.hard == -1 {
             return Err(
-                Mistake::at(value.span(), "'nofile' cannot be without a limit").help("write a number")
+                Mistake::at(value.span(), "'nofile' cannot be unlimited").help("write a number")
             );
         }
         ulimits.insert(name.get_ref().clone(), limit);

@@ -1,12 +1,15 @@
-//! A clock that is wrong: AWS refuses every signature that is more than some minutes off.
+//! A wrong clock: AWS refuses every signature that is more than a few minutes off.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
 use crate::model::Finding;
+use crate::text::duration;
 
-/// Whether an error says that the clock of this instance is wrong, and by how much if the answer says what time it is.
-pub(super) fn is_wrong(code: &str, message: &str, date: Option<&str>) -> Option<Finding> {
+/// The finding that the clock of this instance is wrong, if an error says so; and by how much, if the answer has a date.
+pub(super) fn wrong_clock(code: &str, message: &str, date: Option<&str>) -> Option<Finding> {
     let is_about_time = match code {
         "RequestTimeTooSkewed" | "RequestInTheFuture" | "RequestExpired" => true,
         // `Signature expired: 20261123T… is now earlier than …`, `Signature not yet current: …`.
@@ -17,27 +20,19 @@ pub(super) fn is_wrong(code: &str, message: &str, date: Option<&str>) -> Option<
         _ => false,
     };
     let off = date.and_then(|date| rfc2822::parse(date).ok()).map(|theirs| {
-        let seconds = Timestamp::now().duration_since(theirs.timestamp()).as_secs();
-        let side = if seconds < 0 { "behind" } else { "ahead of" };
-        format!(", by {} {side} AWS's", rounded(seconds.unsigned_abs()))
+        let ahead = Timestamp::now().duration_since(theirs.timestamp());
+        let side = if ahead.is_negative() { "behind" } else { "ahead of" };
+        format!(" ({} {side} AWS's)", duration(Duration::from_secs(ahead.as_secs().unsigned_abs())))
     });
     is_about_time.then(|| {
         Finding::new(
             format!(
-                "the clock of this instance is wrong{}, so AWS refuses what it signs ({code})",
+                "the clock of this instance is wrong{}, so AWS refuses its requests ({code})",
                 off.unwrap_or_default()
             ),
             "set it with 'chronyc makestep', and let it follow the Amazon Time Sync Service (169.254.169.123)",
         )
     })
-}
-
-fn rounded(seconds: u64) -> String {
-    match seconds {
-        0..=119 => format!("{seconds} seconds"),
-        120..=7199 => format!("{} minutes", seconds / 60),
-        _ => format!("{} hours", seconds / 3600),
-    }
 }
 
 #[cfg(test)]
@@ -50,14 +45,14 @@ mod tests {
             &(Timestamp::now() + jiff::SignedDuration::from_mins(90)).to_zoned(jiff::tz::TimeZone::UTC),
         )
         .unwrap();
-        let told = is_wrong("RequestTimeTooSkewed", "", Some(&an_hour_ahead)).unwrap().what;
-        assert!(told.contains("by 89 minutes behind") || told.contains("by 90 minutes behind"), "{told}");
+        let what = wrong_clock("RequestTimeTooSkewed", "", Some(&an_hour_ahead)).unwrap().what;
+        assert!(what.contains("(1 h 29 min behind AWS's)") || what.contains("(1 h 30 min behind AWS's)"), "{what}");
         for message in
             ["Signature expired: 20260101T000000Z is now earlier than", "Signature not yet current: x"]
         {
-            assert!(is_wrong("InvalidSignatureException", message, None).is_some());
+            assert!(wrong_clock("InvalidSignatureException", message, None).is_some());
         }
-        assert_eq!(is_wrong("InvalidSignatureException", "The request signature we calculated", None), None);
-        assert_eq!(is_wrong("AccessDeniedException", "Signature expired", Some(&an_hour_ahead)), None);
+        assert_eq!(wrong_clock("InvalidSignatureException", "The request signature we calculated", None), None);
+        assert_eq!(wrong_clock("AccessDeniedException", "Signature expired", Some(&an_hour_ahead)), None);
     }
 }

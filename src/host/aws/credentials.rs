@@ -1,4 +1,4 @@
-//! No credentials: why, and where they should come from.
+//! Missing credentials: why, and where they should come from.
 
 use std::error::Error;
 
@@ -11,20 +11,20 @@ use super::error::{AwsError, chain};
 use crate::model::Finding;
 
 impl Aws {
-    /// Sees that there are credentials, before several requests each wait for them and fail for the same reason.
-    pub async fn see_credentials(&self, region: &str) -> Result<(), AwsError> {
+    /// Checks that there are credentials, before several requests each wait for them and fail for the same reason.
+    pub async fn check_credentials(&self, region: &str) -> Result<(), AwsError> {
         let Some(provider) = self.config(region).await.credentials_provider() else { return Ok(()) };
         match provider.provide_credentials().await {
             Ok(_) => Ok(()),
             Err(error) => {
-                Err(AwsError::Credentials(problem(&error).unwrap_or_else(|| Finding::new(chain(&error), ""))))
+                Err(AwsError::Credentials(missing(&error).unwrap_or_else(|| Finding::new(chain(&error), ""))))
             }
         }
     }
 }
 
-/// What keeps this process from its credentials, if that is what an error is about.
-pub(super) fn problem(error: &(dyn Error + 'static)) -> Option<Finding> {
+/// Why there are no credentials, if that is what an error is about.
+pub(super) fn missing(error: &(dyn Error + 'static)) -> Option<Finding> {
     let causes = || std::iter::successors(Some(error), |cause: &&(dyn Error + 'static)| (*cause).source());
     causes().find(|cause| cause.is::<CredentialsError>())?;
     for cause in causes() {
@@ -33,7 +33,7 @@ pub(super) fn problem(error: &(dyn Error + 'static)) -> Option<Finding> {
                 let status = answer.response().status().as_u16();
                 return Some(of_status(status));
             }
-            // What failed below is private to the SDK: its words tell a time-out from an answer.
+            // The cause below is private to the SDK: only its text distinguishes a timeout from an answer.
             Some(ImdsError::FailedToLoadToken(token)) => {
                 let silent = token.is_dispatch_failure() || chain(cause).contains("timed out");
                 return Some(because(if silent { SILENT } else { DISABLED }));
@@ -42,14 +42,14 @@ pub(super) fn problem(error: &(dyn Error + 'static)) -> Option<Finding> {
             None => {}
         }
     }
-    // The chain of providers tells what each of them said, in words only.
+    // The provider chain reports what each of its members said, but only as text.
     let said = causes().map(ToString::to_string).collect::<Vec<_>>().join(": ");
     let known = [
         ("404 from IMDS", NO_PROFILE),
         (
             "IMDS disabled by",
             (
-                "AWS_EC2_METADATA_DISABLED is set, and there are no others",
+                "AWS_EC2_METADATA_DISABLED is set, and there are no other credentials",
                 "unset it, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
             ),
         ),
@@ -65,7 +65,7 @@ fn of_status(status: u16) -> Finding {
         404 => because(NO_PROFILE),
         401 | 403 => because(DISABLED),
         status => {
-            Finding::new(format!("the instance's metadata (169.254.169.254) answer with status {status}"), "")
+            Finding::new(format!("the instance metadata service (169.254.169.254) answers with status {status}"), "")
         }
     }
 }
@@ -80,11 +80,11 @@ const NO_PROFILE: (&str, &str) = (
 );
 
 const SILENT: (&str, &str) = (
-    "the instance's metadata (169.254.169.254) do not answer",
-    "see that they are enabled (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing filters that address, and, if handover runs in a container, that the hop limit is 2",
+    "the instance metadata service (169.254.169.254) does not answer",
+    "check that it is enabled (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing blocks that address, and, if handover runs in a container, that the hop limit is 2",
 );
 
 const DISABLED: (&str, &str) = (
-    "the instance's metadata (169.254.169.254) refuse a token",
-    "see that they are enabled (aws ec2 modify-instance-metadata-options --http-endpoint enabled --http-tokens required)",
+    "the instance metadata service (169.254.169.254) refuses a token",
+    "check that it is enabled (aws ec2 modify-instance-metadata-options --http-endpoint enabled --http-tokens required)",
 );

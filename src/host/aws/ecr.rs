@@ -20,14 +20,14 @@ impl Aws {
             .authorization_data()
             .first()
             .and_then(|data| data.authorization_token())
-            .ok_or_else(|| unusable("holds no token"))?;
+            .ok_or_else(|| unusable("has no token"))?;
         let plain = base64::engine::general_purpose::STANDARD
             .decode(token)
             .ok()
             .and_then(|bytes| String::from_utf8(bytes).ok())
-            .ok_or_else(|| unusable("holds a token that is not Base64"))?;
+            .ok_or_else(|| unusable("has a token that is not Base64"))?;
         let (user, password) =
-            plain.split_once(':').ok_or_else(|| unusable("holds a token without a user"))?;
+            plain.split_once(':').ok_or_else(|| unusable("has a token without a user"))?;
         Ok(RegistryLogin {
             user: user.to_owned(),
             password: SecretString::from(password),

@@ -3,7 +3,7 @@
 use crate::host::web::WebError;
 use crate::model::{Explain, Finding};
 
-/// An answer of AWS that is not what was needed.
+/// Why AWS did not give what was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum AwsError {
     /// The service refused.
@@ -13,12 +13,12 @@ pub enum AwsError {
         act: String,
         /// The service's error code.
         code: String,
-        /// Its words.
+        /// Its message.
         message: String,
         /// What to do about it, where that is known.
         fix: String,
     },
-    /// The service was not reached, or did not answer.
+    /// The service could not be reached, or did not answer.
     #[error("failed to {act}: {why}")]
     Failed {
         /// What was asked for.
@@ -28,10 +28,10 @@ pub enum AwsError {
         /// What to do about it, where that is known.
         fix: String,
     },
-    /// There are no credentials to ask with. It is the same for whatever is asked.
+    /// There are no credentials, whatever is asked for.
     #[error("no credentials for AWS: {}", .0.what)]
     Credentials(Finding),
-    /// Every request will be refused for the instance's clock.
+    /// The instance's clock is wrong, so every request is refused.
     #[error("{}", .0.what)]
     Clock(Finding),
     /// The answer cannot be used.
@@ -42,25 +42,25 @@ pub enum AwsError {
         /// What is wrong with it.
         what: &'static str,
     },
-    /// Nothing says which account or region is meant.
+    /// The account and region are not known.
     #[error(
-        "cannot tell the account and region of repository '{repository}': the instance's metadata do not answer ({why}), and AWS_ACCOUNT_ID and AWS_REGION are not set"
+        "cannot tell the account and region of repository '{repository}': the instance metadata service does not answer ({why}), and AWS_ACCOUNT_ID and AWS_REGION are not set"
     )]
-    Nowhere {
+    NoAccount {
         /// The repository.
         repository: String,
         /// What the metadata service said.
         why: String,
     },
-    /// Nothing says which region is meant.
+    /// The region is not known.
     #[error(
-        "cannot tell the region: the instance's metadata do not answer ({why}), and AWS_ACCOUNT_ID and AWS_REGION are not set"
+        "cannot tell the region: the instance metadata service does not answer ({why}), and AWS_ACCOUNT_ID and AWS_REGION are not set"
     )]
     NoRegion {
         /// What the metadata service said.
         why: String,
     },
-    /// Nothing at all can be reached.
+    /// There can be no HTTPS at all.
     #[error(transparent)]
     Web(#[from] WebError),
 }
@@ -70,8 +70,8 @@ impl Explain for AwsError {
         let fix = match self {
             Self::Refused { fix, .. } | Self::Failed { fix, .. } => fix.clone(),
             Self::Credentials(finding) | Self::Clock(finding) => finding.fix.clone(),
-            Self::Nowhere { repository, .. } => {
-                format!("write its whole name, ACCOUNT.dkr.ecr.REGION.amazonaws.com/{repository}")
+            Self::NoAccount { repository, .. } => {
+                format!("write its full name, ACCOUNT.dkr.ecr.REGION.amazonaws.com/{repository}")
             }
             Self::NoRegion { .. } => "add region to [image]".to_owned(),
             Self::Unusable { .. } | Self::Web(_) => String::new(),
@@ -80,7 +80,7 @@ impl Explain for AwsError {
     }
 }
 
-/// Layers of the SDK that say nothing once there is a cause below them.
+/// Messages of the SDK's layers that add nothing to the cause below them.
 const LAYERS: &[&str] =
     &["dispatch failure", "io error", "client error (Connect)", "dns error", "failed to perform DNS lookup"];
 

@@ -1,4 +1,4 @@
-//! Who and where we are, by the instance's metadata.
+//! The account and region of this instance, from its metadata.
 
 use aws_config::imds;
 use aws_config::provider_config::ProviderConfig;
@@ -27,22 +27,22 @@ impl IdentityDocument {
 }
 
 impl Aws {
-    /// The whole name of a repository. One without a host is in the account and region of this instance, by its metadata
+    /// The full name of a repository. One without a host is in the account and region of this instance, by its metadata
     /// or, where there are none, by `AWS_ACCOUNT_ID` and `AWS_REGION`.
-    pub async fn whole_name(&self, repository: &Repository) -> Result<RepositoryName, AwsError> {
+    pub async fn full_name(&self, repository: &Repository) -> Result<RepositoryName, AwsError> {
         match repository {
             Repository::Full(name) => Ok(name.clone()),
             Repository::Here(path) => {
                 let here = self
                     .identity()
                     .await
-                    .map_err(|why| AwsError::Nowhere { repository: path.clone(), why })?;
+                    .map_err(|why| AwsError::NoAccount { repository: path.clone(), why })?;
                 Ok(RepositoryName::in_ecr(&here.account_id, &here.region, path))
             }
         }
     }
 
-    /// The region that an image's configuration means: its own, else that of this instance.
+    /// The region of an image: the one in its configuration, else that of this instance.
     pub async fn region(&self, image: &ImageSource) -> Result<String, AwsError> {
         if let Some(region) = &image.region {
             return Ok(region.clone());
@@ -68,6 +68,6 @@ impl Aws {
         let document =
             client.get("/latest/dynamic/instance-identity/document").await.map_err(|e| chain(&e))?;
         serde_json::from_str(document.as_ref())
-            .map_err(|e| format!("the identity document is not what it should be: {e}"))
+            .map_err(|e| format!("the identity document cannot be read: {e}"))
     }
 }

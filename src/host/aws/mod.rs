@@ -1,4 +1,4 @@
-//! AWS: who and where we are, the registry's password, the secrets. One HTTP client for all of it.
+//! AWS: the instance's account and region, the registry's password, the secrets. One HTTP client for all of it.
 
 mod clock;
 mod credentials;
@@ -58,7 +58,7 @@ impl Aws {
         Self { http, clock, credentials, shared: OnceCell::new(), identity: OnceCell::new() }
     }
 
-    /// What the answers so far tell about this machine's clock.
+    /// What the answers so far say about this machine's clock.
     pub fn clock(&self) -> &ServerClock {
         &self.clock
     }

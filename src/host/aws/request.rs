@@ -30,12 +30,12 @@ impl<'a> Request<'a> {
         Self { act, endpoint: "ecr.api", region, secret: None }
     }
 
-    /// The answer is there and cannot be used.
+    /// There is an answer, but it cannot be used.
     pub(super) fn unusable(&self, what: &'static str) -> AwsError {
         AwsError::Unusable { act: self.act.clone(), what }
     }
 
-    /// There is no answer that could be used.
+    /// There is no usable answer.
     pub(super) fn failed<E>(&self, error: SdkError<E, HttpResponse>) -> AwsError
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
@@ -44,23 +44,23 @@ impl<'a> Request<'a> {
         if let Some((Some(code), message)) = error.as_service_error().map(|e| (e.code(), e.message())) {
             let message = one_line(message.unwrap_or("no message"));
             let date = error.raw_response().and_then(|response| response.headers().get("date"));
-            if let Some(finding) = clock::is_wrong(code, &message, date) {
+            if let Some(finding) = clock::wrong_clock(code, &message, date) {
                 return AwsError::Clock(finding);
             }
             let fix = self.fix(code, &message);
             return AwsError::Refused { act, code: code.to_owned(), message, fix };
         }
-        if let Some(why) = credentials::problem(&error) {
+        if let Some(why) = credentials::missing(&error) {
             return AwsError::Credentials(why);
         }
         let unreached = matches!(error, SdkError::DispatchFailure(_) | SdkError::TimeoutError(_));
-        let fix = if unreached { self.reach() } else { String::new() };
+        let fix = if unreached { self.reachability_fix() } else { String::new() };
         AwsError::Failed { act, why: chain(&error), fix }
     }
 
-    fn reach(&self) -> String {
+    fn reachability_fix(&self) -> String {
         format!(
-            "see whether it can be reached: a subnet without NAT needs the VPC endpoint com.amazonaws.{}.{} with private DNS, whose security group admits this instance on port 443",
+            "check that it can be reached: a subnet without a NAT gateway needs the VPC endpoint com.amazonaws.{}.{} with private DNS, whose security group has to let this instance in on port 443",
             self.region, self.endpoint
         )
     }
@@ -72,7 +72,7 @@ impl<'a> Request<'a> {
                 "ExpiredToken" | "ExpiredTokenException" | "UnrecognizedClientException"
                 | "InvalidClientTokenId" | "InvalidSignatureException" | "IncompleteSignature",
                 _,
-            ) => "the credentials are out of date or not valid: look for AWS_* variables and ~/.aws that stand before the instance profile".to_owned(),
+            ) => "the credentials have expired or are not valid: look for AWS_* variables and ~/.aws, which come before the instance profile".to_owned(),
             (throttled, _) if is_throttling(throttled) => {
                 format!("tried {} times: deploy to fewer instances at a time, or later", super::ATTEMPTS)
             }
@@ -85,12 +85,12 @@ impl<'a> Request<'a> {
             }
             ("AccessDeniedException", None) => format!("allow ecr:GetAuthorizationToken on *, {role}"),
             ("DecryptionFailure", Some(secret)) => format!(
-                "its KMS key cannot be used: see that the key is enabled and that kms:Decrypt is allowed {role} ('aws secretsmanager describe-secret --secret-id {} --region {}' names the key)",
+                "its KMS key cannot be used: check that the key is enabled and that kms:Decrypt is allowed {role} ('aws secretsmanager describe-secret --secret-id {} --region {}' names the key)",
                 secret.secret, secret.region
             ),
             ("ResourceNotFoundException", Some(secret)) => not_found(secret, message),
             ("InvalidRequestException", Some(secret)) if is_about_deletion(message) => format!(
-                "bring it back: aws secretsmanager restore-secret --secret-id {} --region {}",
+                "restore it: aws secretsmanager restore-secret --secret-id {} --region {}",
                 secret.secret, secret.region
             ),
             _ => String::new(),
@@ -102,7 +102,7 @@ fn is_throttling(code: &str) -> bool {
     aws_runtime::retries::classifiers::THROTTLING_ERRORS.contains(&code)
 }
 
-/// Secrets Manager has two ways to say so: "was marked for deletion", "currently marked deleted".
+/// Secrets Manager has two messages for it: "was marked for deletion", "currently marked deleted".
 fn is_about_deletion(message: &str) -> bool {
     message.contains("marked for deletion") || message.contains("marked deleted")
 }
@@ -111,7 +111,7 @@ fn is_about_kms(message: &str) -> bool {
     message.contains("kms:") || message.contains("KMS")
 }
 
-/// As a policy names it: Secrets Manager adds six characters to a name.
+/// The secret as a policy names it: Secrets Manager adds six random characters to a name.
 fn resource(secret: &SecretVersion) -> String {
     if secret.secret.starts_with("arn:") {
         secret.secret.clone()
@@ -122,11 +122,11 @@ fn resource(secret: &SecretVersion) -> String {
 
 fn not_found(secret: &SecretVersion, message: &str) -> String {
     if message.contains("staging label") || message.contains("VersionId") {
-        return "the secret is there and this version of it is not: check stage and version of its id"
+        return "the secret exists, but this version of it does not: check the stage and version in its id"
             .to_owned();
     }
     let elsewhere =
-        ", and write the whole ARN if it is in another account or region than the image's repository";
+        ", and write the full ARN if it is in another account or region than the image's repository";
     let account = if secret.secret.starts_with("arn:") { "" } else { elsewhere };
     format!(
         "asked in {}: check its name with 'aws secretsmanager list-secrets --region {}'{account}",

@@ -40,7 +40,7 @@ impl Aws {
         match (answer.secret_string, answer.version_id) {
             (Some(text), Some(id)) => Ok(SecretValue { text: SecretString::from(text), version: id }),
             (None, _) => Err(request.unusable(
-                "holds binary data (SecretBinary), and only text can be injected: store it as a SecretString",
+                "has binary data (SecretBinary), and only text can be injected: store it as a SecretString",
             )),
             (_, None) => Err(request.unusable("has no version")),
         }

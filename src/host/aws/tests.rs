@@ -1,4 +1,4 @@
-//! What people are told when AWS refuses, is silent or is not there: over HTTP, as the SDK sees it.
+//! What people read when AWS refuses, is silent or is not there: over HTTP, as the SDK sees it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,7 +30,7 @@ fn with(http: SharedHttpClient) -> Aws {
     Aws::with_client(http, SharedCredentialsProvider::new(Credentials::for_tests()))
 }
 
-/// What is said of a secret when this is the answer, and how often it was asked for.
+/// The error of a secret when this is the answer, and how often it was asked for.
 async fn refused(status: u16, body: String) -> (String, usize) {
     refused_at(status, body, jiff::Timestamp::now()).await
 }
@@ -64,14 +64,14 @@ async fn every_refusal_says_what_to_do_and_only_what_may_pass_is_tried_again() {
             "ResourceNotFoundException",
             "Secrets Manager can't find the specified secret.",
             ONCE,
-            vec!["prod/db", "eu-west-1", "list-secrets", "whole ARN"],
+            vec!["prod/db", "eu-west-1", "list-secrets", "full ARN"],
         ),
         (
             400,
             "ResourceNotFoundException",
             "Secrets Manager can't find the specified secret value for staging label: AWSPREVIOUS",
             ONCE,
-            vec!["this version of it is not"],
+            vec!["this version of it does not"],
         ),
         (
             400,
@@ -136,7 +136,7 @@ async fn every_refusal_says_what_to_do_and_only_what_may_pass_is_tried_again() {
             "ExpiredTokenException",
             "The security token included in the request is expired",
             ONCE,
-            vec!["out of date", "AWS_*"],
+            vec!["have expired", "AWS_*"],
         ),
     ] {
         let (error, asked) = refused(status, body(name, message)).await;
@@ -147,9 +147,9 @@ async fn every_refusal_says_what_to_do_and_only_what_may_pass_is_tried_again() {
     }
 }
 
-/// The SDK signs again by the time in the answer; when that does not help, people are told.
+/// The SDK signs again by the time in the answer; when that does not help, it is an error.
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_is_wrong_is_told_with_how_wrong_it_is() {
+async fn a_wrong_clock_is_reported_with_how_wrong_it_is() {
     let hours_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(5);
     for (code, message) in [
         (
@@ -162,7 +162,7 @@ async fn a_clock_that_is_wrong_is_told_with_how_wrong_it_is() {
         ),
     ] {
         let (error, _) = refused_at(403, body(code, message), hours_ago).await;
-        for word in ["clock of this instance", "by 5 hours ahead of AWS's", code, "chronyc"] {
+        for word in ["clock of this instance", "5 h ahead of AWS's", code, "chronyc"] {
             assert!(error.contains(word), "'{word}' is missing: {error}");
         }
     }
@@ -198,7 +198,7 @@ fn network(how: fn() -> Option<ConnectorError>) -> SharedHttpClient {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_is_out_of_reach_is_told_with_its_vpc_endpoint() {
+async fn a_service_that_is_out_of_reach_is_reported_with_its_vpc_endpoint() {
     let ways: [fn() -> Option<ConnectorError>; 3] = [
         || Some(ConnectorError::timeout("connect timed out".into())),
         || Some(ConnectorError::io("connection refused".into())),
@@ -225,7 +225,7 @@ async fn without_credentials(http: SharedHttpClient) -> String {
         aws_config::meta::credentials::CredentialsProviderChain::first_try("Ec2InstanceMetadata", imds);
     let aws = Aws::with_client(http, SharedCredentialsProvider::new(chain));
     let began = tokio::time::Instant::now();
-    let error = said(&aws.see_credentials("eu-west-1").await.unwrap_err());
+    let error = said(&aws.check_credentials("eu-west-1").await.unwrap_err());
     // By the clock of the test, which only stands still while something is done.
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     error
@@ -247,9 +247,9 @@ fn why_there_are_no_credentials_in_an_empty_environment() {
 async fn why_there_are_no_credentials() {
     let silent =
         without_credentials(network(|| Some(ConnectorError::timeout("connect timed out".into())))).await;
-    assert!(silent.contains("do not answer") && silent.contains("169.254.169.254"), "{silent}");
+    assert!(silent.contains("does not answer") && silent.contains("169.254.169.254"), "{silent}");
     let hanging = without_credentials(network(|| None)).await;
-    assert!(hanging.contains("do not answer"), "{hanging}");
+    assert!(hanging.contains("does not answer"), "{hanging}");
     let answers = |token: u16, role: u16| {
         infallible_client_fn(move |request: http::Request<SdkBody>| {
             let status = if request.method() == http::Method::PUT { token } else { role };
@@ -262,12 +262,12 @@ async fn why_there_are_no_credentials() {
     assert!(bare.contains("no IAM role") && bare.contains("associate-iam-instance-profile"), "{bare}");
     let disabled = without_credentials(answers(403, 403)).await;
     assert!(
-        disabled.contains("refuse a token") && disabled.contains("modify-instance-metadata-options"),
+        disabled.contains("refuses a token") && disabled.contains("modify-instance-metadata-options"),
         "{disabled}"
     );
 }
 
-/// Credentials that cannot be had.
+/// A provider without credentials.
 #[derive(Debug)]
 struct Nobody;
 
@@ -282,11 +282,11 @@ impl ProvideCredentials for Nobody {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_without_credentials_tells_the_same() {
+async fn a_request_without_credentials_says_the_same() {
     let http = infallible_client_fn(|_: http::Request<SdkBody>| http::Response::new(SdkBody::empty()));
     let aws = Aws::with_client(http, SharedCredentialsProvider::new(Nobody));
     for error in [
-        aws.see_credentials("eu-west-1").await.unwrap_err(),
+        aws.check_credentials("eu-west-1").await.unwrap_err(),
         aws.secret(&wanted("prod/db")).await.unwrap_err(),
     ] {
         assert!(matches!(error, AwsError::Credentials(_)), "{error}");

@@ -124,8 +124,8 @@ impl Docker {
     /// What the Engine says about itself.
     pub async fn engine(&self) -> Result<Engine, DockerError> {
         let (version, info) = futures_util::future::try_join(
-            self.call("tell its version", INSPECT, self.client.version()),
-            self.call("tell about itself", INSPECT, self.client.info()),
+            self.call("report its version", INSPECT, self.client.version()),
+            self.call("describe itself", INSPECT, self.client.info()),
         )
         .await?;
         Ok(Engine::of(version, info))

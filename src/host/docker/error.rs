@@ -36,7 +36,7 @@ pub enum DockerError {
     },
     /// A port that no container has is taken all the same, in the Engine's own books.
     #[error(
-        "Docker refuses to {act}: it keeps {port} for a container that is gone, as it does after a power cut in the middle of a start"
+        "Docker refuses to {act}: it keeps {port} for a container that is gone, which can happen after a power cut during a start"
     )]
     PortKept {
         /// What was asked for.
@@ -111,9 +111,9 @@ impl DockerError {
 impl Explain for DockerError {
     fn fix(&self) -> Option<String> {
         match self {
-            Self::Unreachable { .. } => Some("see whether it runs: systemctl status docker".to_owned()),
+            Self::Unreachable { .. } => Some("check that it runs: systemctl status docker".to_owned()),
             Self::NoNetwork { name } => {
-                Some(format!("make it (docker network create {name}), or change 'network'"))
+                Some(format!("create it (docker network create {name}), or change 'network'"))
             }
             Self::PortKept { .. } => {
                 Some("restart it (systemctl restart docker), then: handover recover".to_owned())

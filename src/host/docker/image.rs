@@ -108,7 +108,7 @@ impl Docker {
 
     /// What machine this is.
     pub async fn platform(&self) -> Result<Platform, DockerError> {
-        let act = "tell its version";
+        let act = "report its version";
         let answer = self.call(act, INSPECT, self.client.version()).await?;
         Platform::of(answer.os, answer.arch)
             .ok_or(DockerError::Incomplete { act: act.to_owned(), what: "the platform" })

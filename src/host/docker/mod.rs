@@ -168,7 +168,7 @@ impl Docker {
         if let Some(log) = &spec.options.log {
             return Ok(log.clone());
         }
-        let info = self.call("tell its log driver", INSPECT, self.client.info()).await?;
+        let info = self.call("report its log driver", INSPECT, self.client.info()).await?;
         Ok(Log::default_with(info.logging_driver.as_deref().unwrap_or_default()))
     }
 

@@ -131,9 +131,9 @@ impl Docker {
             let limit = if unpacking { self.patience.unpacking } else { self.patience.silence };
             let line = match tokio::time::timeout(limit, stream.next()).await {
                 Err(_) if unpacking => {
-                    return Err(DockerError::Slow { act: format!("go on to unpack '{image}'"), limit });
+                    return Err(DockerError::Slow { act: format!("continue to unpack '{image}'"), limit });
                 }
-                Err(_) => return Err(DockerError::Slow { act: format!("go on to {act}"), limit }),
+                Err(_) => return Err(DockerError::Slow { act: format!("continue to {act}"), limit }),
                 Ok(None) => break,
                 Ok(Some(Err(error))) => return Err(self.pull_error(&act, error)),
                 Ok(Some(Ok(line))) => line,

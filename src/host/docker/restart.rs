@@ -62,7 +62,7 @@ impl fmt::Display for RestartPolicy {
 
 /// A word that is no restart policy.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("'{0}' is no restart policy")]
+#[error("'{0}' is not a restart policy")]
 pub struct UnknownPolicy(String);
 
 impl FromStr for RestartPolicy {

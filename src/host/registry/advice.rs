@@ -35,35 +35,35 @@ impl Request<'_> {
             RegistryProblem::Denied => self.permission(text),
             RegistryProblem::Unauthorized => match auth {
                 Auth::Ecr => format!(
-                    "the registry does not take ECR's token of {}: is the region of [image] right?",
+                    "the registry does not accept ECR's token for {}: check 'region' in [image]",
                     self.region.unwrap_or("the instance's region")
                 ),
-                Auth::None => format!("'{host}' wants a login: write auth = {{ secret = \"NAME\" }} into [image]"),
+                Auth::None => format!("'{host}' requires a login: add auth = {{ secret = \"NAME\" }} to [image]"),
                 Auth::Secret(secret) => {
-                    format!("'{host}' does not take username and password of [secret.{secret}]")
+                    format!("'{host}' does not accept the username and password of [secret.{secret}]")
                 }
             },
             RegistryProblem::NoManifest => match self.wanted {
                 Wanted::Tag(tag) => format!("tag '{tag}' is not in {name}: was it pushed{}?", self.place()),
                 Wanted::Digest(_) => format!(
-                    "the image was in {name} when its tag was resolved, and is no longer: a lifecycle policy may have removed it; push it again, or begin a new deployment"
+                    "the image was in {name} when its tag was resolved, and is gone now: a lifecycle policy may have removed it; push it again, or start a new deployment"
                 ),
             },
             RegistryProblem::NoRepository => {
                 format!("there is no repository '{}' in '{host}': check its name{}", name.path, self.account_hint())
             }
-            RegistryProblem::NoBlob => "the registry has the manifest, but not all it names: push the image again".to_owned(),
+            RegistryProblem::NoBlob => "the registry has the manifest, but not everything in it: push the image again".to_owned(),
             RegistryProblem::Damaged => {
-                "what arrived is not what the manifest names, each time: push the image again, or look for a proxy that changes it".to_owned()
+                "what is downloaded does not match the manifest, every time: push the image again, or look for a proxy that changes it".to_owned()
             }
-            RegistryProblem::Untrusted => format!("put the registry's authority into /etc/docker/certs.d/{host}/ca.crt"),
+            RegistryProblem::Untrusted => format!("put the registry's CA certificate into /etc/docker/certs.d/{host}/ca.crt"),
             RegistryProblem::PlainHttp => format!(
-                "'{host}' speaks HTTP without TLS: give it a certificate, or name it in insecure-registries of /etc/docker/daemon.json"
+                "'{host}' speaks HTTP without TLS: give it a certificate, or add it to insecure-registries in /etc/docker/daemon.json"
             ),
             RegistryProblem::Proxy => {
-                "this is the Engine's own proxy: see 'systemctl show docker --property Environment' and /etc/docker/daemon.json".to_owned()
+                "this is the Engine's own proxy: check 'systemctl show docker --property Environment' and /etc/docker/daemon.json".to_owned()
             }
-            RegistryProblem::NoSpace => "make room on Docker's disk: docker system df".to_owned(),
+            RegistryProblem::NoSpace => "free space on Docker's disk: see 'docker system df'".to_owned(),
             RegistryProblem::Throttled | RegistryProblem::Server | RegistryProblem::Engine | RegistryProblem::NoPlatform | RegistryProblem::Other => {
                 return None;
             }
@@ -83,7 +83,7 @@ impl Request<'_> {
     /// The endpoint of the VPC that a subnet without a way out needs.
     fn way_there(&self, text: &str) -> String {
         if text.contains("unexpected EOF") {
-            return "the connection breaks off in the middle of a layer, each time: look for a proxy or a firewall in between".to_owned();
+            return "the connection breaks in the middle of a layer, every time: look for a proxy or a firewall in between".to_owned();
         }
         let host = host_in(text).unwrap_or(&self.repository.host);
         let region = self.region.or_else(|| self.repository.ecr().map(|(_, region)| region));
@@ -111,7 +111,7 @@ impl Request<'_> {
         let Some((account, _)) = name.ecr() else {
             let who = match self.auth {
                 Auth::Ecr => "the instance's role".to_owned(),
-                Auth::None => "who does not log in".to_owned(),
+                Auth::None => "a client without a login".to_owned(),
                 Auth::Secret(secret) => format!("the user of [secret.{secret}]"),
             };
             return format!("{who} may not pull from {name}, or there is no such repository");

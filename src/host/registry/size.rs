@@ -1,4 +1,4 @@
-//! How large an image is on its way here, by its manifest. Advisory: nothing depends on the answer being there.
+//! The download size of an image, by its manifest. Advisory: nothing depends on getting an answer.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,19 +15,19 @@ use crate::host::docker::{Platform, RegistryLogin};
 use crate::host::roots;
 use crate::host::web::Web;
 use crate::model::ImageRef;
-use crate::text::{chain, clean};
+use crate::text::{chain, clean, duration};
 
 const CONNECT: Duration = Duration::from_secs(3);
 const WHOLE: Duration = Duration::from_secs(15);
 /// The longest answer that is read. The specification lets registries refuse longer manifests.
 const LONGEST: usize = 4 << 20;
-/// Where the Engine keeps what it trusts, by the registry's host.
-const ENGINES_AUTHORITIES: &str = "/etc/docker/certs.d";
+/// Where the Engine keeps the CA certificates that it trusts for a registry, by the registry's host.
+const ENGINE_CERTIFICATES: &str = "/etc/docker/certs.d";
 
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
 
-/// Manifests and indexes in one: each has what it has.
+/// A manifest or an index; each leaves out the other's members.
 #[derive(Deserialize)]
 struct Manifest {
     config: Option<Descriptor>,
@@ -50,7 +50,7 @@ struct Token {
     token: String,
 }
 
-/// Who knows how large images are.
+/// Where the sizes of images come from.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum ImageSizes {
     /// Their registries.
@@ -83,9 +83,9 @@ pub async fn compressed_size(
     login: Option<&RegistryLogin>,
 ) -> Result<u64, String> {
     let (host, path) = image.repository.split_once('/').ok_or("the repository has no host")?;
-    let asked = Client::of(host, path, login)?;
-    let found = tokio::time::timeout(WHOLE, asked.size(image.digest.as_str(), platform)).await;
-    found.unwrap_or_else(|_| Err(format!("'{host}' did not answer within {WHOLE:?}")))
+    let client = Client::of(host, path, login)?;
+    let size = tokio::time::timeout(WHOLE, client.size(image.digest.as_str(), platform)).await;
+    size.unwrap_or_else(|_| Err(format!("'{host}' did not answer within {}", duration(WHOLE))))
 }
 
 struct Client<'a> {
@@ -97,7 +97,7 @@ struct Client<'a> {
 
 impl<'a> Client<'a> {
     fn of(host: &str, path: &'a str, login: Option<&'a RegistryLogin>) -> Result<Self, String> {
-        let trusted = roots::in_folder(&Path::new(ENGINES_AUTHORITIES).join(host));
+        let trusted = roots::in_folder(&Path::new(ENGINE_CERTIFICATES).join(host));
         let web = Web::trusting(&trusted).map_err(|e| chain(&e))?;
         let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(WHOLE).build();
         // Docker Hub's registry has another name than its repositories; a registry on this host speaks HTTP, unless the
@@ -136,10 +136,10 @@ impl<'a> Client<'a> {
         Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(plain)))
     }
 
-    /// A token from where the registry's challenge sends us. Only a challenge over TLS gets the password.
+    /// A token from the address in the registry's challenge. The password is only sent over TLS.
     async fn bearer(&self, challenge: &HttpResponse) -> Result<String, String> {
         let challenge = challenge.headers().get("www-authenticate").unwrap_or_default();
-        let refused = || "the registry does not take the login".to_owned();
+        let refused = || "the registry does not accept the login".to_owned();
         let (realm, service) = (parameter(challenge, "realm"), parameter(challenge, "service"));
         let realm =
             realm.filter(|_| challenge.to_ascii_lowercase().starts_with("bearer ")).ok_or_else(refused)?;
@@ -175,9 +175,9 @@ async fn read<T: serde::de::DeserializeOwned>(answer: HttpResponse) -> Result<T,
         return Err(format!("the registry answers {}", status.as_u16()));
     }
     let body = Limited::new(answer.into_body(), LONGEST).collect().await;
-    let body = body.map_err(|e| format!("the registry's answer breaks off: {}", clean(&e.to_string())))?;
+    let body = body.map_err(|e| format!("the registry's answer was cut off: {}", clean(&e.to_string())))?;
     serde_json::from_slice(&body.to_bytes())
-        .map_err(|e| format!("the registry's answer is not understood: {e}"))
+        .map_err(|e| format!("the registry's answer cannot be read: {e}"))
 }
 
 /// A parameter of a challenge: `Bearer realm="https://…",service="…"`.
@@ -247,7 +247,7 @@ mod tests {
         for (digit, password, architecture, says) in [
             ("0", "pass", "s390x", "no manifest for linux/s390x"),
             ("1", "pass", "amd64", "404"),
-            ("0", "wrong", "amd64", "does not take the login"),
+            ("0", "wrong", "amd64", "does not accept the login"),
         ] {
             let why = size_of(app.clone(), digit, password, architecture).await.unwrap_err();
             assert!(why.contains(says), "{why}");

@@ -18,13 +18,13 @@ impl TryFrom<String> for Tmpfs {
     fn try_from(text: String) -> Result<Self, String> {
         let (target, options) = text.split_once(':').unwrap_or((&text, ""));
         if !is_target(target) {
-            return Err(format!("'{text}' does not begin with a folder of the container, such as \"/tmp\""));
+            return Err(format!("'{text}' does not start with a folder of the container, such as \"/tmp\""));
         }
         let wrong = options.split(',').find(|o| !options.is_empty() && !is_tmpfs_option(o));
         match wrong {
             None => Ok(Self { target: target.to_owned(), options: options.to_owned() }),
             Some(wrong) => Err(format!(
-                "'{wrong}' is not an option of a tmpfs: known are size=64m, mode=1777, uid=NUMBER, gid=NUMBER and exec"
+                "'{wrong}' is not a tmpfs option: use size=64m, mode=1777, uid=NUMBER, gid=NUMBER and exec"
             )),
         }
     }

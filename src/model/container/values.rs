@@ -26,7 +26,7 @@ impl TryFrom<String> for StopSignal {
         match text.parse::<u8>() {
             Ok(1..=64) => Ok(Self(text)),
             Err(_) if SIGNALS.contains(&name) || real_time => Ok(Self(format!("SIG{name}"))),
-            _ => Err(format!("'{text}' is not a signal to stop at: {}", nearest(name, SIGNALS))),
+            _ => Err(format!("'{text}' is not a stop signal: {}", nearest(name, SIGNALS))),
         }
     }
 }
