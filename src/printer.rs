@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::text::{sanitize, shorten};
+use crate::text::{clean, shorten_middle};
 
 /// Where a run tells how far it is.
 pub trait Talk {
@@ -120,7 +120,8 @@ impl Talk for Printer {
     fn failed(&self, label: &str, why: &str) {
         self.hide_bar();
         let mark = self.coloured("FAILED", RED);
-        self.line(&format!("  {mark}  {label}: {}", shorten(&sanitize(why), 140)));
+        // The act stands at the beginning of what the Engine says, the reason at its end.
+        self.line(&format!("  {mark}  {label}: {}", shorten_middle(&clean(why), 140)));
     }
 
     fn progress(&self, done: u64, total: u64) {

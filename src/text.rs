@@ -139,7 +139,7 @@ pub fn duration(span: std::time::Duration) -> String {
     };
     match seconds {
         _ if span.as_millis() < 950 => format!("{} ms", span.as_millis()),
-        0..10 if tenths % 10 != 0 => format!("{}.{} s", tenths / 10, tenths % 10),
+        0..10 if !tenths.is_multiple_of(10) => format!("{}.{} s", tenths / 10, tenths % 10),
         0..60 => format!("{seconds} s"),
         60..3_600 => and(seconds / 60, "min", seconds % 60, "s"),
         _ => and(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),

@@ -55,6 +55,14 @@ fn is_hook(arguments: &[OsString]) -> bool {
     arguments.len() <= 1 && std::env::var_os(EVENT_VARIABLE).is_some()
 }
 
+/// Says what is wrong, and what to do about it.
+fn explain(printer: &crate::printer::Printer, error: &impl crate::model::Explain) {
+    printer.line(&format!("handover: {}", crate::text::causes(error)));
+    if let Some(fix) = error.fix() {
+        printer.line(&format!("fix:   {fix}"));
+    }
+}
+
 /// The calls that end before there is even a runtime: the hooks of the old bundle must not fail, whatever is broken.
 pub fn run_at_once(arguments: &[OsString]) -> Option<ExitStatus> {
     let event = std::env::var(EVENT_VARIABLE).ok();

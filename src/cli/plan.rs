@@ -5,10 +5,9 @@ use crate::deploy::DeployError;
 use crate::deploy::preview::{Preview, preview};
 use crate::exit::ExitStatus;
 use crate::host::Host;
-use crate::model::Explain as _;
 use crate::printer::Printer;
 use crate::report::tail;
-use crate::text::{causes, sanitize};
+use crate::text::sanitize;
 
 /// `handover plan`.
 #[derive(Debug, clap::Args)]
@@ -36,10 +35,7 @@ pub(super) async fn run(args: Args) -> ExitStatus {
     match preview {
         Ok(preview) => show(&printer, &preview),
         Err(error) => {
-            printer.line(&format!("handover: {}", causes(&error)));
-            if let Some(fix) = error.fix() {
-                printer.line(&format!("fix:   {fix}"));
-            }
+            super::explain(&printer, &error);
             ExitStatus::Failed
         }
     }

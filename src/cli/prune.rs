@@ -22,7 +22,7 @@ pub(super) async fn run(args: Args) -> ExitStatus {
     let host = match Host::of_the_system() {
         Ok(host) => host,
         Err(error) => {
-            printer.line(&format!("handover: {error}"));
+            super::explain(&printer, &error);
             return ExitStatus::Failed;
         }
     };

@@ -8,7 +8,7 @@ use super::apps;
 use super::ending::Ending;
 use crate::deploy::{self, Recovered};
 use crate::exit::ExitStatus;
-use crate::host::Host;
+use crate::host::{Host, Paths};
 use crate::printer::Printer;
 use crate::signal::Termination;
 use crate::text::{chain, duration};
@@ -28,16 +28,16 @@ pub(super) async fn run(args: Args) -> ExitStatus {
     let start = Instant::now();
     let printer = Printer::new(false);
     let ending = || Ending::of(&printer, "recover", start);
+    let apps = match apps::named_or_all(&Paths::of_the_system(), args.app.as_deref()) {
+        Ok(apps) => apps,
+        Err(error) => return ending().complain(&error, ExitStatus::Usage),
+    };
     let (host, termination) = match (Host::of_the_system(), Termination::listen()) {
         (Ok(host), Ok(termination)) => (host, termination),
         (Err(error), _) => return ending().error(&error.into()).await,
         (_, Err(error)) => return ending().complain(&chain(&error), ExitStatus::Down),
     };
     crate::logging::start(&host.paths.log);
-    let apps = match apps::named_or_all(&host.paths, args.app.as_deref()) {
-        Ok(apps) => apps,
-        Err(error) => return ending().complain(&error, ExitStatus::Usage),
-    };
     let mut worst = ExitStatus::Done;
     for app in apps {
         let recovered =
@@ -52,13 +52,14 @@ pub(super) async fn run(args: Args) -> ExitStatus {
                     ExitStatus::Failed
                 }
             }
-            Ok(Recovered::Nothing) => match apps::down(&host, &app).await {
-                Some((what, next)) => ending.down(&format!("nothing was interrupted, but {what}"), &next),
-                None => {
+            Ok(Recovered::Nothing) => {
+                if let Some((what, next)) = apps::down(&host, &app).await {
+                    ending.down(&format!("nothing was interrupted, but {what}"), &next)
+                } else {
                     printer.line(&format!("handover: {app}: nothing was interrupted"));
                     ExitStatus::Done
                 }
-            },
+            }
             Ok(Recovered::Waiting { deployment, since }) => {
                 let waited = Timestamp::now().duration_since(since).unsigned_abs();
                 printer.line(&format!(

@@ -23,7 +23,7 @@ pub(super) async fn run(args: Args) -> ExitStatus {
         Ok(apps) if args.json => printer.data(&serde_json::to_string_pretty(&apps).unwrap_or_default()),
         Ok(apps) => printer.data(&status::text(&apps)),
         Err(error) => {
-            printer.line(&format!("handover: {error}"));
+            super::explain(&printer, &error);
             return ExitStatus::Down;
         }
     }

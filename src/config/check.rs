@@ -144,7 +144,8 @@ fn warnings(effective: &Effective<'_>) -> Vec<Mistake> {
         && MOVING_TAGS.contains(&tag)
     {
         let what = format!("tag '{tag}' can move: a later deployment of this bundle may run another image");
-        found.push(Mistake::warning(span, what).help("use a tag that never moves, such as the commit's hash"));
+        found
+            .push(Mistake::warning(span, what).help("use a tag that never moves, such as the commit's hash"));
     }
     let is_disposable = root.get("disposable").and_then(|flag| flag.get_ref().as_bool()) == Some(true);
     let secrets = root.get("secret").and_then(|secrets| secrets.get_ref().as_table());
@@ -195,7 +196,11 @@ mod tests {
         let shown: Vec<String> = checked.findings.iter().map(ToString::to_string).collect();
         assert_eq!(shown.len(), 2, "{shown:?}");
         assert!(shown[0].contains("unknown key 'publsh'") && !shown[0].contains("in group"), "{}", shown[0]);
-        assert!(shown[1].contains("'no' is not an order") && shown[1].contains("in group test"), "{}", shown[1]);
+        assert!(
+            shown[1].contains("'no' is not an order") && shown[1].contains("in group test"),
+            "{}",
+            shown[1]
+        );
     }
 
     #[test]

@@ -17,8 +17,9 @@ pub(super) fn resolve_options(process: &file::Process) -> Result<ContainerOption
     if let (Some(network), Some(port)) = (&network, process.publish.first())
         && !network.can_publish()
     {
-        let what =
-            format!("network = \"{network}\" cannot be used with 'publish': the container has no ports of its own");
+        let what = format!(
+            "network = \"{network}\" cannot be used with 'publish': the container has no ports of its own"
+        );
         return Err(Mistake::at(port.span(), what).help("remove 'publish', or use a bridge network"));
     }
     let capabilities = process.capabilities.as_ref();

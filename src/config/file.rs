@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use crate::model::{AppName, Bytes, ProcessName, Publish, Repository, TimeSpan, StatusRange};
+use crate::model::{AppName, Bytes, ProcessName, Publish, Repository, StatusRange, TimeSpan};
 
 /// The whole file. Unknown keys are errors.
 #[derive(Debug, Deserialize)]

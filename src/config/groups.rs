@@ -82,9 +82,10 @@ impl<'t> Layers<'t> {
         let wrong = |what| Mistake::at(groups.span(), what);
         let Some(name) = asked.group() else {
             return Err(match asked {
-                RequestedGroup::Hook(_) => {
-                    wrong("DEPLOYMENT_GROUP_NAME is not set, and this configuration is only for these groups".to_owned())
-                }
+                RequestedGroup::Hook(_) => wrong(
+                    "DEPLOYMENT_GROUP_NAME is not set, and this configuration is only for these groups"
+                        .to_owned(),
+                ),
                 _ => wrong("no group is given, and this configuration is only for these groups".to_owned())
                     .help(format!("add --group NAME, one of: {}", groups.get_ref().join(", "))),
             });
@@ -222,6 +223,6 @@ mod tests {
         "#);
         assert!(layers("groups = ['test']\ngroup = 1").unwrap_err().contains("a group is a table"));
         assert!(layers("groups = ['test']\ngroup.test = 1").unwrap_err().contains("a group is a table"));
-        assert!(layers("groups = ['test']\ndisposable = true").unwrap_err().contains("of one group"));
+        assert!(layers("groups = ['test']\ndisposable = true").unwrap_err().contains("for one group"));
     }
 }

@@ -42,7 +42,9 @@ pub(super) fn resolve_health(
         }
     }
     if let (Some(port), "command" | "docker") = (&health.port, kind) {
-        return Err(Mistake::at(port.span(), format!("'port' cannot be used with '{kind}'")).help("remove it"));
+        return Err(
+            Mistake::at(port.span(), format!("'port' cannot be used with '{kind}'")).help("remove it")
+        );
     }
     let whole = table.clone();
     let port = |table: Range<usize>| match (&health.port, publish) {
@@ -51,9 +53,8 @@ pub(super) fn resolve_health(
         }
         (Some(port), _) => Ok(*port.get_ref()),
         (None, [only]) => Ok(only.container),
-        (None, _) => {
-            Err(Mistake::at(table, "it is not clear which port to probe").help("add port = NUMBER, the container's port"))
-        }
+        (None, _) => Err(Mistake::at(table, "it is not clear which port to probe")
+            .help("add port = NUMBER, the container's port")),
     };
     let probe = match kind {
         "http" => {

@@ -22,8 +22,10 @@ pub(super) fn resolve_image(
     let auth = match (image.auth, &repository) {
         (Some(auth), _) => resolve_auth(auth, secrets)?,
         (None, Repository::Full(name)) if name.ecr().is_none() => {
-            let what =
-                format!("'{}' is not a registry of Amazon ECR, so it has to be said how to log in", name.host);
+            let what = format!(
+                "'{}' is not a registry of Amazon ECR, so it has to be said how to log in",
+                name.host
+            );
             return Err(Mistake::at(span, what).help(WAYS));
         }
         (None, _) => Auth::Ecr,

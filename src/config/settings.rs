@@ -16,8 +16,8 @@ use super::health::resolve_health;
 use super::image::resolve_image;
 use super::secret::resolve_secret;
 pub use super::secret::{SecretFormat, SecretId, SecretSource, StoredSecret};
-use super::time_span::{LONGEST, time_span_in};
 use super::templates::Templates;
+use super::time_span::{LONGEST, time_span_in};
 use crate::model::container::{ContainerOptions, Network};
 use crate::model::{
     AppName, Bytes, Health, ImageName, ImageSource, Probe, ProcessName, Publish, is_docker_name,
@@ -227,7 +227,8 @@ fn check_order(
         Some((span, other)) => Err(Mistake::at(span, format!("'{other}' is not an order"))
             .help(nearest(other, &["stop-first", "start-first"]))),
         None if published => {
-            let what = format!("start-first, the default order of '{}' because it publishes ports,", name.get_ref());
+            let what =
+                format!("start-first, the default order of '{}' because it publishes ports,", name.get_ref());
             not_yet(name.span(), what)
         }
         None => Ok(()),

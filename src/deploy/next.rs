@@ -46,7 +46,7 @@ pub fn next(history: &History, until: Phase) -> Move {
 fn forward(history: &History, until: Phase) -> Move {
     let unchanged = history.facts().unchanged.is_some();
     let is_open = |planned: &&Planned| match &planned.item {
-        PlannedItem::Step { step, nature } => !(unchanged && nature.for_a_change) && !history.is_done(step),
+        PlannedItem::Step { step, nature } => !(history.is_done(step) || unchanged && nature.for_a_change),
         PlannedItem::Commit => !unchanged && !history.is_committed(),
         PlannedItem::Unknown => true,
     };

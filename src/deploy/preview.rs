@@ -41,7 +41,7 @@ pub struct Changes {
     old_images: Vec<String>,
     images: Vec<String>,
     secrets: Vec<String>,
-    changes: Answer,
+    answer: Answer,
     steps: Vec<String>,
 }
 
@@ -150,7 +150,7 @@ async fn changes(
         images: pulled.collect(),
         secrets: secrets.collect(),
         steps: steps(context, &facts, unchanged),
-        changes: answer,
+        answer,
     })
 }
 
@@ -185,7 +185,7 @@ impl fmt::Display for Changes {
         for secret in &self.secrets {
             writeln!(f, "secret   {secret}")?;
         }
-        match &self.changes {
+        match &self.answer {
             Answer::Nothing(_) => writeln!(f, "nothing would change")?,
             Answer::Something(why) if !self.live.is_empty() => writeln!(f, "because  {why}")?,
             Answer::Something(_) => {}

@@ -84,7 +84,9 @@ pub async fn install(paths: &Paths, claim: Claim) -> Result<Installed, String> {
     }
     installed.notes.extend(copies::sweep(paths, &copy, KEPT).err().map(|e| chain(&e)));
     match units::install(paths, claim == Claim::Word).await {
-        Ok(Units::NoSystemd) => installed.lines.push("systemd does not run here, so there are no units".to_owned()),
+        Ok(Units::NoSystemd) => {
+            installed.lines.push("systemd does not run here, so there are no units".to_owned());
+        }
         Ok(Units::There { foreign }) => {
             installed.lines.push("handover-recover.service and handover-prune.timer are there".to_owned());
             let left = foreign.iter().map(|unit| format!("{unit} is not handover's: it was left as it is"));

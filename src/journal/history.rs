@@ -107,7 +107,9 @@ impl History {
                 begun.in_doubt = false;
                 begun.done = Some(at);
                 self.has_unknown |= facts.contains(&Fact::Unknown);
-                facts.iter().for_each(|fact| self.facts.learn(fact));
+                for fact in facts {
+                    self.facts.learn(fact);
+                }
             }
             Entry::Failed { step, failure } => {
                 if !forward {

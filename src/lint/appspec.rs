@@ -102,7 +102,11 @@ impl Linter<'_> {
 
     fn event(&mut self, event: LifecycleEvent, name: &Spanned<String>, scripts: &[Script]) {
         if scripts.is_empty() {
-            self.error(self.place(name), format!("{event} has no script: CodeDeploy's agent 1.8 fails on that"), "leave it out");
+            self.error(
+                self.place(name),
+                format!("{event} has no script: CodeDeploy's agent 1.8 fails on that"),
+                "leave it out",
+            );
         }
         for script in scripts {
             self.location(script, name);
@@ -111,9 +115,8 @@ impl Linter<'_> {
                 self.user(script);
             } else if event.duty() == Duty::Never {
                 let place = script.location.as_ref().map_or(self.place(name), |part| self.place(part));
-                let what = format!(
-                    "in {event} the OLD bundle's script runs: if it fails, no new bundle can fix it"
-                );
+                let what =
+                    format!("in {event} the OLD bundle's script runs: if it fails, no new bundle can fix it");
                 self.warning(place, what, "let it exit 0 whatever happens, and stop nothing that serves");
             }
         }
@@ -153,7 +156,11 @@ impl Linter<'_> {
         if time > LONGEST {
             self.error(place, "this timeout is longer than CodeDeploy allows", "write 3600 at most");
         } else if is_text {
-            self.error(place, "CodeDeploy's agent 2.x does not accept a quoted timeout", "write it without quotes");
+            self.error(
+                place,
+                "CodeDeploy's agent 2.x does not accept a quoted timeout",
+                "write it without quotes",
+            );
         }
     }
 
@@ -174,11 +181,7 @@ impl Linter<'_> {
         if let Some(sudo) =
             script.sudo.as_ref().filter(|sudo| !matches!(sudo.value, Value::Null | Value::Bool(false)))
         {
-            self.error(
-                self.place(sudo),
-                "sudo removes the variables that CodeDeploy sets",
-                "leave it out",
-            );
+            self.error(self.place(sudo), "sudo removes the variables that CodeDeploy sets", "leave it out");
         }
     }
 }

@@ -24,9 +24,10 @@ pub(super) fn check(bundle: &Path, path: &str, ours: &str, place: &Range<usize>)
                 format!("CodeDeploy passes no arguments: it would look for a file '{path}'"),
                 "write the path alone",
             ),
-            _ => {
-                error(format!("'{path}' would go through a shell, which splits it at its spaces"), "rename it")
-            }
+            _ => error(
+                format!("'{path}' would go through a shell, which splits it at its spaces"),
+                "rename it",
+            ),
         };
     }
     let Ok(meta) = file.metadata() else {

@@ -19,4 +19,4 @@ pub use release::{
     container_name,
 };
 pub use repository::{Repository, RepositoryName};
-pub use units::{Bytes, Protocol, Publish, TimeSpan, StatusRange, is_docker_name};
+pub use units::{Bytes, Protocol, Publish, StatusRange, TimeSpan, is_docker_name};

@@ -50,6 +50,7 @@ pub struct Nature {
     pub at_boot: AtBoot,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_default(at_boot: &AtBoot) -> bool {
     *at_boot == AtBoot::Stays
 }

@@ -125,8 +125,9 @@ fn nothing_was_deployed_here_yet() {
     assert_snapshot!(handover(&["recover", "--app", "Status Page"]).seen(), @r"
     exit: 3
     --- stderr
-    Docker does not answer at '/nonexistent/docker.sock': there is no such file; is it running? 'systemctl status
-    docker' says
+    Docker does not answer at '/nonexistent/docker.sock': there is no such file
+    fix:   check that it runs: systemctl status docker
+    next:  systemctl start docker
     handover: FAILED (exit 3): nothing was changed
     ");
 }
@@ -136,7 +137,7 @@ fn no_engine() {
     assert_snapshot!(handover(&["status"]).seen(), @r"
     exit: 3
     --- stderr
-    handover: Docker does not answer at '/nonexistent/docker.sock': there is no such file; is it running? 'systemctl status docker' says
+    handover: Docker does not answer at '/nonexistent/docker.sock': there is no such file
     ");
 }
 

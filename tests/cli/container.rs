@@ -64,7 +64,7 @@ fn each_value_is_checked_and_shown_where_it_is() {
 
     error: a container cannot have 0 processors
     7 | cpus = 0
-      |        ^ write 0.01 or more
+      |        ^ write a number from 0.01 to 1024
 
     error: write a number of processors, such as 0.5 or 2
     7 | cpus = "two"
@@ -154,13 +154,13 @@ fn each_value_is_checked_and_shown_where_it_is() {
     7 | log = { max-size = "10 MB" }
       |                    ^^^^^^^ here
 
-    error: at least one file is kept
+    error: at least one log file has to be kept
     7 | log = { max-file = 0 }
       |                    ^ write 1 or more
 
     error: 'max-size' has its own key, so it cannot be in 'options'
     7 | log = { driver = "json-file", options = { max-size = "10m" } }
-      |                                           ^^^^^^^^ write it beside 'driver'
+      |                                           ^^^^^^^^ write it next to 'driver'
 
     error: driver = "engine" leaves logging to the Engine, so it takes no options
     7 | log = { driver = "engine", options = { mode = "non-blocking" } }

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use handover::config::{self, RequestedGroup, Config};
+use handover::config::{self, Config, RequestedGroup};
 use handover::journal::{History, Journal, Line};
 use handover::model::ReleaseNumber;
 use handover::state::{Record, Releases};
@@ -53,13 +53,14 @@ fn printed(history: &History) -> String {
 fn journals_of_version_1() {
     assert_snapshot!(journal("journal-v1-deployed.jsonl"), @r#"
     status-page r2 of d-2 by 0.1.0
-    resolve-image: Done []
-    read-secrets: Done []
+    preflight: Done []
     compare: Done []
-    pull-image: Done []
+    pull-images: Done []
+    write-files: Done [RemoveFiles { release: ReleaseNumber(2) }]
     create web: Done [RemoveContainer { name: "status-page-web.r2", deployment: DeploymentId("d-2") }]
+    recheck: Done []
     protect-live web: Done [SetRestartPolicy { id: "old", policy: "unless-stopped" }]
-    stop-live web: Done [Start { id: "old" }]
+    stop-live web: Done [Start { id: "old", started_at: "2026-11-22T08:00:00.123456789Z" }]
     start-new web: Done [Stop { id: "new" }]
     gate web: Done []
     keep-new web: Done [SetRestartPolicy { id: "new", policy: "no" }]
@@ -68,51 +69,153 @@ fn journals_of_version_1() {
     promote web: Done [Rename { id: "new", to: "status-page-web.r2" }]
     verify web: Done []
     record: Done []
-    Image(ImageRef { repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page", digest: ImageDigest("sha256:09dbe2c5eacb52c6dbca5a73ff4062a99b9ecf31b5442c308c7d14d6ba107d90") })
-    SecretVersion { secret: "database", version: "11111111-2222-3333-4444-555555555555" }
-    New { process: ProcessName("web"), id: "new" }
-    Live { process: ProcessName("web"), release: ReleaseNumber(1), id: "old", running: true }
+    Facts {
+        images: {
+            ImageName(
+                "default",
+            ): ImageRef {
+                repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page",
+                digest: ImageDigest(
+                    "sha256:09dbe2c5eacb52c6dbca5a73ff4062a99b9ecf31b5442c308c7d14d6ba107d90",
+                ),
+            },
+        },
+        secret_versions: {
+            "database": "11111111-2222-3333-4444-555555555555",
+        },
+        unchanged: None,
+        live: {
+            ProcessName(
+                "web",
+            ): LiveContainer {
+                id: "old",
+                name: "status-page-web",
+                release: Some(
+                    ReleaseNumber(
+                        1,
+                    ),
+                ),
+                running: true,
+            },
+        },
+        new: {
+            ProcessName(
+                "web",
+            ): "new",
+        },
+    }
     Forward
     committed: true, regated: None
     Some(Deployed)
     "#);
     assert_snapshot!(journal("journal-v1-reverted.jsonl"), @r#"
     status-page r2 of d-2 by 0.1.0
-    resolve-image: Undone []
-    read-secrets: Undone []
+    preflight: Undone []
     compare: Undone []
-    pull-image: Undone []
+    pull-images: Undone []
+    write-files: Undone [RemoveFiles { release: ReleaseNumber(2) }]
     create web: Undone [RemoveContainer { name: "status-page-web.r2", deployment: DeploymentId("d-2") }]
+    recheck: Undone []
     protect-live web: Undone [SetRestartPolicy { id: "old", policy: "unless-stopped" }]
-    stop-live web: Undone [Start { id: "old" }]
+    stop-live web: Undone [Start { id: "old", started_at: "2026-11-22T08:00:00.123456789Z" }]
     start-new web: Undone [Stop { id: "new" }]
     gate web: Undone []
-    Image(ImageRef { repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page", digest: ImageDigest("sha256:09dbe2c5eacb52c6dbca5a73ff4062a99b9ecf31b5442c308c7d14d6ba107d90") })
-    SecretVersion { secret: "database", version: "11111111-2222-3333-4444-555555555555" }
-    New { process: ProcessName("web"), id: "new" }
-    Live { process: ProcessName("web"), release: ReleaseNumber(1), id: "old", running: true }
-    Backward { cause: "container 'status-page-web.r2' is not healthy: it exited with code 1", evidence: ["cannot open the database"], findings: [] }
-    committed: false, regated: Some(true)
-    Some(Reverted { cause: "container 'status-page-web.r2' is not healthy: it exited with code 1", serving: true })
+    Facts {
+        images: {
+            ImageName(
+                "default",
+            ): ImageRef {
+                repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page",
+                digest: ImageDigest(
+                    "sha256:09dbe2c5eacb52c6dbca5a73ff4062a99b9ecf31b5442c308c7d14d6ba107d90",
+                ),
+            },
+        },
+        secret_versions: {
+            "database": "11111111-2222-3333-4444-555555555555",
+        },
+        unchanged: None,
+        live: {
+            ProcessName(
+                "web",
+            ): LiveContainer {
+                id: "old",
+                name: "status-page-web",
+                release: Some(
+                    ReleaseNumber(
+                        1,
+                    ),
+                ),
+                running: true,
+            },
+        },
+        new: {
+            ProcessName(
+                "web",
+            ): "new",
+        },
+    }
+    Backward(Failure { kind: Verdict, what: "container 'status-page-web.r2' is not healthy: it exited with code 1", fix: "", evidence: ["cannot open the database"], findings: [] })
+    committed: false, regated: Some(false)
+    Some(Reverted { cause: "container 'status-page-web.r2' is not healthy: it exited with code 1", serving: false })
     "#);
     assert_snapshot!(journal("journal-v1-abandoned.jsonl"), @r#"
     status-page r2 of d-2 by 0.1.0
-    resolve-image: Done []
-    read-secrets: Done []
+    preflight: Done []
     compare: Done []
-    pull-image: Done []
+    pull-images: Done []
+    write-files: Done [RemoveFiles { release: ReleaseNumber(2) }]
     create web: Done [RemoveContainer { name: "status-page-web.r2", deployment: DeploymentId("d-2") }]
-    Image(ImageRef { repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page", digest: ImageDigest("sha256:09dbe2c5eacb52c6dbca5a73ff4062a99b9ecf31b5442c308c7d14d6ba107d90") })
-    SecretVersion { secret: "database", version: "11111111-2222-3333-4444-555555555555" }
-    New { process: ProcessName("web"), id: "new" }
-    Backward { cause: "it was given up for deployment d-3", evidence: [], findings: [] }
+    Facts {
+        images: {
+            ImageName(
+                "default",
+            ): ImageRef {
+                repository: "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page",
+                digest: ImageDigest(
+                    "sha256:09dbe2c5eacb52c6dbca5a73ff4062a99b9ecf31b5442c308c7d14d6ba107d90",
+                ),
+            },
+        },
+        secret_versions: {
+            "database": "11111111-2222-3333-4444-555555555555",
+        },
+        unchanged: None,
+        live: {
+            ProcessName(
+                "web",
+            ): LiveContainer {
+                id: "old",
+                name: "status-page-web",
+                release: Some(
+                    ReleaseNumber(
+                        1,
+                    ),
+                ),
+                running: true,
+            },
+        },
+        new: {
+            ProcessName(
+                "web",
+            ): "new",
+        },
+    }
+    Backward(Failure { kind: Refused, what: "it was given up for deployment d-3", fix: "", evidence: [], findings: [] })
     committed: false, regated: None
     None
     "#);
     assert_snapshot!(journal("journal-v1-findings.jsonl"), @r#"
     status-page r2 of d-2 by 0.1.0
     preflight: Undone []
-    Backward { cause: "2 findings", evidence: [], findings: [Finding { what: "port 8000 is held by 'python3' (pid 4711)", fix: "stop it" }, Finding { what: "secret 'x' is not a JSON object", fix: "" }] }
+    Facts {
+        images: {},
+        secret_versions: {},
+        unchanged: None,
+        live: {},
+        new: {},
+    }
+    Backward(Failure { kind: Findings, what: "2 findings", fix: "", evidence: [], findings: [Finding { what: "port 8000 is held by 'python3' (pid 4711)", fix: "stop it" }, Finding { what: "secret 'x' is not a JSON object", fix: "" }] })
     committed: false, regated: Some(true)
     Some(Reverted { cause: "2 findings", serving: true })
     "#);
@@ -178,16 +281,19 @@ fn configurations() {
     {
       "app": "status-page",
       "disposable": false,
-      "image": {
-        "repository": "status-page",
-        "auth": "ecr",
-        "region": null,
-        "tag": "latest"
+      "images": {
+        "default": {
+          "repository": "status-page",
+          "auth": "ecr",
+          "region": null,
+          "tag": "latest"
+        }
       },
       "secrets": {},
       "environment": {},
       "processes": {
         "web": {
+          "image": "default",
           "command": null,
           "publish": [],
           "stop_timeout": {
@@ -223,11 +329,13 @@ fn configurations() {
     {
       "app": "status-page",
       "disposable": false,
-      "image": {
-        "repository": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page",
-        "auth": "ecr",
-        "region": "eu-west-1",
-        "tag": "latest"
+      "images": {
+        "default": {
+          "repository": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page",
+          "auth": "ecr",
+          "region": "eu-west-1",
+          "tag": "latest"
+        }
       },
       "secrets": {
         "database": {
@@ -269,6 +377,7 @@ fn configurations() {
       },
       "processes": {
         "web": {
+          "image": "default",
           "command": [
             "gunicorn",
             "statuspage.wsgi"

@@ -326,7 +326,7 @@ fn going_back_has_to_fit_for_every_group() {
     assert_snapshot!(bundle.lint(&[]).seen(), @r"
     exit: 2
     --- stdout
-    error: the timeout of ApplicationStart is 600 s, and the gate and the way back may take 679 s
+    error: the timeout of ApplicationStart is 600 s, but the gate and going back to the old release may take 679 s
      --> ./appspec.yml:8:16
       |
     8 |       timeout: 600

@@ -264,5 +264,8 @@ async fn a_login_that_lacks_its_user_is_told_without_its_values() {
     world.engine.forget_calls();
     let report = world.deploy("d-3", "v2").await.unwrap();
     assert_eq!(asked(&world), (1, 0), "{report:?}");
-    assert!(told(&report).contains("does not accept the username and password of [secret.database]"), "{report:?}");
+    assert!(
+        told(&report).contains("does not accept the username and password of [secret.database]"),
+        "{report:?}"
+    );
 }

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use lab::{Healthcheck, ImageSpec, names};
 
-use world::{Bundle, World};
+use world::{Bundle, World, text};
 
 const HTTP: &str = "http        = \"/health\"";
 const STATUS: &str = "status      = [\"200-399\"]";
@@ -85,6 +85,42 @@ fn an_application_that_eats_its_memory_is_told_apart() -> Result<()> {
     let refused = world.deploy("d-000000002", &Bundle::of("hungry").edit("\"256m\"", "\"24m\""))?;
     let failure = refused.failure().expect("it is refused");
     ensure!(failure.log.contains("more memory than it may (OOM)"), "{}", failure.log);
+    world.assert_settled("v1")
+}
+
+/// Docker's `OOMKilled` says nothing of children.
+#[test]
+fn a_child_that_is_killed_for_its_memory_is_seen_and_the_limit_is_named() -> Result<()> {
+    let world = World::with_v1()?;
+    world.push("children", "hungry-children")?;
+    let refused = world.deploy(
+        "d-000000002",
+        &Bundle::of("children").edit("\"256m\"", "\"24m\"").edit("\"200ms\"", "\"20s\""),
+    )?;
+    let failure = refused.failure().expect("it is refused");
+    ensure!(failure.log.contains("the kernel killed"), "{}", failure.log);
+    ensure!(failure.log.contains("memory limit of 24 MiB (OOM)"), "{}", failure.log);
+    world.assert_settled("v1")
+}
+
+/// They would go on in the container that is to serve.
+#[test]
+fn health_commands_that_hang_do_not_pile_up() -> Result<()> {
+    let world = World::with_v1()?;
+    let bundle =
+        gated_by("v2", "command = [\"/app\", \"hang\"]").edit("timeout     = \"3s\"", "timeout = \"200ms\"");
+    let path = world.bundle(&bundle)?;
+    let mut agent = world.agent("v1", &[]);
+    agent.args(["deploy", "--bundle", &path, "--deployment-id", "d-000000002"]);
+    let mut agent = agent.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn()?;
+    let (mut looks, mut most) = (0, 0);
+    while agent.try_wait()?.is_none() {
+        let seen = world.web.command("pgrep").args(["-f", "-c", "^/app hang"]).output()?;
+        most = most.max(text(&seen.stdout).trim().parse::<u32>()?);
+        looks += 1;
+    }
+    // One, and for a moment its successor.
+    ensure!((1..=2).contains(&most), "{most} at once, in {looks} looks");
     world.assert_settled("v1")
 }
 

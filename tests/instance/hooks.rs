@@ -90,7 +90,7 @@ fn the_hooks_of_the_old_bundle_never_fail() -> Result<()> {
             std::fs::write(config, "rubbish [")?;
         }
     }
-    std::fs::write(world.web.path("/var/lib/handover/status-page/journal.jsonl"), "rubbish\nrubbish\n")?;
+    std::fs::write(world.journal_file().expect("there was a run"), "rubbish\nrubbish\n")?;
     world.web.stop_docker()?;
     for version in ["v1", "v2"] {
         let path = world.bundle(&Bundle::of("v2"))?;

@@ -16,8 +16,11 @@ pub(super) fn resolve_log(written: &WrittenLog) -> Result<Log, Mistake> {
     let limited = written.max_size.as_ref().map(Spanned::span);
     let limited = limited.or_else(|| written.max_file.as_ref().map(Spanned::span));
     if let (Some(span), false) = (limited, has_files) {
-        return Err(Mistake::at(span, format!("'max-size' and 'max-file' cannot be used with driver '{driver}'"))
-            .help("remove it; the driver's own options go into options = { ... }"));
+        return Err(Mistake::at(
+            span,
+            format!("'max-size' and 'max-file' cannot be used with driver '{driver}'"),
+        )
+        .help("remove it; the driver's own options go into options = { ... }"));
     }
     if let Some(files) = written.max_file.as_ref().filter(|files| *files.get_ref() == 0) {
         return Err(Mistake::at(files.span(), "at least one log file has to be kept").help("write 1 or more"));

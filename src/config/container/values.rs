@@ -38,29 +38,22 @@ pub(super) fn parse_ulimits(
     let mut ulimits = BTreeMap::new();
     for (name, value) in written {
         if !ULIMITS.contains(&name.get_ref().as_str()) {
-            return Err(Mistake::at(
-                name.span(),
-                format!("'{}' is not a ulimit", name.get_ref()),
-            )
-            .help(nearest(name.get_ref(), ULIMITS)));
+            return Err(Mistake::at(name.span(), format!("'{}' is not a ulimit", name.get_ref()))
+                .help(nearest(name.get_ref(), ULIMITS)));
         }
         let limit = match *value.get_ref() {
             WrittenUlimit::Both(both) => Ulimit { soft: both, hard: both },
             WrittenUlimit::Each(SoftAndHard { soft, hard }) => Ulimit { soft, hard },
         };
         if limit.soft < -1 || limit.hard < -1 {
-            return Err(
-                Mistake::at(value.span(), "a limit cannot be negative").help("-1 means no limit")
-            );
+            return Err(Mistake::at(value.span(), "a limit cannot be negative").help("-1 means no limit"));
         }
         if limit.hard != -1 && (limit.soft == -1 || limit.soft > limit.hard) {
             return Err(Mistake::at(value.span(), "the soft limit is above the hard limit"));
         }
         // The kernel has a limit of its own for it (fs.nr_open), and the container would not start.
         if name.get_ref() == "nofile" && limit.hard == -1 {
-            return Err(
-                Mistake::at(value.span(), "'nofile' cannot be unlimited").help("write a number")
-            );
+            return Err(Mistake::at(value.span(), "'nofile' cannot be unlimited").help("write a number"));
         }
         ulimits.insert(name.get_ref().clone(), limit);
     }

@@ -1,6 +1,7 @@
 //! One look at a container: does it run, and what does the probe see?
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use super::gate::{Look, Probed};
 use crate::host::Host;
@@ -8,6 +9,12 @@ use crate::host::docker::{Container, DockerError, Exec, HealthCheck};
 use crate::host::probe::{self, Saw};
 use crate::model::{Health, Probe, Publish};
 use crate::text::duration;
+
+/// What a container exits with that was killed.
+const KILLED: i64 = 137;
+
+/// How long the Engine may take to say why it was.
+const AFTERTHOUGHT: Duration = Duration::from_millis(500);
 
 /// Where a container is asked.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +54,7 @@ impl<'a> Looker<'a> {
             state,
         };
         if !container.running {
-            return Ok(look(&container, Err(why_down(&container))));
+            return Ok(look(&container, Err(self.why_down(&container).await?)));
         }
         if matches!((&self.health.probe, &container.health), (Probe::Docker, HealthCheck::None)) {
             let none = "its image has no HEALTHCHECK, which health.docker asks for";
@@ -60,8 +67,18 @@ impl<'a> Looker<'a> {
         }
         // A container that went down under the probe is down, whatever the probe saw.
         let Some(now) = self.host.docker.inspect(id).await? else { return Ok(gone()) };
-        let state = if now.running { Ok(seen) } else { Err(why_down(&now)) };
+        let state = if now.running { Ok(seen) } else { Err(self.why_down(&now).await?) };
         Ok(Look { state, ..before })
+    }
+
+    /// The Engine may report the end of a container before it reports that memory was the reason.
+    async fn why_down(&self, container: &Container) -> Result<String, DockerError> {
+        if container.exit_code == KILLED && !container.oom_killed {
+            tokio::time::sleep(AFTERTHOUGHT).await;
+            let later = self.host.docker.inspect(&container.id).await?;
+            return Ok(why_down(later.as_ref().unwrap_or(container)));
+        }
+        Ok(why_down(container))
     }
 
     async fn probe(&mut self, container: &Container) -> Result<Probed, DockerError> {

@@ -335,7 +335,7 @@ fn a_hook_stops_where_its_phase_ends() {
             let due = planned.phase <= until;
             match planned.item {
                 PlannedItem::Step { step, .. } => {
-                    assert_eq!(walk.history.is_done(&step), due, "{step} {until:?}")
+                    assert_eq!(walk.history.is_done(&step), due, "{step} {until:?}");
                 }
                 // Where the gate is passed and nothing may follow yet, the release is not committed by waiting.
                 PlannedItem::Commit => assert_eq!(walk.history.is_committed(), due, "{until:?}"),

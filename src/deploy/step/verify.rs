@@ -36,13 +36,12 @@ impl Step for Verify {
         facts: &Facts,
         gathered: &mut Gathered,
     ) -> Result<Vec<Fact>, Failure> {
-        let id = match (facts.new.get(&self.0), facts.unchanged) {
-            (Some(id), None) => id.clone(),
+        let id = if let (Some(id), None) = (facts.new.get(&self.0), facts.unchanged) {
+            id.clone()
+        } else {
             // Nothing was changed: the live container is the one.
-            _ => {
-                let live = serving::live(&context.host.docker, context.settings(), &self.0).await?;
-                live.ok_or_else(|| Failure::because("the live container is not there any more"))?.id
-            }
+            let live = serving::live(&context.host.docker, context.settings(), &self.0).await?;
+            live.ok_or_else(|| Failure::because("the live container is not there any more"))?.id
         };
         judge::verify(context, gathered, &self.0, &id, facts.unchanged.is_none()).await?;
         Ok(vec![])

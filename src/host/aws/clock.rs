@@ -46,13 +46,19 @@ mod tests {
         )
         .unwrap();
         let what = wrong_clock("RequestTimeTooSkewed", "", Some(&an_hour_ahead)).unwrap().what;
-        assert!(what.contains("(1 h 29 min behind AWS's)") || what.contains("(1 h 30 min behind AWS's)"), "{what}");
+        assert!(
+            what.contains("(1 h 29 min behind AWS's)") || what.contains("(1 h 30 min behind AWS's)"),
+            "{what}"
+        );
         for message in
             ["Signature expired: 20260101T000000Z is now earlier than", "Signature not yet current: x"]
         {
             assert!(wrong_clock("InvalidSignatureException", message, None).is_some());
         }
-        assert_eq!(wrong_clock("InvalidSignatureException", "The request signature we calculated", None), None);
+        assert_eq!(
+            wrong_clock("InvalidSignatureException", "The request signature we calculated", None),
+            None
+        );
         assert_eq!(wrong_clock("AccessDeniedException", "Signature expired", Some(&an_hour_ahead)), None);
     }
 }

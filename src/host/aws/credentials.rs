@@ -64,9 +64,10 @@ fn of_status(status: u16) -> Finding {
     match status {
         404 => because(NO_PROFILE),
         401 | 403 => because(DISABLED),
-        status => {
-            Finding::new(format!("the instance metadata service (169.254.169.254) answers with status {status}"), "")
-        }
+        status => Finding::new(
+            format!("the instance metadata service (169.254.169.254) answers with status {status}"),
+            "",
+        ),
     }
 }
 

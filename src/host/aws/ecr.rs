@@ -26,8 +26,7 @@ impl Aws {
             .ok()
             .and_then(|bytes| String::from_utf8(bytes).ok())
             .ok_or_else(|| unusable("has a token that is not Base64"))?;
-        let (user, password) =
-            plain.split_once(':').ok_or_else(|| unusable("has a token without a user"))?;
+        let (user, password) = plain.split_once(':').ok_or_else(|| unusable("has a token without a user"))?;
         Ok(RegistryLogin {
             user: user.to_owned(),
             password: SecretString::from(password),

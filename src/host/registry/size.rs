@@ -176,8 +176,7 @@ async fn read<T: serde::de::DeserializeOwned>(answer: HttpResponse) -> Result<T,
     }
     let body = Limited::new(answer.into_body(), LONGEST).collect().await;
     let body = body.map_err(|e| format!("the registry's answer was cut off: {}", clean(&e.to_string())))?;
-    serde_json::from_slice(&body.to_bytes())
-        .map_err(|e| format!("the registry's answer cannot be read: {e}"))
+    serde_json::from_slice(&body.to_bytes()).map_err(|e| format!("the registry's answer cannot be read: {e}"))
 }
 
 /// A parameter of a challenge: `Bearer realm="https://…",service="…"`.

@@ -10,7 +10,8 @@
 //! - `REDIS_URL`: `rediss://:password@host:port/0`, if it is to use one.
 //! - `DRAIN_MS` (5000): how long requests may still take after TERM.
 //!
-//! `app check` asks the application's own port, `app migrate` is a deployment's task, `app load` a load client.
+//! `app check` asks the application's own port, `app migrate` is a deployment's task, `app load` a load client; `app hang` is a health
+//! command that does not end, `app eat` takes more and more memory.
 
 mod backends;
 mod check;
@@ -33,9 +34,15 @@ fn main() -> ExitCode {
         ["check"] => check::run("/health"),
         ["check", path] => check::run(path),
         ["exit", code] => return ExitCode::from(code.parse().unwrap_or(1)),
+        ["eat"] => variant::eat_memory(),
+        ["hang"] => loop {
+            std::thread::park();
+        },
         ["migrate"] => backends::migrate(),
         ["load", options @ ..] => load::run(options),
-        _ => Err(anyhow::anyhow!("usage: app [serve | check [PATH] | exit CODE | migrate | load URL ...]")),
+        _ => Err(anyhow::anyhow!(
+            "usage: app [serve | check [PATH] | exit CODE | eat | hang | migrate | load URL ...]"
+        )),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -20,6 +20,7 @@ use crate::server::{self, Answers};
 /// - `error`: answers 500. `flaky`: answers 200 once, then 500. `hang`: takes connections and never answers.
 /// - `ignore-term`: answers, and does not end when asked.
 /// - `eat-memory`: answers, and takes more and more memory, to be killed for it.
+/// - `hungry-children`: answers, while a child of it eats memory, is killed for it, and is started again.
 /// - `print-secrets`: prints its whole environment, then answers.
 /// - `noise`: writes what is no text and a line of a megabyte, then ends with 1.
 /// - `worker`: listens nowhere; works until it is told to end.
@@ -58,6 +59,10 @@ pub(crate) fn run() -> Result<()> {
             thread::spawn(eat_memory);
             server::run(Answers::Good, signals)
         }
+        "hungry-children" => {
+            thread::spawn(hungry_children);
+            server::run(Answers::Good, signals)
+        }
         "print-secrets" => {
             for (name, value) in env::vars() {
                 println!("{name}={value}");
@@ -93,7 +98,16 @@ fn work(variant: &str, signals: Option<Signals>) {
     }
 }
 
-fn eat_memory() {
+/// As a web server does with its workers.
+fn hungry_children() {
+    loop {
+        let child = std::env::current_exe().and_then(|me| std::process::Command::new(me).arg("eat").status());
+        println!("app: my child ended: {child:?}");
+    }
+}
+
+/// Does not return; its result is that of the other commands.
+pub(crate) fn eat_memory() -> Result<()> {
     let mut eaten: Vec<Vec<u8>> = Vec::new();
     loop {
         // Written to: memory that is only promised kills nobody.

@@ -265,7 +265,8 @@ impl FakeDocker {
         self.with_running(name, |world, at| world.ends_by_itself(at, code));
     }
 
-    /// A running container is killed for want of memory; its restart policy applies.
+    /// A running container is killed for want of memory; its restart policy applies. The Engine does not always notice
+    /// what it was killed for: that is [`dies`](Self::dies) with 137.
     pub fn runs_out_of_memory(&self, name: &str) {
         self.with_running(name, |world, at| {
             world.ends_by_itself(at, 137);

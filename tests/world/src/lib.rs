@@ -187,7 +187,19 @@ impl World {
 
     /// The journal of the run in progress, or of the last one.
     pub fn journal(&self) -> String {
-        fs::read_to_string(self.web.path("/var/lib/handover/status-page/journal.jsonl")).unwrap_or_default()
+        self.journal_file().and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default()
+    }
+
+    /// The file that it is in: that of the highest release which has one.
+    pub fn journal_file(&self) -> Option<PathBuf> {
+        let releases = fs::read_dir(self.web.path("/var/lib/handover/status-page/releases")).ok()?;
+        let number = |folder: fs::DirEntry| folder.file_name().to_str()?.parse::<u64>().ok();
+        let mut numbers: Vec<u64> = releases.filter_map(|folder| number(folder.ok()?)).collect();
+        numbers.sort_unstable();
+        let file = |number: &u64| {
+            self.web.path(&format!("/var/lib/handover/status-page/releases/{number}/journal.jsonl"))
+        };
+        numbers.iter().rev().map(file).find(|file| file.is_file())
     }
 
     /// Waits until a deployment has stopped live and looks at its new container.

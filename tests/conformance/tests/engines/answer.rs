@@ -148,9 +148,10 @@ fn state(body: &Value) -> Vec<String> {
     }
     if let Some(health) = body.pointer("/State/Health") {
         lines.push(format!("State.Health.Status: {}", text(&health["Status"])));
-        // The last one before the end may have been interrupted.
+        // The last one before the end may have been interrupted, and when there is a first one is chance.
+        let settled = body["State"]["Running"] == true && health["Status"] != "starting";
         let last = health["Log"].as_array().and_then(|log| log.last());
-        if let Some(last) = last.filter(|_| body["State"]["Running"] == true) {
+        if let Some(last) = last.filter(|_| settled) {
             let words = last["Output"].as_str().is_some_and(|output| !output.is_empty());
             let how = match (last["ExitCode"] == 0, words) {
                 (true, _) => "well",

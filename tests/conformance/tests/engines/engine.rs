@@ -1,9 +1,10 @@
 //! An Engine in a case's hands: each call is made and its answer written down.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::http::{Request, Response, over_unix};
@@ -17,7 +18,7 @@ use crate::stock;
 use crate::words::Words;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What is shown to the registry.
 #[derive(Clone, Copy)]
@@ -32,6 +33,8 @@ pub(crate) struct Engine<'h> {
     host: &'h mut dyn Host,
     words: Words,
     told: String,
+    /// How often each container was started.
+    starts: BTreeMap<String, usize>,
 }
 
 impl<'h> Engine<'h> {
@@ -42,7 +45,7 @@ impl<'h> Engine<'h> {
             words.call(&host.digest(stock.tag), &format!("<digest of {}>", stock.tag));
         }
         words.call(&host.folder().0.display().to_string(), "<folder>");
-        let engine = Self { host, words, told: String::new() };
+        let engine = Self { host, words, told: String::new(), starts: BTreeMap::new() };
         for stock in stock::all().into_iter().filter(|stock| stock.here) {
             let known = engine.ask("GET", &format!("/images/{}/json", engine.image(stock.tag)), None)?;
             if known.status != 200 {
@@ -65,7 +68,7 @@ impl<'h> Engine<'h> {
 
     /// Removes every container and every image that not every case needs.
     pub(crate) fn tidy(host: &'h mut dyn Host) -> Result<()> {
-        let engine = Self { host, words: Words::default(), told: String::new() };
+        let engine = Self { host, words: Words::default(), told: String::new(), starts: BTreeMap::new() };
         for one in
             engine.ask("GET", "/containers/json?all=true", None)?.json()?.as_array().into_iter().flatten()
         {
@@ -153,7 +156,13 @@ impl<'h> Engine<'h> {
 
     /// A POST without a body.
     pub(crate) fn post(&mut self, path: &str) -> Result<()> {
-        self.call("POST", path, &[], None).map(drop)
+        let status = self.call("POST", path, &[], None)?.status;
+        if let Some(name) = path.strip_prefix("/containers/").and_then(|rest| rest.strip_suffix("/start"))
+            && status == 204
+        {
+            *self.starts.entry(name.to_owned()).or_default() += 1;
+        }
+        Ok(())
     }
 
     /// A POST with a body.
@@ -254,6 +263,12 @@ impl<'h> Engine<'h> {
         })
     }
 
+    /// Stops a container of the application, which hears TERM only once it has come so far as to write its second line.
+    pub(crate) fn stop(&mut self, name: &str) -> Result<()> {
+        self.until_lines(name, 2 * self.starts.get(name).copied().unwrap_or_default())?;
+        self.post(&format!("/containers/{name}/stop?t=20"))
+    }
+
     /// Runs a command in a container, as clients do that read what it prints.
     pub(crate) fn exec(&mut self, name: &str, command: &[&str]) -> Result<()> {
         let body = json!({ "Cmd": command, "AttachStdout": true, "AttachStderr": true });
@@ -280,9 +295,10 @@ impl<'h> Engine<'h> {
     /// Asks for a stop, and is gone as soon as it has begun.
     pub(crate) fn stop_and_hang_up(&mut self, name: &str, seconds: u64) -> Result<()> {
         let path = format!("/containers/{name}/stop?t={seconds}");
+        let since = SystemTime::now();
         let mut stream = UnixStream::connect(self.host.socket()?)?;
         write!(stream, "POST {path} HTTP/1.1\r\nHost: docker\r\nContent-Length: 0\r\n\r\n")?;
-        self.host.wait_for_stop(name)?;
+        self.host.wait_for_stop(name, since)?;
         self.tell("POST", &path, vec!["nobody waits for the answer".to_owned()]);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The fake Engine, in this process.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use fake_docker::{FakeDocker, Image, Mood, Race};
@@ -64,8 +64,8 @@ impl Host for Fake {
         Ok(self.engine.restart_daemon(&self.race)?)
     }
 
-    fn wait_for_stop(&self, container: &str) -> Result<()> {
-        wait_until("the stop has begun", Duration::from_secs(10), || {
+    fn wait_for_stop(&self, container: &str, _since: SystemTime) -> Result<()> {
+        wait_until("the stop has begun", Duration::from_secs(30), || {
             Ok(self.engine.container(container).is_some_and(|one| one.stopped_by_hand))
         })
     }

@@ -1,6 +1,7 @@
 //! The two Engines that are compared, and what a test can do to their host.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::Result;
 
@@ -18,8 +19,8 @@ pub(crate) trait Host {
     fn boot(&mut self) -> Result<()>;
     /// The Engine is asked to end, and started again.
     fn restart_engine(&mut self) -> Result<()>;
-    /// Waits until the Engine has begun to stop this container.
-    fn wait_for_stop(&self, container: &str) -> Result<()>;
+    /// Waits until the Engine has begun to stop this container, since then.
+    fn wait_for_stop(&self, container: &str, since: SystemTime) -> Result<()>;
     /// The registry gives this instead of an answer to the next request of the Engine: a status, a code and words.
     /// Without it all is well again.
     fn registry_says(&mut self, what: Option<(u16, &str, &'static str)>) -> Result<()>;

@@ -84,15 +84,16 @@ impl Host for Real {
         Ok(())
     }
 
-    fn wait_for_stop(&self, container: &str) -> Result<()> {
+    fn wait_for_stop(&self, container: &str, since: SystemTime) -> Result<()> {
         // The Engine writes this down right after it has written down that the container was stopped by hand.
         let filters = format!(r#"{{"container":["{container}"],"event":["kill"]}}"#);
         let filters: String = filters.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let docker = self.instance.docker()?;
-        wait_until("the stop has begun", Duration::from_secs(10), || {
+        let since = since.duration_since(UNIX_EPOCH)?.as_secs_f64();
+        wait_until("the stop has begun", Duration::from_secs(30), || {
             let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
-            let answer =
-                docker.request("GET", &format!("/events?since=1&until={now}&filters={filters}"), None)?;
+            let path = format!("/events?since={since}&until={now}&filters={filters}");
+            let answer = docker.request("GET", &path, None)?;
             Ok(!answer.body.is_empty())
         })
     }

@@ -25,7 +25,7 @@ pub(crate) struct Stock {
 }
 
 /// Milliseconds between two health checks, and how many must fail.
-const INTERVAL: u64 = 300;
+const INTERVAL: u64 = 2_000;
 const RETRIES: u32 = 2;
 
 /// All of them.

@@ -20,8 +20,7 @@ fn arrange(engine: &mut Engine<'_>, situations: &[Situation]) -> Result<()> {
         for act in *acts {
             match *act {
                 "start" => engine.post(&format!("/containers/{name}/start"))?,
-                "listen" => engine.until_lines(name, 2)?,
-                "stop" => engine.post(&format!("/containers/{name}/stop?t=5"))?,
+                "stop" => engine.stop(name)?,
                 "kill" => engine.post(&format!("/containers/{name}/kill?signal=KILL"))?,
                 "end" => engine.until(name, "/State/Running", json!(false))?,
                 policy => {
@@ -40,13 +39,13 @@ pub(crate) fn after_a_cut(engine: &mut Engine<'_>) -> Result<()> {
         ("runs-always", "always", None, &["start"]),
         ("runs-no", "no", Some(8082), &["start"]),
         ("runs-on-failure", "on-failure", None, &["start"]),
-        ("stopped-unless-stopped", "unless-stopped", None, &["start", "listen", "stop"]),
-        ("stopped-always", "always", None, &["start", "listen", "stop"]),
-        ("stopped-no", "no", None, &["start", "listen", "stop"]),
-        ("stopped-then-always", "unless-stopped", None, &["start", "listen", "stop", "always"]),
-        ("stopped-then-unless-stopped", "no", None, &["start", "listen", "stop", "unless-stopped"]),
-        ("stopped-then-no", "always", None, &["start", "listen", "stop", "no"]),
-        ("started-again", "unless-stopped", None, &["start", "listen", "stop", "start"]),
+        ("stopped-unless-stopped", "unless-stopped", None, &["start", "stop"]),
+        ("stopped-always", "always", None, &["start", "stop"]),
+        ("stopped-no", "no", None, &["start", "stop"]),
+        ("stopped-then-always", "unless-stopped", None, &["start", "stop", "always"]),
+        ("stopped-then-unless-stopped", "no", None, &["start", "stop", "unless-stopped"]),
+        ("stopped-then-no", "always", None, &["start", "stop", "no"]),
+        ("started-again", "unless-stopped", None, &["start", "stop", "start"]),
         ("killed-unless-stopped", "unless-stopped", None, &["start", "kill", "end"]),
         ("killed-always", "always", None, &["start", "kill", "end"]),
         ("created-unless-stopped", "unless-stopped", None, &[]),
@@ -73,13 +72,14 @@ pub(crate) fn after_a_cut(engine: &mut Engine<'_>) -> Result<()> {
 
 pub(crate) fn engine_restarted(engine: &mut Engine<'_>) -> Result<()> {
     let situations: &[Situation] = &[
-        ("runs-unless-stopped", "unless-stopped", Some(8081), &["start", "listen"]),
-        ("runs-no", "no", Some(8082), &["start", "listen"]),
-        ("stopped-unless-stopped", "unless-stopped", None, &["start", "listen", "stop"]),
-        ("stopped-always", "always", None, &["start", "listen", "stop"]),
+        ("runs-unless-stopped", "unless-stopped", Some(8081), &["start"]),
+        ("runs-no", "no", Some(8082), &["start"]),
+        ("stopped-unless-stopped", "unless-stopped", None, &["start", "stop"]),
+        ("stopped-always", "always", None, &["start", "stop"]),
         ("created-always", "always", None, &[]),
     ];
     arrange(engine, situations)?;
+    ["runs-unless-stopped", "runs-no"].iter().try_for_each(|name| engine.until_lines(name, 2))?;
     engine.note("the Engine is restarted");
     engine.host().restart_engine()?;
     situations.iter().try_for_each(|(name, ..)| engine.state(name))?;
@@ -89,7 +89,6 @@ pub(crate) fn engine_restarted(engine: &mut Engine<'_>) -> Result<()> {
 /// A race: who wins it is chance, that there is one winner is not.
 pub(crate) fn two_for_one_port(engine: &mut Engine<'_>) -> Result<()> {
     engine.run("old", "good", "always", Some(8080))?;
-    engine.until_lines("old", 2)?;
     engine.post("/containers/old/kill?signal=KILL")?;
     engine.until("old", "/State/Running", json!(false))?;
     engine.run("new", "good", "unless-stopped", Some(8080))?;

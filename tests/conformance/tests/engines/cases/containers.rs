@@ -63,7 +63,7 @@ pub(crate) fn listed(engine: &mut Engine<'_>) -> Result<()> {
         let encoded: String = filters.bytes().map(|byte| format!("%{byte:02X}")).collect();
         engine.get(&format!("/containers/json?all=true&size=false&filters={encoded}"))?;
     }
-    engine.post("/containers/other/stop?t=1")?;
+    engine.stop("other")?;
     engine.get("/containers/json?all=true")
 }
 
@@ -98,11 +98,13 @@ pub(crate) fn names(engine: &mut Engine<'_>) -> Result<()> {
 pub(crate) fn policies(engine: &mut Engine<'_>) -> Result<()> {
     engine.create("web", "good", json!({}))?;
     let update = |name: &str, retries: i64| json!({ "RestartPolicy": { "Name": name, "MaximumRetryCount": retries } });
-    for (state, call) in [("created", ""), ("running", "start"), ("stopped", "stop?t=5")] {
-        if !call.is_empty() {
-            engine.post(&format!("/containers/web/{call}"))?;
-        }
+    for state in ["created", "running", "stopped"] {
         engine.note(state);
+        match state {
+            "running" => engine.post("/containers/web/start")?,
+            "stopped" => engine.stop("web")?,
+            _ => {}
+        }
         for (name, retries) in
             [("unless-stopped", 0), ("always", 0), ("on-failure", 2), ("no", 0), ("", 0), ("always", 3), ("sometimes", 0)]
         {
@@ -118,7 +120,7 @@ pub(crate) fn removed(engine: &mut Engine<'_>) -> Result<()> {
     engine.delete("/containers/web?v=true")?;
     engine.run("loop", "crash", "always", None)?;
     engine.until("loop", "/State/Restarting", json!(true))?;
-    engine.post("/containers/web/stop?t=5")?;
+    engine.stop("web")?;
     engine.delete("/containers/web?v=true")?;
     engine.delete("/containers/web?v=true")?;
     engine.delete("/containers/loop?v=true&force=true")?;

@@ -84,7 +84,7 @@ pub(crate) fn remove(engine: &mut Engine<'_>) -> Result<()> {
     engine.with_login("POST", &by(&digest), Login::Good)?;
     engine.run("web", "removed", "no", None)?;
     engine.delete(&format!("/images/{image}"))?;
-    engine.post("/containers/web/stop?t=5")?;
+    engine.stop("web")?;
     engine.delete(&format!("/images/{image}"))?;
     engine.delete("/containers/web?v=true")?;
     engine.delete(&format!("/images/{image}"))?;

@@ -15,7 +15,7 @@ pub(crate) fn exec(engine: &mut Engine<'_>) -> Result<()> {
     engine.post_body("/containers/web/exec", &json!({ "Cmd": [] }))?;
     engine.run("loop", "crash", "always", None)?;
     engine.until("loop", "/State/Restarting", json!(true))?;
-    engine.post("/containers/web/stop?t=5")?;
+    engine.stop("web")?;
     engine.exec("web", &["/app", "check", "/ping"])
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn logs(engine: &mut Engine<'_>) -> Result<()> {
     for query in ["stdout=true&stderr=true&tail=50", "stdout=true&stderr=true&tail=1", "stderr=true", ""] {
         engine.get(&format!("/containers/web/logs?{query}"))?;
     }
-    engine.post("/containers/web/stop?t=5")?;
+    engine.stop("web")?;
     // Each run adds to them.
     engine.run("crash", "crash", "no", None)?;
     engine.until("crash", "/State/Running", json!(false))?;
@@ -47,7 +47,7 @@ pub(crate) fn health(engine: &mut Engine<'_>) -> Result<()> {
     engine.state("well")?;
     engine.until("sick", "/State/Health/Status", json!("unhealthy"))?;
     engine.state("sick")?;
-    engine.post("/containers/well/stop?t=5")?;
+    engine.stop("well")?;
     engine.state("well")?;
     engine.create("off", "checked", json!({ "Healthcheck": { "Test": ["NONE"] } }))?;
     engine.post("/containers/off/start")?;

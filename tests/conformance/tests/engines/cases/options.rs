@@ -43,7 +43,7 @@ pub(crate) fn all(engine: &mut Engine<'_>) -> Result<()> {
     engine.post("/containers/web/start")?;
     engine.state("web")?;
     engine.made_of("web")?;
-    engine.post("/containers/web/stop?t=5")?;
+    engine.stop("web")?;
     engine.state("web")?;
     // Not started: its control group would stay.
     engine.create("grouped", "good", json!({ "HostConfig": { "CgroupParent": "/handover" } }))?;

@@ -11,9 +11,9 @@ pub(crate) fn and_stopping(engine: &mut Engine<'_>) -> Result<()> {
         engine.post("/containers/web/start")?;
         engine.state("web")?;
         engine.post("/containers/web/start")?;
-        engine.post("/containers/web/stop?t=5")?;
+        engine.stop("web")?;
         engine.state("web")?;
-        engine.post("/containers/web/stop?t=5")?;
+        engine.stop("web")?;
         engine.post("/containers/web/kill?signal=KILL")?;
     }
     engine.state("web")
@@ -24,9 +24,9 @@ pub(crate) fn with_a_port_taken(engine: &mut Engine<'_>) -> Result<()> {
     engine.create("new", "good", with("unless-stopped", Some(8080)))?;
     engine.post("/containers/new/start")?;
     engine.state("new")?;
-    engine.post("/containers/new/stop?t=5")?;
+    engine.stop("new")?;
     engine.post("/containers/new/kill?signal=KILL")?;
-    engine.post("/containers/old/stop?t=5")?;
+    engine.stop("old")?;
     engine.post("/containers/new/start")?;
     engine.state("new")?;
     // One that has run before keeps its old exit code.
