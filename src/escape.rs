@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 /// What percent-encoding by RFC 3986 leaves as it is, and most languages' encoders with it, is not in this set.
 pub const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What stands between the quotes of a literal of Python.
+/// The text between the quotes of a Python literal.
 pub fn python_escaped(text: &str) -> String {
     text.chars().fold(String::new(), |mut out, c| {
         let written = match (c, u32::from(c)) {
@@ -25,7 +25,7 @@ pub fn python_escaped(text: &str) -> String {
     })
 }
 
-/// What stands between the quotes of a shell's word.
+/// The text between the quotes of a shell word.
 pub fn shell_escaped(text: &str) -> String {
     text.replace('\'', r"'\''")
 }

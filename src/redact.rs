@@ -1,5 +1,5 @@
-//! Keeps values that must not be seen out of everything that is printed. It knows values and texts, and nothing of where
-//! they come from.
+//! Keeps values that must not be seen out of everything that is printed. It knows values and texts, but not where they
+//! come from.
 
 use base64::Engine as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -8,35 +8,35 @@ use serde_json::Value;
 
 use crate::escape::{UNRESERVED, python_escaped, shell_escaped};
 
-/// Values shorter than this are not masked: masking every `1` or `db` would make reports unreadable, and a secret that
-/// short is none.
+/// Values shorter than this are not masked: masking every `1` or `db` would make reports unreadable, and nothing that
+/// short is a secret.
 const SHORTEST: usize = 4;
 
 /// Lines of a longer value shorter than this are not masked on their own: `}` is in every text.
 const SHORTEST_LINE: usize = 8;
 
-/// The user of an address without a password is masked from this length on: it is a token then, and no name.
+/// The user of an address without a password is masked from this length on: then it is a token, not a name.
 const SHORTEST_TOKEN: usize = 16;
 
-/// What values of configurations often are, and no secret is.
+/// Common values of configurations that are never secrets.
 const PLAIN: [&str; 3] = ["true", "false", "null"];
 
-/// What is in the names of those values in a text that are secrets.
-const TELLING: [&str; 6] = ["pass", "pwd", "secret", "token", "key", "credential"];
+/// Parts of the names of secrets in a text.
+const SECRET_NAMES: [&str; 6] = ["pass", "pwd", "secret", "token", "key", "credential"];
 
 const UNRESERVED_AND_SLASH: &AsciiSet = &UNRESERVED.remove(b'/');
 
-/// What a masked value reads as.
+/// What is shown in place of a value.
 const MASK: &str = "***";
 
-/// Whether a field of a secret may be seen: a report without hosts and names would say little, and they are no secrets.
+/// Whether a field of a secret may be shown: reports need hosts and names, and these are not secret.
 pub fn is_open(field: &str) -> bool {
     matches!(field, "host" | "port" | "dbname" | "engine" | "username")
 }
 
 /// Takes secret values out of text, in every form in which they are likely to turn up.
 ///
-/// It knows only the values it was told of, so it is the second line of defence: the first is that no secret is handed
+/// It knows only the values that it has learnt, so it is the second line of defence: the first is that no secret is passed
 /// to anything that prints.
 #[derive(Default, Clone)]
 pub struct Redactor {
@@ -45,7 +45,7 @@ pub struct Redactor {
 
 impl Redactor {
     /// Masks `value` from now on, and the secrets that are in it: the values of JSON, also of JSON in a text in it, the
-    /// password of an address, and what is called a password. Each as it is, percent-encoded, in Base64 and escaped for
+    /// password of an address, and what is named like a password. Each as it is, percent-encoded, in Base64 and escaped for
     /// JSON, Python and a shell; and each of its lines, because others print line by line.
     pub fn learn(&mut self, value: &str) {
         self.learn_whole(value);
@@ -104,7 +104,7 @@ impl Redactor {
         self.needles.dedup_by(|a, b| a.expose_secret() == b.expose_secret());
     }
 
-    /// Masks what another one masks, too.
+    /// Also masks what another one masks.
     pub fn learn_all(&mut self, other: Self) {
         self.needles.extend(other.needles);
         self.tidy();
@@ -119,8 +119,8 @@ impl Redactor {
     }
 }
 
-/// The texts and numbers in a value that is a JSON object or array, and in texts of it that are such again. What may be
-/// seen is left out.
+/// The texts and numbers in a value that is a JSON object or array, and in its texts that are JSON themselves. What may be
+/// shown is left out.
 fn leaves(value: &str) -> Vec<String> {
     let mut found = Vec::new();
     if let Ok(json @ (Value::Array(_) | Value::Object(_))) = serde_json::from_str(value) {
@@ -149,7 +149,7 @@ fn is_nested(value: &Value) -> bool {
     value.is_array() || value.is_object()
 }
 
-/// The passwords in a text, by where they stand: in an address, and behind a name that tells.
+/// The passwords in a text, by their place: in an address, and after the name of a secret.
 fn credentials(text: &str) -> Vec<String> {
     let words = || text.split_whitespace();
     let addresses = words().filter_map(|word| password_of(word.split_once("://")?.1));
@@ -158,7 +158,7 @@ fn credentials(text: &str) -> Vec<String> {
     addresses.chain(named).map(str::to_owned).collect()
 }
 
-/// The password of an address, or what stands for one, from what follows its `://`.
+/// The password of an address, or its token, from what follows its `://`.
 fn password_of(rest: &str) -> Option<&str> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     match authority.rsplit_once('@') {
@@ -166,7 +166,7 @@ fn password_of(rest: &str) -> Option<&str> {
             Some((_, password)) => Some(password),
             None => Some(user).filter(|user| user.len() >= SHORTEST_TOKEN),
         },
-        // A password that should have been encoded, and was not.
+        // A password that should have been percent-encoded, and was not.
         None => Some(rest.rsplit_once('@')?.0.split_once(':')?.1),
     }
 }
@@ -175,8 +175,8 @@ fn password_of(rest: &str) -> Option<&str> {
 fn named_secret(text: &str) -> Option<&str> {
     let (name, value) = text.split_once(['=', ':'])?;
     let name = name.split_whitespace().next_back()?.to_ascii_lowercase();
-    let is_telling = TELLING.iter().any(|word| name.contains(word));
-    is_telling.then(|| value.trim().trim_matches(['"', '\'']))
+    let is_secret = SECRET_NAMES.iter().any(|word| name.contains(word));
+    is_secret.then(|| value.trim().trim_matches(['"', '\'']))
 }
 
 /// Percent-encoding in lower case, as some languages write it.
@@ -266,7 +266,7 @@ mod tests {
             );
         }
         assert_eq!(redacted("true", "true"), "true");
-        // Cut off, it is no JSON, but says what it is.
+        // Cut off, it is not JSON, but still has the name.
         assert_eq!(redacted(r#"{"password": "hunter2""#, "hunter2"), "***");
     }
 

@@ -86,8 +86,8 @@ pub fn shorten(line: &str, longest: usize) -> String {
     format!("{kept}...")
 }
 
-/// At most `longest` characters of an ASCII line, with dots in the middle: the act stands at the beginning of what the
-/// Engine says, the reason at its end.
+/// At most `longest` characters of an ASCII line, with dots in the middle: the Engine's messages begin with the act and end with the
+/// reason.
 pub fn shorten_middle(line: &str, longest: usize) -> String {
     if line.len() <= longest || !line.is_ascii() {
         return shorten(line, longest);
@@ -96,11 +96,11 @@ pub fn shorten_middle(line: &str, longest: usize) -> String {
     format!("{} ... {}", &line[..half], &line[line.len() - half..])
 }
 
-/// How much a word may stand out over the width of its line: an image with its digest is one word, and no part of it may
+/// How much a word may exceed the width of its line: an image with its digest is one word, and no part of it may
 /// be lost.
 const OVERHANG: usize = 50;
 
-/// Cuts text into lines of at most `width` characters, between words; only a longer word stands out, by at most
+/// Cuts text into lines of at most `width` characters, between words; only a longer word exceeds it, by at most
 /// `OVERHANG`.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
@@ -146,7 +146,7 @@ pub fn duration(span: std::time::Duration) -> String {
     }
 }
 
-/// Lines without the repetitions that a program prints while it waits: `(3 times)` stands behind the one that is kept.
+/// Lines without the repetitions that a program prints while it waits: `(3 times)` is added to the one that is kept.
 pub fn folded(lines: &[String]) -> Vec<String> {
     let mut folded: Vec<(&String, usize)> = Vec::new();
     for line in lines {

@@ -12,7 +12,7 @@ pub(super) struct Args {}
 
 pub(super) async fn run(_: Args) -> ExitStatus {
     let printer = Printer::new(false);
-    match install(&Paths::of_the_system(), Claim::Word).await {
+    match install(&Paths::of_the_system(), Claim::Operator).await {
         Ok(installed) => {
             for line in &installed.lines {
                 printer.data(line);

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::model::Phase;
 
-/// An event that `appspec.yml` can wire on an EC2 instance.
+/// An event that `appspec.yml` can script on an EC2 instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)]
 pub enum LifecycleEvent {
@@ -33,11 +33,11 @@ pub const EVENTS: [(LifecycleEvent, &str); 9] = [
     (LifecycleEvent::AfterAllowTraffic, "AfterAllowTraffic"),
 ];
 
-/// What handover owes `CodeDeploy` in an event.
+/// What handover has to do in an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duty {
     /// Nothing, and it must not fail: the OLD bundle's binary runs here, even during its own rollback, and a failure could
-    /// not be mended by any new release.
+    /// not be fixed by any new release.
     Never,
     /// Bring the deployment up to the end of a phase.
     UpTo(Phase),
@@ -70,7 +70,7 @@ impl fmt::Display for LifecycleEvent {
     }
 }
 
-/// A word that is no event.
+/// A word that is not an event.
 #[derive(Debug, thiserror::Error)]
 #[error("'{word}' is not a lifecycle event that appspec.yml can script; those are: {}", EVENTS.map(|(_, name)| name).join(", "))]
 pub struct UnknownEvent {

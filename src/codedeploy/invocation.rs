@@ -1,4 +1,4 @@
-//! What `CodeDeploy` tells a hook: five environment variables, and the place of the executable.
+//! How `CodeDeploy` calls a hook: with five environment variables, and the path of the executable.
 
 use std::path::{Path, PathBuf};
 
@@ -20,19 +20,19 @@ pub struct Invocation {
     pub location: String,
 }
 
-/// Why this is no proper call of a hook.
+/// Why this is not a valid call of a hook.
 #[derive(Debug, thiserror::Error)]
 pub enum InvocationError {
     /// A variable is missing.
     #[error("{0} is not set: CodeDeploy sets it for every hook; to deploy by hand, run 'handover deploy'")]
     Unset(&'static str),
-    /// The event is none.
+    /// There is no such event.
     #[error(transparent)]
     Event(#[from] UnknownEvent),
-    /// The id is none.
-    #[error("DEPLOYMENT_ID is not a deployment id")]
+    /// The id is not valid.
+    #[error("DEPLOYMENT_ID is not valid")]
     Deployment(#[from] Malformed),
-    /// The executable is not where a bundle has it.
+    /// The executable is not in a bundle.
     #[error("'{}' is not inside a bundle: no folder above it holds a {}", .0.display(), crate::config::FILE_NAME)]
     NoBundle(PathBuf),
 }

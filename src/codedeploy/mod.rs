@@ -1,5 +1,5 @@
-//! `CodeDeploy`, the caller: what a hook is told ([`invocation`]), which event does what ([`event`]), and what the bundle's
-//! `appspec.yml` wires ([`appspec`]).
+//! `CodeDeploy`, the caller: how it calls a hook ([`invocation`]), what handover does in which event ([`event`]), and the
+//! hooks in the bundle's `appspec.yml` ([`appspec`]).
 
 pub mod appspec;
 pub mod event;

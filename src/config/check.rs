@@ -1,5 +1,4 @@
-//! Everything that can be found out about a configuration without deploying it: for every group, and not only the first
-//! mistake.
+//! Checks a configuration without deploying it: for every group, and not only up to the first mistake.
 
 use std::ops::Range;
 
@@ -92,32 +91,32 @@ impl MistakesByGroup {
     }
 }
 
-/// Takes each value that is wrong out of the file and looks again. What is then missed is no finding, but its consequence.
+/// Removes each wrong value and checks again. What is missing then is only a consequence, and not reported.
 fn check_effective(
     mut effective: Effective<'_>,
     text: &str,
     templates: &Templates,
 ) -> (Vec<Mistake>, Option<Settings>) {
-    let mut found = warnings(&effective);
+    let mut found = lints(&effective);
     let mut is_whole = true;
     loop {
         let mistake = match settings(&effective, templates) {
             Ok(settings) => return (found, is_whole.then_some(settings)),
             Err(mistake) => mistake,
         };
-        let can_be_left_out = take_out(effective.table.get_mut(), &mistake.span, text);
-        if is_whole || can_be_left_out {
+        let was_removed = remove_value(effective.table.get_mut(), &mistake.span, text);
+        if is_whole || was_removed {
             found.push(mistake);
         }
         is_whole = false;
-        if !can_be_left_out {
+        if !was_removed {
             return (found, None);
         }
     }
 }
 
-/// Takes out the key that a mistake is about, or the one value.
-fn take_out(table: &mut DeTable<'_>, span: &Range<usize>, text: &str) -> bool {
+/// Removes the key or the value that a mistake is about.
+fn remove_value(table: &mut DeTable<'_>, span: &Range<usize>, text: &str) -> bool {
     let is_it = |key: Range<usize>, value: &Spanned<DeValue<'_>>| {
         let place = value.span();
         let is_written_there = !value.get_ref().is_table() || text[place.clone()].starts_with('{');
@@ -130,13 +129,13 @@ fn take_out(table: &mut DeTable<'_>, span: &Range<usize>, text: &str) -> bool {
         return true;
     }
     table.iter_mut().any(|(_, value)| match value.get_mut() {
-        DeValue::Table(table) => take_out(table, span, text),
+        DeValue::Table(table) => remove_value(table, span, text),
         _ => false,
     })
 }
 
-/// What works, but may not do what was expected.
-fn warnings(effective: &Effective<'_>) -> Vec<Mistake> {
+/// What works, but may not do what was expected, or should not be in a file.
+fn lints(effective: &Effective<'_>) -> Vec<Mistake> {
     let root = effective.table.get_ref();
     let mut found = Vec::new();
     let tag = root.get("image").and_then(|image| image.get_ref().get("tag"));

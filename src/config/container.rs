@@ -11,7 +11,7 @@ use super::file;
 use crate::model::container::{ContainerOptions, Network, Tmpfs, Volume};
 use written::{parse, parse_text_or_number};
 
-/// Checks the keys and gives them their types; whether they fit the health check is not looked at here.
+/// Checks the keys and gives them their types. Whether they fit the health check is checked elsewhere.
 pub(super) fn resolve_options(process: &file::Process) -> Result<ContainerOptions, Mistake> {
     let network = process.network.as_ref().map(parse::<Network>).transpose()?;
     if let (Some(network), Some(port)) = (&network, process.publish.first())

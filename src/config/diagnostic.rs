@@ -45,7 +45,7 @@ pub(crate) struct Mistake {
     pub(crate) what: String,
     /// How to fix it.
     pub(crate) help: Option<String>,
-    /// Where it holds, if not everywhere.
+    /// Where it applies, if not everywhere.
     pub(crate) note: Option<String>,
     /// How serious it is.
     pub(crate) severity: Severity,

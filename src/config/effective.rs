@@ -1,4 +1,4 @@
-//! A file as one group gets it, as TOML that says of each key where it comes from.
+//! Prints the configuration of one group as TOML, with the origin of each key.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::FILE_NAME;
 use super::diagnostic::line_of;
 use super::merge::Effective;
 
-/// Writes it. Values stand as they were written in `text`.
+/// Prints it. Values appear as they are written in `text`.
 pub(super) fn render(effective: &Effective<'_>, text: &str) -> String {
     let writer = Writer { effective, text };
     let mut lines = vec![match &effective.entry {
@@ -35,7 +35,7 @@ struct Writer<'a, 't> {
 impl Writer<'_, '_> {
     fn table(&self, table: &DeTable<'_>, path: &[String], lines: &mut Vec<String>) {
         let (inline, tables): (Vec<_>, Vec<_>) = table.iter().partition(|(key, value)| {
-            self.stands_as_written(value, &[path, &[key.get_ref().to_string()]].concat())
+            self.is_written_whole(value, &[path, &[key.get_ref().to_string()]].concat())
         });
         if !path.is_empty() && (!inline.is_empty() || tables.is_empty()) {
             lines.push(String::new());
@@ -43,7 +43,7 @@ impl Writer<'_, '_> {
         }
         for (key, value) in inline {
             let written = &self.text[value.span()];
-            let place = self.place(self.effective.is_brought_in(value), &value.span());
+            let place = self.place(self.effective.is_set_by_group(value), &value.span());
             lines.push(format!("{} = {written}  # {place}", quoted(key.get_ref())));
         }
         for (key, value) in tables {
@@ -52,8 +52,8 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// Whether the text of a value is all of it: it is no table with a header, and no group changed anything inside.
-    fn stands_as_written(&self, value: &Spanned<DeValue<'_>>, path: &[String]) -> bool {
+    /// Whether the text of a value is all of it: it is not a table with a header, and no group changed anything inside.
+    fn is_written_whole(&self, value: &Spanned<DeValue<'_>>, path: &[String]) -> bool {
         let Some(table) = value.get_ref().as_table() else { return true };
         let span = value.span();
         self.text[span.clone()].starts_with('{')
@@ -61,10 +61,10 @@ impl Writer<'_, '_> {
             && !self.effective.removed.iter().any(|removed| removed.path.starts_with(path))
     }
 
-    fn place(&self, brought_in: bool, span: &Range<usize>) -> String {
+    fn place(&self, set_by_group: bool, span: &Range<usize>) -> String {
         let line = line_of(self.text, span.start);
         match &self.effective.entry {
-            Some(entry) if brought_in => format!("[group.{}] {FILE_NAME}:{line}", quoted(entry)),
+            Some(entry) if set_by_group => format!("[group.{}] {FILE_NAME}:{line}", quoted(entry)),
             _ => format!("{FILE_NAME}:{line}"),
         }
     }

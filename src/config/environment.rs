@@ -1,4 +1,4 @@
-//! `[environment]` and `[file."/path"]` as meant: what the containers are given.
+//! `[environment]` and `[file."/path"]`, checked: what the containers are given.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -26,7 +26,7 @@ pub enum Value {
         secret: String,
         /// Its field.
         field: String,
-        /// What stands in when the secret has no such field.
+        /// The value when the secret has no such field.
         default: Option<String>,
     },
     /// Rendered with every secret as a variable.
@@ -40,7 +40,7 @@ pub struct FileSource {
     pub template: String,
     /// Its text.
     pub text: String,
-    /// Whose the file is; root's when nothing says so.
+    /// The owner of the file; root when none is given.
     pub owner: Option<Owner>,
     /// Its permissions.
     pub mode: u32,
@@ -55,7 +55,7 @@ pub struct Owner {
     pub group: u32,
 }
 
-/// The user of a container may be anybody, and has to be able to read it. On the host only root gets into the folder.
+/// A container may run as any user, who has to be able to read it. On the host only root can enter the folder.
 const MODE: u32 = 0o444;
 
 pub(super) type Secrets = BTreeMap<String, SecretSource>;
@@ -95,7 +95,7 @@ pub(super) fn variable(value: Spanned<file::Value>, secrets: &Secrets) -> Result
     }
 }
 
-/// A template that cannot be right is refused before anything is asked of anybody.
+/// A template that cannot be right is refused before anything else is done.
 fn check(text: &str, secrets: &Secrets, span: &Range<usize>, called: &str) -> Result<(), Mistake> {
     let names = template::check(text).map_err(|wrong| {
         let place = wrong.line.map(|line| format!(", line {line}")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Deployment groups: which ones a file is for, and which of them is asked for.
+//! Deployment groups: which ones a file is for, and which of them is requested.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use super::diagnostic::Mistake;
 use super::merge::Effective;
 use crate::suggest::nearest;
 
-/// Who asks for a configuration, and for which deployment group: errors name both.
+/// The deployment group whose configuration is requested, and where its name comes from: errors name both.
 #[derive(Debug, Clone, Copy)]
 pub enum RequestedGroup<'a> {
     /// A hook: `CodeDeploy` names the group in `DEPLOYMENT_GROUP_NAME`.
     Hook(Option<&'a str>),
     /// An operator, by `--group`.
     Operator(Option<&'a str>),
-    /// Nobody: it is the group of the last release that went well.
+    /// None was given: it is the group of the last good release.
     LastRelease(&'a str),
     /// An operator who wants to see what a group gets, by `--show-effective`.
     Show(&'a str),
@@ -50,7 +50,7 @@ impl<'a> RequestedGroup<'a> {
 }
 
 impl<'t> Layers<'t> {
-    /// Takes a file apart.
+    /// Separates a file into its layers.
     pub(super) fn of(mut root: Spanned<DeTable<'t>>) -> Result<Self, Mistake> {
         let groups = root.get_mut().remove("groups").map(names).transpose()?;
         let tables = match (root.get_mut().remove_entry("group"), &groups) {
@@ -76,7 +76,7 @@ impl<'t> Layers<'t> {
         }
     }
 
-    /// Which entry of `groups` stands for the group that is asked for: its own name, else the first pattern that fits.
+    /// The entry of `groups` for the requested group: its own name, else the first pattern that matches.
     pub(super) fn entry_for(&self, asked: RequestedGroup<'_>) -> Result<Option<&str>, Mistake> {
         let Some(groups) = &self.groups else { return Ok(None) };
         let wrong = |what| Mistake::at(groups.span(), what);
@@ -102,7 +102,7 @@ impl<'t> Layers<'t> {
             })
     }
 
-    /// What an entry of `groups` gets.
+    /// The configuration for an entry of `groups`.
     pub(super) fn effective(&self, entry: Option<&str>) -> Result<Effective<'t>, Mistake> {
         let table = entry.and_then(|entry| self.tables.get(entry));
         Effective::of(self.base.clone(), entry, table.cloned().unwrap_or_default())
@@ -133,7 +133,7 @@ fn names(value: Spanned<DeValue<'_>>) -> Result<Spanned<Vec<String>>, Mistake> {
     Ok(Spanned::new(span, names))
 }
 
-/// The tables `[group.NAME]`. One whose name is misspelt would change nothing in silence.
+/// The tables `[group.NAME]`. A misspelt name is an error: its table would be silently ignored.
 fn group_tables<'t>(
     value: Spanned<DeValue<'t>>,
     groups: &[String],
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_for_nobody_is_an_error() {
+    fn a_table_without_its_group_is_an_error() {
         assert_snapshot!(layers("groups = ['test', 'production']\n[group.tset]\n").unwrap_err(), @r"
         error: 'tset' is not in 'groups'
          --> handover.toml:2:8

@@ -14,7 +14,7 @@ use crate::text::duration;
 
 /// The most that a gate may ask for.
 const MOST_SUCCESSES: u32 = 10_000;
-/// The codes that count as healthy when nothing says so.
+/// The codes that count as healthy when none are given.
 const STATUS: StatusRange = StatusRange::new(200, 399);
 
 pub(super) fn resolve_health(

@@ -1,17 +1,17 @@
-//! The text of a file as it may be shown: without the values of secrets that are written into it.
+//! Masks the values of secrets that are written into a file, so that its text can be shown.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The key below which a secret's values stand.
+/// The key that holds the values of a secret.
 const LITERAL: &str = "literal";
 
-/// The same text, each byte of such a value a `*`: every place in it stays where it is.
+/// The same text with each byte of such a value replaced by `*`, so that no position changes.
 pub(super) fn masked(text: &str) -> String {
     let (root, errors) = DeTable::parse_recoverable(text);
     let mut bytes = text.as_bytes().to_vec();
     mask(root.get_ref(), false, &mut bytes);
-    // Where a text is no TOML, nobody knows where such a value ends.
+    // Where a text is not TOML, the end of such a value is not known.
     if let (Some(key), false) = (text.find(LITERAL), errors.is_empty()) {
         hide(&mut bytes[key + LITERAL.len()..]);
     }

@@ -1,8 +1,8 @@
-//! What a table `[group.NAME]` makes of the rest of the file.
+//! Applies a table `[group.NAME]` to the rest of the file.
 //!
 //! Tables merge; what is a unit is replaced whole: arrays, and each `secret.NAME`, `check.NAME`, `file.NAME` and variable
-//! of the environment. `false` removes. Every value keeps its place in the text, so that whatever is found out about it
-//! later is shown where it was written.
+//! of the environment. `false` removes. Every value keeps its place in the text, so that a later mistake is shown where the
+//! value was written.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -16,25 +16,25 @@ use crate::suggest::nearest;
 /// The tables whose members are units.
 const OF_UNITS: &[&str] = &["secret", "check", "file", "environment"];
 
-/// What is the same for all groups.
+/// Keys that are the same for all groups.
 const NOT_IN_A_GROUP: &[&str] = &["app", "groups", "group"];
 
 /// The file as one group gets it.
 #[derive(Debug, Clone)]
 pub(super) struct Effective<'t> {
-    /// Everything that holds for the group.
+    /// Everything that applies to the group.
     pub(super) table: Spanned<DeTable<'t>>,
     /// The entry of `groups` that it is for.
     pub(super) entry: Option<String>,
-    /// What the group took out.
+    /// What the group removed.
     pub(super) removed: Vec<Removed>,
-    /// Where each value begins that the group brought in.
-    brought_in: BTreeSet<usize>,
-    /// Each `false` with nothing below it: the value of a switch, or a removal of nothing.
+    /// Where each value starts that the group set.
+    set_by_group: BTreeSet<usize>,
+    /// Each `false` that replaces nothing: the value of a switch, or an attempt to remove what is not there.
     doubtful: Vec<Doubtful>,
 }
 
-/// Something that a group took out.
+/// Something that a group removed.
 #[derive(Debug, Clone)]
 pub(super) struct Removed {
     /// The keys that lead to it.
@@ -47,12 +47,12 @@ pub(super) struct Removed {
 struct Doubtful {
     name: String,
     span: Range<usize>,
-    /// What the table has, and could have been meant.
+    /// The other keys of the table: one of them may have been meant.
     beside: Vec<String>,
 }
 
 impl<'t> Effective<'t> {
-    /// Lays a group's table over the rest.
+    /// Applies a group's table to the rest.
     pub(super) fn of(
         base: Spanned<DeTable<'t>>,
         entry: Option<&str>,
@@ -67,7 +67,7 @@ impl<'t> Effective<'t> {
             table: Spanned::new(base.span(), DeTable::new()),
             entry: entry.map(str::to_owned),
             removed: vec![],
-            brought_in: BTreeSet::new(),
+            set_by_group: BTreeSet::new(),
             doubtful: vec![],
         };
         let mut table = base.into_inner();
@@ -76,13 +76,13 @@ impl<'t> Effective<'t> {
         Ok(effective)
     }
 
-    /// Whether the group brought a value in.
-    pub(super) fn is_brought_in(&self, value: &Spanned<DeValue<'_>>) -> bool {
-        self.brought_in.contains(&value.span().start)
+    /// Whether the group set a value.
+    pub(super) fn is_set_by_group(&self, value: &Spanned<DeValue<'_>>) -> bool {
+        self.set_by_group.contains(&value.span().start)
     }
 
-    /// What a mistake means in the light of the merge: a `false` that means nothing was to remove something, and what is
-    /// missed may have been removed.
+    /// Explains a mistake by the merge: a `false` of the wrong type was meant to remove something, and what is missing may
+    /// have been removed.
     pub(super) fn explain(&self, mistake: Mistake) -> Mistake {
         let Some(doubtful) = self.doubtful.iter().find(|doubtful| doubtful.span == mistake.span) else {
             let names_it = |key: &String| mistake.what.contains(&format!("'{key}'"));
@@ -128,7 +128,7 @@ impl<'t> Effective<'t> {
     }
 
     fn note(&mut self, value: &Spanned<DeValue<'_>>) {
-        self.brought_in.insert(value.span().start);
+        self.set_by_group.insert(value.span().start);
         for value in value.get_ref().as_table().into_iter().flat_map(DeTable::values) {
             self.note(value);
         }
@@ -221,7 +221,7 @@ interval = "2s"
     }
 
     #[test]
-    fn what_was_removed_is_missed_by_who_needs_it() {
+    fn what_was_removed_is_missing_where_it_is_needed() {
         assert_snapshot!(with("secret.database = false").unwrap_err(), @r#"
         error: there is no secret 'database'
           --> handover.toml:11:8

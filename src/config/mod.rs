@@ -1,5 +1,5 @@
-//! `handover.toml`: as written (`file`), as a deployment group gets it (`groups`, `merge`), as meant ([`mod@settings`]), and
-//! what is wrong with it, shown in place ([`diagnostic`]).
+//! `handover.toml`: as written (`file`), as a deployment group gets it (`groups`, `merge`), checked and complete
+//! ([`mod@settings`]), and what is wrong with it, shown in place ([`diagnostic`]).
 
 pub mod check;
 mod container;
@@ -36,12 +36,12 @@ pub use settings::Settings;
 /// The configuration's name inside a bundle.
 pub const FILE_NAME: &str = "handover.toml";
 
-/// A configuration as it was read: what it means, and its text, which is kept with the release.
+/// A configuration as it was read: its settings, and its text, which is kept with the release.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What it means.
+    /// The checked settings.
     pub settings: Settings,
-    /// What was written. Where there are groups it is what one of them gets, so that nobody has to know later which.
+    /// The text of the file. Where there are groups it is what one of them gets, so that the group is not needed later.
     pub text: String,
     /// The folder of the bundle; none of what was kept with a release.
     pub bundle: Option<PathBuf>,
@@ -59,7 +59,7 @@ pub enum ConfigError {
     /// The file is not for the deployment group that is asked for.
     #[error("{0}")]
     NotForThisGroup(Diagnostic),
-    /// The bundle holds a file that this version does not understand and must not ignore.
+    /// The bundle contains a file that this version does not understand and must not ignore.
     #[error("'{}' is not supported by handover {} yet: remove it from the bundle", path.display(), env!("CARGO_PKG_VERSION"))]
     NotYet {
         /// The file.
@@ -67,8 +67,8 @@ pub enum ConfigError {
     },
 }
 
-/// Reads what the configuration of a bundle is for a deployment group. Mistakes in other groups' tables do not matter to
-/// it: production must not wait for a word in `[group.test]`. `handover lint` finds them all.
+/// Reads the configuration of a bundle for a deployment group. Mistakes in other groups' tables do not matter to
+/// it: production must not fail for a mistake in `[group.test]`. `handover lint` finds them all.
 pub fn load(bundle: &Path, asked: RequestedGroup<'_>) -> Result<Config, ConfigError> {
     let (text, origin) = read(bundle)?;
     let (settings, effective) = effective_settings(&Templates::of(bundle), &text, &origin, asked)?;
@@ -76,7 +76,7 @@ pub fn load(bundle: &Path, asked: RequestedGroup<'_>) -> Result<Config, ConfigEr
     Ok(Config { settings, text, bundle: Some(bundle.to_owned()) })
 }
 
-/// The configuration that a deployment group gets, as TOML that says where each key comes from.
+/// The configuration that a deployment group gets, as TOML with the origin of each key.
 pub fn show(bundle: &Path, group: &str) -> Result<String, ConfigError> {
     let (text, origin) = read(bundle)?;
     let (_, effective) =

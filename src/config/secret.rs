@@ -1,4 +1,4 @@
-//! `[secret.NAME]` as meant: where a secret comes from.
+//! `[secret.NAME]`, checked: where a secret comes from.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +15,7 @@ pub use super::file::SecretFormat;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum SecretSource {
-    /// They stand in the file.
+    /// They are in the file.
     Literal {
         /// The fields.
         literal: BTreeMap<String, String>,
@@ -34,7 +34,7 @@ impl SecretSource {
     }
 }
 
-/// What errors call it: its id, or that it is a literal.
+/// As errors name it: its id, or that it is a literal.
 impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -66,7 +66,7 @@ pub struct SecretId {
     pub secret: String,
     /// The region in its ARN.
     pub region: Option<String>,
-    /// The one key of its JSON object that is meant.
+    /// The one key of its JSON object to use.
     pub key: Option<String>,
     /// The staging label; Secrets Manager takes `AWSCURRENT` when there is none.
     pub stage: Option<String>,
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_is_refused() {
+    fn what_is_not_a_secret_is_refused() {
         for (text, why) in [
             (String::new(), "1 to 512"),
             ("prod:db".to_owned(), "':'"),

@@ -1,4 +1,4 @@
-//! The configuration as meant: validated, with its defaults, and no `Option` without a meaning.
+//! The configuration: validated, with its defaults filled in, and no `Option` without a meaning.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -57,7 +57,7 @@ pub struct Process {
     pub stop_timeout: Duration,
     /// The most memory it may use.
     pub memory: Option<Bytes>,
-    /// A container that somebody else made, from which it is handed over the first time. It is no part of a release.
+    /// A container that handover did not create, from which it takes over the first time. It is not part of a release.
     #[serde(skip)]
     pub replaces: Option<String>,
     /// When it counts as healthy.
@@ -67,11 +67,11 @@ pub struct Process {
     pub options: ContainerOptions,
 }
 
-/// Docker's own ten seconds are short for a web server that finishes its requests.
+/// Docker's default of ten seconds is short for a web server that finishes its requests.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Process {
-    /// What putting the old release back may take: the new container's stop, live's start and its gate.
+    /// What going back to the old release may take: the new container's stop, live's start and its gate.
     pub fn reserve(&self) -> Duration {
         const START: Duration = Duration::from_secs(5);
         const BOOT: Duration = Duration::from_secs(30);
@@ -97,7 +97,7 @@ impl Settings {
         self.images.get(&ImageName::default_image()).expect("a configuration has [image]")
     }
 
-    /// What putting the old release back may take: all of its processes, one after the other.
+    /// What going back to the old release may take: all of its processes, one after the other.
     pub fn reserve(&self) -> Duration {
         self.processes.values().map(Process::reserve).fold(Duration::ZERO, Duration::saturating_add)
     }
@@ -107,7 +107,7 @@ impl Settings {
         self.processes.values().map(Process::shortest_switch).fold(Duration::ZERO, Duration::saturating_add)
     }
 
-    /// Gives a parsed file its meaning.
+    /// Validates a parsed file.
     pub(super) fn from_file(file: file::ConfigFile, templates: &Templates) -> Result<Self, Mistake> {
         let secrets = file
             .secret
@@ -197,7 +197,7 @@ fn container(name: Spanned<String>) -> Result<String, Mistake> {
     Ok(name.into_inner())
 }
 
-/// A container without a network is asked through Docker only.
+/// A container without a network can only be probed through Docker.
 fn check_reach(probe: &Probe, network: Option<&Network>, health: Range<usize>) -> Result<(), Mistake> {
     match (probe, network) {
         (Probe::Http { .. } | Probe::Tcp { .. }, Some(Network::None)) => {
@@ -208,7 +208,7 @@ fn check_reach(probe: &Probe, network: Option<&Network>, health: Range<usize>) -
     }
 }
 
-/// `start-first` is the default with published ports, and not built yet: so it has to be said that it is not wanted.
+/// `start-first` is the default with published ports, and not supported yet: so the other order has to be written.
 fn check_order(
     order: Option<&Spanned<String>>,
     published: bool,

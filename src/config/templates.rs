@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::diagnostic::Mistake;
 
-/// The folder of a bundle's, and of a release's, that holds the templates.
+/// The folder of a bundle, and of a release, that has the templates.
 pub(crate) const FOLDER: &str = "templates";
 
 /// Where templates are read.
@@ -18,13 +18,12 @@ impl Templates {
         Self(Some(bundle.to_owned()))
     }
 
-    /// None: only a text is at hand.
+    /// None: there is only the text of a configuration.
     pub(super) fn none() -> Self {
         Self(None)
     }
 
-    /// The text of a template. Nothing outside `templates/` is read: whoever writes a bundle must not get at the host's
-    /// files.
+    /// The text of a template. Nothing outside `templates/` is read: a bundle must not reach the host's files.
     pub(super) fn read(&self, path: &Spanned<String>) -> Result<String, Mistake> {
         let text = path.get_ref();
         let wrong = |what: String| Mistake::at(path.span(), what);

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::EnvironmentError;
 use crate::config::settings::{SecretFormat, SecretSource, StoredSecret};
 
-/// What is in a field of a secret.
+/// The content of a secret's field.
 #[derive(Debug, Clone)]
 pub enum Field {
     /// A text.
@@ -33,7 +33,7 @@ pub fn of_literal(literal: &BTreeMap<String, String>) -> Fields {
 /// Reads the text of a secret into its fields, completed by those of the configuration.
 pub fn of_stored(name: &str, source: &StoredSecret, text: &SecretString) -> Result<Fields, EnvironmentError> {
     let mut fields = match (source.format, &source.id.key) {
-        // As it is, with a newline at its end: what cannot be told from a value is not cut off.
+        // As it is, also with a newline at its end: that may be part of the value.
         (SecretFormat::Text, _) => Fields::from([(VALUE.to_owned(), Field::Text(text.clone()))]),
         (SecretFormat::Json, None) => members(name, source, text)?,
         (SecretFormat::Json, Some(key)) => {
@@ -84,7 +84,7 @@ pub(super) fn usable<'a>(
 fn members(name: &str, source: &StoredSecret, text: &SecretString) -> Result<Fields, EnvironmentError> {
     let not_json =
         |place| EnvironmentError::NotJson { name: name.to_owned(), id: source.id.to_string(), place };
-    // serde_json's messages can quote what they found: only the place is told.
+    // serde_json's messages can quote what they found: only the position is passed on.
     let value: serde_json::Value = serde_json::from_str(text.expose_secret())
         .map_err(|e| not_json(format!("its JSON is broken at line {}, column {}", e.line(), e.column())))?;
     let serde_json::Value::Object(members) = value else {
@@ -118,7 +118,7 @@ mod tests {
         source("prod/db", SecretFormat::Json, extra)
     }
 
-    /// The fields that are text; others as what they are.
+    /// The fields that are text; others by their type.
     fn read(source: &StoredSecret, text: &str) -> Result<BTreeMap<String, String>, EnvironmentError> {
         let fields = of_stored("database", source, &SecretString::from(text))?;
         let shown = |field| match field {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_an_error_without_the_value() {
+    fn what_is_not_an_object_is_an_error_without_the_value() {
         for text in ["hunter2", r#""hunter2""#, r#"["hunter2"]"#, r#"{"a": "hunter2""#, "", "null"] {
             let error = read(&json(&[]), text).unwrap_err().to_string();
             assert!(error.contains("prod/db") && !error.contains("hunter2"), "{error}");

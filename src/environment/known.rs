@@ -1,4 +1,4 @@
-//! What a container was given tells the redactor what a process did not read itself.
+//! Secrets that this process did not read itself, learnt from what a container was given.
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -6,7 +6,7 @@ use crate::config::settings::{Settings, Value};
 use crate::redact::{Redactor, is_open};
 use crate::template;
 
-/// Masks what a container was given from secrets, and leaves what the configuration says openly.
+/// Masks what a container was given from secrets, and leaves what is open in the configuration.
 pub fn learn_environment(
     redactor: &mut Redactor,
     environment: &[(String, SecretString)],
@@ -25,8 +25,7 @@ pub fn learn_environment(
     }
 }
 
-/// Masks what stands in a rendered text for the expressions of its template: as it is, and as it was before the
-/// filters.
+/// Masks what the expressions of a template became in the rendered text: as it is, and as it was before the filters.
 pub fn learn_rendered(redactor: &mut Redactor, template: &str, rendered: &str) {
     for (expression, part) in filled_in(template, rendered) {
         let mut pipeline = expression.split('|').map(str::trim);
@@ -38,15 +37,15 @@ pub fn learn_rendered(redactor: &mut Redactor, template: &str, rendered: &str) {
         let filters: Vec<&str> = pipeline.collect();
         let mut before = part.to_owned();
         for filter in filters.into_iter().rev() {
-            let Some(earlier) = template::before(filter, &before) else { break };
+            let Some(earlier) = template::undo_filter(filter, &before) else { break };
             redactor.learn(&earlier);
             before = earlier;
         }
     }
 }
 
-/// What stands in a rendered text where its template has `{{ … }}`, as far as the text between tells. With a part that
-/// is there or not, such as an `{% if %}`, the lines are compared one by one.
+/// The parts of a rendered text where its template has `{{ … }}`, as far as the text around them shows. With an optional
+/// part, such as an `{% if %}`, the lines are compared one by one.
 fn filled_in<'a>(template: &'a str, rendered: &'a str) -> Vec<(&'a str, &'a str)> {
     let whole = filled_in_at_once(template, rendered);
     if whole.len() == template.matches("{{").count() {
@@ -74,7 +73,7 @@ fn filled_in_at_once<'a>(template: &'a str, rendered: &'a str) -> Vec<(&'a str, 
 mod tests {
     use super::*;
 
-    /// What a process learns that never read the secret, from the file that a container has.
+    /// A process that never read the secret finds it in the file of a container.
     #[test]
     fn values_are_found_in_a_rendered_file_and_before_its_filters() {
         let template = "HOST = {{ db.host | python }}\n{% if db.password %}\nPASSWORD = {{ db.password | python }}\n{% endif %}\nexport TOKEN={{ redis.value | shell }}\n";

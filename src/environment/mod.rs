@@ -16,7 +16,7 @@ pub use known::{learn_environment, learn_rendered};
 /// The fields of each secret, by the secret's name in the configuration.
 pub type Secrets = BTreeMap<String, Fields>;
 
-/// Why a secret, a variable or a file cannot be had. Never contains a value.
+/// Why a secret, a variable or a file cannot be made. Never contains a value.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum EnvironmentError {
     /// The text is not JSON.
@@ -61,7 +61,7 @@ pub enum EnvironmentError {
         /// What is there.
         present: String,
     },
-    /// A variable's field cannot be had.
+    /// A variable's field cannot be used.
     #[error("{place}: {why}")]
     Place {
         /// What needs it.
@@ -76,7 +76,7 @@ pub enum EnvironmentError {
         /// The variable.
         place: String,
     },
-    /// A template names what is not there, or does with it what cannot be done.
+    /// A template cannot be rendered.
     #[error("{place}: its template fails in line {line}: {why}")]
     Template {
         /// What it is for.
@@ -158,7 +158,7 @@ fn rendered(
     })
 }
 
-/// Every success, or every failure: people mend them all at once.
+/// Every success, or every failure: people fix them all at once.
 fn all<T>(
     results: impl Iterator<Item = Result<T, EnvironmentError>>,
 ) -> Result<Vec<T>, Vec<EnvironmentError>> {
@@ -183,7 +183,7 @@ fn value_of(
         Value::Secret { secret, field, default } => {
             let present = &secrets[secret];
             match (present.get(field), default) {
-                // What is there and no text is no reason for the default: it is a mistake in the secret.
+                // A field that is there without a text is a mistake in the secret, and no reason for the default.
                 (None, Some(default)) => Ok(SecretString::from(default.as_str())),
                 (found, _) => fields::usable(secret, &settings.secrets[secret], field, found, present)
                     .cloned()
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn every_failure_is_told() {
+    fn every_failure_is_reported() {
         let error =
             rendered("A = { secret = 'redis.a' }\nB = { template = '{{ redis.b }}' }", "{}").unwrap_err();
         assert!(error.contains("'A'") && error.contains("'B'"), "{error}");

@@ -1,5 +1,5 @@
-//! How far this machine's clock is from others': every answer of a server has the date in its header, so the answers of
-//! AWS, which are needed anyway, tell it.
+//! How far this machine's clock is off: every answer of a server has the date in its header, so the answers of AWS, which
+//! are needed anyway, show it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,13 +11,13 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use jiff::fmt::rfc2822;
 use jiff::{SignedDuration, Timestamp};
 
-/// The last answer's word on it.
+/// The difference to the clock of the last server that answered.
 #[derive(Debug, Clone, Default)]
 pub struct ServerClock(Arc<Mutex<Option<SignedDuration>>>);
 
 impl ServerClock {
-    /// How far this machine's clock is ahead, or behind where it is less than zero; to a second. Nothing while no server
-    /// has told the date.
+    /// How far this machine's clock is ahead, or behind where it is less than zero; to a second. `None` as long as no server
+    /// has sent a date.
     pub fn ahead(&self) -> Option<SignedDuration> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -29,7 +29,7 @@ impl ServerClock {
         }
     }
 
-    /// An HTTP client that passes everything on, and looks at the dates.
+    /// Wraps an HTTP client, and notes the dates of its answers.
     pub fn watch(&self, client: SharedHttpClient) -> SharedHttpClient {
         let clock = self.clone();
         http_client_fn(move |settings, components| {
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_date_of_an_answer_tells_how_far_off_we_are() {
+    fn the_date_of_an_answer_shows_how_far_off_the_clock_is() {
         let now: Timestamp = "2026-11-23T03:05:00Z".parse().unwrap();
         let ahead = |date: &str| {
             let clock = ServerClock::default();

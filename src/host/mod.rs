@@ -1,4 +1,4 @@
-//! The outside world, behind adapters that speak our nouns.
+//! The outside world, behind adapters that use the types of [`crate::model`].
 
 pub mod aws;
 pub mod clock;
@@ -34,13 +34,13 @@ pub struct Paths {
     pub docker: PathBuf,
     /// The binary that runs, also if its file was deleted.
     pub binary: PathBuf,
-    /// Where copies of it are kept.
+    /// The folder of its copies.
     pub copies: PathBuf,
     /// The link by which operators and systemd call it.
     pub link: PathBuf,
     /// Where systemd's units of this instance are.
     pub units: PathBuf,
-    /// A folder that is there where systemd runs.
+    /// A folder that exists where systemd runs.
     pub systemd: PathBuf,
 }
 
@@ -121,7 +121,7 @@ impl Host {
         })
     }
 
-    /// The same, once the Engine's socket is there: at a first boot the Engine starts beside us, and makes it.
+    /// The same, once the Engine's socket is there: at a first boot the Engine starts at the same time, and creates it.
     pub async fn of_the_system_within(patience: Duration) -> Result<Self, DockerError> {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
@@ -140,7 +140,7 @@ impl Host {
 pub struct LazyAws(tokio::sync::OnceCell<Aws>);
 
 impl LazyAws {
-    /// One that is there already: for tests.
+    /// An existing one: for tests.
     pub fn ready(aws: Aws) -> Self {
         Self(tokio::sync::OnceCell::new_with(Some(aws)))
     }
@@ -150,7 +150,7 @@ impl LazyAws {
         self.0.get_or_try_init(|| async { Aws::of_the_system() }).await
     }
 
-    /// The connection, if it was needed so far.
+    /// The connection, if it has been used.
     pub fn if_used(&self) -> Option<&Aws> {
         self.0.get()
     }

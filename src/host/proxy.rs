@@ -2,14 +2,14 @@
 
 use aws_smithy_http_client::proxy::ProxyConfig;
 
-/// Where it is looked for, as curl does: the small letters first, the special before the general.
+/// The variables that name it, in the order of curl: lower case before upper case, the special before the general.
 const VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
 /// Never through a proxy, whatever `NO_PROXY` says: the instance's metadata, and the credentials of tasks and pods. These
-/// speak plain HTTP, for which no proxy is set at all; this is the second lock.
+/// speak plain HTTP, for which no proxy is set at all; this is a second safeguard.
 const NEVER: &str = "169.254.169.254,fd00:ec2::254,169.254.170.2,169.254.170.23,fd00:ec2::23";
 
-/// A variable that holds no address of a proxy. Its value is not told: it may hold a password.
+/// A variable that is not the address of a proxy. Its value is left out: it may contain a password.
 #[derive(Debug, thiserror::Error)]
 #[error("{variable} is not the URL of an HTTP proxy: write http://HOST:PORT")]
 pub struct ProxyError {
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_is_none_is_named_by_its_variable_and_not_told() {
+    fn an_invalid_proxy_is_named_by_its_variable_and_not_shown() {
         for bad in ["socks5://me:pass@p:1080", "http://", "http://me:pass@"] {
             let variables: &'static [(&str, &str)] = Box::leak(Box::new([("HTTPS_PROXY", bad)]));
             let error = with(variables).unwrap_err().to_string();

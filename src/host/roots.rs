@@ -1,4 +1,4 @@
-//! The certificate authorities that TLS trusts: those of `AWS_CA_BUNDLE`, else the platform's, else those built in.
+//! The root certificates that TLS trusts: those of `AWS_CA_BUNDLE`, else the platform's, else those built in.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub struct RootsError {
 /// Only certificates that parse are passed on: the platform's stores hold odd ones, and the HTTP client takes an odd one
 /// for a bug.
 pub fn pem() -> Result<Vec<u8>, RootsError> {
-    // As the AWS CLI does: a bundle that was asked for replaces all others.
+    // Like the AWS CLI: a configured bundle replaces all others.
     if let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
         let path = path.to_string_lossy().into_owned();
         return bundle(&path).map_err(|why| RootsError { path, why });
@@ -33,7 +33,7 @@ pub fn pem() -> Result<Vec<u8>, RootsError> {
     Ok(to_pem(platform.iter().map(AsRef::as_ref)))
 }
 
-/// The authorities in a folder of the Engine's, such as `/etc/docker/certs.d/HOST`, as PEM: every `*.crt` in it that can be
+/// The root certificates in a folder of the Engine's, such as `/etc/docker/certs.d/HOST`, as PEM: every `*.crt` in it that can be
 /// read.
 pub fn in_folder(folder: &Path) -> Vec<u8> {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
@@ -46,7 +46,7 @@ pub fn in_folder(folder: &Path) -> Vec<u8> {
     to_pem(certificates.iter().map(AsRef::as_ref))
 }
 
-/// A bundle that somebody chose has to be right: one certificate left out is one failure that nobody understands.
+/// A configured bundle has to be valid: leaving a certificate out would cause a failure that is hard to explain.
 fn bundle(path: &str) -> Result<Vec<u8>, String> {
     let bytes = std::fs::read(path).map_err(|e| format!("cannot be read: {e}"))?;
     let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&bytes)

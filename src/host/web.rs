@@ -24,7 +24,7 @@ pub enum WebError {
     Tls(String),
 }
 
-/// What every client is made of.
+/// What every client uses.
 #[derive(Debug, Clone)]
 pub struct Web {
     tls: TlsContext,
@@ -33,12 +33,12 @@ pub struct Web {
 }
 
 impl Web {
-    /// As the system and the environment say.
+    /// As the system and the environment configure it.
     pub fn of_the_system() -> Result<Self, WebError> {
         Self::trusting(&[])
     }
 
-    /// The same, trusting these authorities (PEM) too.
+    /// The same, also trusting these root certificates (PEM).
     pub fn trusting(more: &[u8]) -> Result<Self, WebError> {
         let trust = TrustStore::empty().with_pem_certificate(roots::pem()?).with_pem_certificate(more);
         let tls = TlsContext::builder()

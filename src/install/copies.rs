@@ -12,9 +12,9 @@ use crate::digest::Sha256;
 use crate::fs::{Context as _, FsError, sync_dir};
 use crate::host::Paths;
 
-/// A copy that a killed process left half is this old when it goes: another process may be at work on a younger one.
+/// The age at which an incomplete copy of a killed process is removed: another process may be at work on a younger one.
 const ABANDONED: Duration = Duration::from_hours(1);
-const HALF: &str = ".handover-";
+const INCOMPLETE: &str = ".handover-";
 
 /// A copy of a binary of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,18 +25,18 @@ pub struct Copy {
     made: SystemTime,
 }
 
-/// By whose word the link moves.
+/// On whose behalf the link is moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// An operator's: to this binary, whatever it is.
-    Word,
-    /// A good deployment's: unless it leads to a newer one. A rollback does not take the operators' tool away.
-    Good,
-    /// Nobody's: only when it leads nowhere.
-    FirstComer,
+    /// For an operator: always.
+    Operator,
+    /// After a good deployment: unless it points to a newer binary. A rollback does not take the operators' tool away.
+    GoodDeployment,
+    /// Before a deployment: only when it points nowhere.
+    IfMissing,
 }
 
-/// Where the link leads.
+/// Where the link points.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Linked {
     /// To this copy.
@@ -54,12 +54,13 @@ pub fn keep(paths: &Paths) -> Result<Copy, FsError> {
     let mut binary = File::open(&paths.binary).on("read", &paths.binary)?;
     let (hash, length) = fingerprint(&mut binary).on("read", &paths.binary)?;
     let path = dir.join(format!("handover-{}-{hash}", env!("CARGO_PKG_VERSION")));
-    // The name says what is in it, and a copy gets its name when it is whole.
+    // The name has the hash of the content, and a copy gets its name when it is complete.
     if std::fs::metadata(&path).map_or(true, |there| there.len() != length) {
         public_dir(dir)?;
         check_execution(dir)?;
         binary.rewind().on("read", &paths.binary)?;
-        let mut copy = tempfile::Builder::new().prefix(HALF).tempfile_in(dir).on("create a file in", dir)?;
+        let mut copy =
+            tempfile::Builder::new().prefix(INCOMPLETE).tempfile_in(dir).on("create a file in", dir)?;
         io::copy(&mut binary, &mut copy).on("write", &path)?;
         copy.as_file().set_permissions(Permissions::from_mode(0o755)).on("set permissions of", &path)?;
         copy.as_file().sync_all().on("sync", &path)?;
@@ -69,7 +70,7 @@ pub fn keep(paths: &Paths) -> Result<Copy, FsError> {
     copy_at(&path).on("read", &path)
 }
 
-/// Eight digits that stand for what a file holds, and its length.
+/// Eight digits of the hash of a file, and its length.
 fn fingerprint(file: &mut File) -> io::Result<(String, u64)> {
     let mut hash = Sha256::default();
     let (mut buffer, mut length) = (vec![0; 64 << 10], 0);
@@ -87,21 +88,23 @@ fn fingerprint(file: &mut File) -> io::Result<(String, u64)> {
     Ok((digits, length))
 }
 
-/// Makes the link lead to a copy, if its claim is good.
+/// Points the link to a copy, if the claim allows it.
 pub fn link(paths: &Paths, copy: &Copy, claim: Claim) -> Result<Linked, FsError> {
-    match (leads_to(paths)?, claim) {
-        (Leads::Elsewhere, _) => return Ok(Linked::Foreign),
-        (Leads::To(there), _) if there.path == copy.path => return Ok(Linked::ToThis),
-        (Leads::To(there), Claim::Good) if (&there.version, there.made) > (&copy.version, copy.made) => {
+    match (link_target(paths)?, claim) {
+        (Target::Elsewhere, _) => return Ok(Linked::Foreign),
+        (Target::To(there), _) if there.path == copy.path => return Ok(Linked::ToThis),
+        (Target::To(there), Claim::GoodDeployment)
+            if (&there.version, there.made) > (&copy.version, copy.made) =>
+        {
             return Ok(Linked::ToNewer(there.path));
         }
-        (Leads::To(there), Claim::FirstComer) => return Ok(Linked::ToNewer(there.path)),
-        (Leads::Nowhere | Leads::To(_), _) => {}
+        (Target::To(there), Claim::IfMissing) => return Ok(Linked::ToNewer(there.path)),
+        (Target::Nowhere | Target::To(_), _) => {}
     }
     let dir = paths.link.parent().unwrap_or(Path::new("/"));
     public_dir(dir)?;
     tempfile::Builder::new()
-        .prefix(HALF)
+        .prefix(INCOMPLETE)
         .make_in(dir, |path| std::os::unix::fs::symlink(&copy.path, path))
         .on("create a link in", dir)?
         .persist(&paths.link)
@@ -113,37 +116,37 @@ pub fn link(paths: &Paths, copy: &Copy, claim: Claim) -> Result<Linked, FsError>
 
 /// Removes old copies: all but the youngest, the one that is linked, and `copy`.
 pub fn sweep(paths: &Paths, copy: &Copy, kept: usize) -> Result<(), FsError> {
-    let linked = match leads_to(paths)? {
-        Leads::To(linked) => Some(linked.path),
-        Leads::Nowhere | Leads::Elsewhere => None,
+    let linked = match link_target(paths)? {
+        Target::To(linked) => Some(linked.path),
+        Target::Nowhere | Target::Elsewhere => None,
     };
     let mut copies: Vec<Copy> = entries(&paths.copies).filter_map(|path| copy_at(&path).ok()).collect();
     copies.sort_by_key(|copy| std::cmp::Reverse(copy.made));
     let old = copies.into_iter().skip(kept).map(|copy| copy.path);
     let old = old.filter(|path| *path != copy.path && Some(path) != linked.as_ref());
-    let half = entries(&paths.copies).filter(|path| is_abandoned(path));
-    for path in old.chain(half) {
+    let incomplete = entries(&paths.copies).filter(|path| is_abandoned(path));
+    for path in old.chain(incomplete) {
         std::fs::remove_file(&path).on("remove", &path)?;
     }
     Ok(())
 }
 
-enum Leads {
+enum Target {
     Nowhere,
     To(Copy),
     Elsewhere,
 }
 
-/// A link is ours if it leads into our folder, also to a copy that is gone.
-fn leads_to(paths: &Paths) -> Result<Leads, FsError> {
+/// A link is ours if it points into our folder, also to a copy that is gone.
+fn link_target(paths: &Paths) -> Result<Target, FsError> {
     match std::fs::read_link(&paths.link) {
         Ok(target) if target.parent() == Some(&paths.copies) => {
-            Ok(copy_at(&target).map_or(Leads::Nowhere, Leads::To))
+            Ok(copy_at(&target).map_or(Target::Nowhere, Target::To))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Leads::Nowhere),
-        Ok(_) => Ok(Leads::Elsewhere),
-        // It is no link.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(Leads::Elsewhere),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Target::Nowhere),
+        Ok(_) => Ok(Target::Elsewhere),
+        // It is not a link.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(Target::Elsewhere),
         Err(error) => Err(error).on("read", &paths.link),
     }
 }
@@ -167,22 +170,22 @@ fn version_of(name: &str) -> Option<Version> {
 }
 
 fn is_abandoned(path: &Path) -> bool {
-    let is_half = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(HALF));
+    let is_incomplete = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(INCOMPLETE));
     let age =
         std::fs::symlink_metadata(path).and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
-    is_half && age.is_some_and(|age| age >= ABANDONED)
+    is_incomplete && age.is_some_and(|age| age >= ABANDONED)
 }
 
 fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> {
     std::fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
 }
 
-/// A folder that everybody can enter, as its neighbours.
+/// A folder that everybody can enter, like its siblings.
 fn public_dir(path: &Path) -> Result<(), FsError> {
     DirBuilder::new().recursive(true).mode(0o755).create(path).on("create", path)
 }
 
-/// A link to what cannot be executed would be worse than none.
+/// A link to a file that cannot be executed would be worse than none.
 fn check_execution(dir: &Path) -> Result<(), FsError> {
     let flags = rustix::fs::statvfs(dir).map_err(io::Error::from).on("look at", dir)?.f_flag;
     if flags.contains(rustix::fs::StatVfsMountFlags::NOEXEC) {
@@ -229,30 +232,30 @@ mod tests {
     }
 
     #[test]
-    fn the_link_leads_to_the_newest_good_one() {
+    fn the_link_points_to_the_newest_good_one() {
         let place = Place::new();
         let one = keep(&place.paths).unwrap();
-        assert_eq!(link(&place.paths, &one, Claim::FirstComer).unwrap(), Linked::ToThis);
+        assert_eq!(link(&place.paths, &one, Claim::IfMissing).unwrap(), Linked::ToThis);
         place.binary("two");
         let two = keep(&place.paths).unwrap();
-        assert_eq!(link(&place.paths, &two, Claim::FirstComer).unwrap(), Linked::ToNewer(one.path));
+        assert_eq!(link(&place.paths, &two, Claim::IfMissing).unwrap(), Linked::ToNewer(one.path));
         assert_eq!(place.linked(), "one");
-        assert_eq!(link(&place.paths, &two, Claim::Good).unwrap(), Linked::ToThis);
+        assert_eq!(link(&place.paths, &two, Claim::GoodDeployment).unwrap(), Linked::ToThis);
         assert_eq!(place.linked(), "two");
         // 0.10 is newer than 0.9, whatever their letters, and a rollback to this version does not take it away.
         let newer = place.other("0.10.0", 60);
-        link(&place.paths, &newer, Claim::Word).unwrap();
+        link(&place.paths, &newer, Claim::Operator).unwrap();
         let nine = place.other("0.9.0", 0);
         for older in [&two, &nine] {
-            let stays = link(&place.paths, older, Claim::Good).unwrap();
+            let stays = link(&place.paths, older, Claim::GoodDeployment).unwrap();
             assert_eq!(stays, Linked::ToNewer(newer.path.clone()));
         }
         assert_eq!(place.linked(), "0.10.0");
-        assert_eq!(link(&place.paths, &two, Claim::Word).unwrap(), Linked::ToThis);
+        assert_eq!(link(&place.paths, &two, Claim::Operator).unwrap(), Linked::ToThis);
         assert_eq!(place.linked(), "two");
-        // A link to a copy that is gone leads nowhere.
+        // A link to a copy that is gone points nowhere.
         std::fs::remove_file(&two.path).unwrap();
-        link(&place.paths, &nine, Claim::FirstComer).unwrap();
+        link(&place.paths, &nine, Claim::IfMissing).unwrap();
         assert_eq!(place.linked(), "0.9.0");
     }
 
@@ -269,7 +272,7 @@ mod tests {
                 _ => std::os::unix::fs::symlink(&other, &place.paths.link).unwrap(),
             }
             let copy = keep(&place.paths).unwrap();
-            assert_eq!(link(&place.paths, &copy, Claim::Word).unwrap(), Linked::Foreign, "{foreign}");
+            assert_eq!(link(&place.paths, &copy, Claim::Operator).unwrap(), Linked::Foreign, "{foreign}");
             assert_eq!(place.linked(), "other");
         }
     }
@@ -278,7 +281,7 @@ mod tests {
     fn the_last_three_copies_stay_and_the_linked_one_and_nothing_foreign_goes() {
         let place = Place::new();
         let linked = place.other("0.0.1", 500);
-        link(&place.paths, &linked, Claim::Word).unwrap();
+        link(&place.paths, &linked, Claim::Operator).unwrap();
         let others: Vec<Copy> = ["0.0.2", "0.0.3", "0.0.4"]
             .iter()
             .zip([400, 300, 200])

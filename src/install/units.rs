@@ -23,19 +23,19 @@ const OURS: &str = "# Written by handover install.";
 /// How long one call of systemctl may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What became of the units.
+/// The result for the units.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Units {
     /// systemd is not the init system here.
     NoSystemd,
     /// They are there.
     There {
-        /// Those that stand under our names and are not ours.
+        /// Those with our names that are not ours.
         foreign: Vec<&'static str>,
     },
 }
 
-/// Writes the units that differ, and enables them: once, or because an operator says so. What an operator has disabled
+/// Writes the units that differ, and enables them: once, or when an operator asks for it. What an operator has disabled
 /// since stays disabled.
 pub async fn install(paths: &Paths, again: bool) -> Result<Units, String> {
     if !paths.systemd.is_dir() {
@@ -75,7 +75,7 @@ enum Written {
 }
 
 fn write(path: &Path, text: &str) -> Result<Written, FsError> {
-    // A unit that is masked is a link to /dev/null: somebody does not want it.
+    // A masked unit is a link to /dev/null: it is not wanted.
     if path.is_symlink() {
         return Ok(Written::Foreign);
     }

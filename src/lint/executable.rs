@@ -1,4 +1,4 @@
-//! What a `location` names: there, executable, and in our own case a binary that runs anywhere.
+//! The file that a `location` names: whether it is there, executable, and in our own case a binary that runs anywhere.
 
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
@@ -47,7 +47,7 @@ pub(super) fn check(bundle: &Path, path: &str, ours: &str, place: &Range<usize>)
     if is_ours(path, ours) {
         for binary in binaries(&file) {
             let name = binary.strip_prefix(bundle).unwrap_or(&binary).display().to_string();
-            found.extend(unfit(&binary).map(|unfit| unfit.told(&name, place.clone())));
+            found.extend(unfit(&binary).map(|unfit| unfit.mistake(&name, place.clone())));
         }
     }
     found
@@ -77,7 +77,7 @@ enum Unfit {
 }
 
 impl Unfit {
-    fn told(self, name: &str, place: Range<usize>) -> Mistake {
+    fn mistake(self, name: &str, place: Range<usize>) -> Mistake {
         match self {
             Self::Unreadable => Mistake::at(place, format!("'{name}' cannot be read")),
             Self::NoBinary => Mistake::at(place, format!("'{name}' is neither a Linux binary nor a script"))

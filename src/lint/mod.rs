@@ -1,4 +1,4 @@
-//! Everything that can be found out about a bundle without AWS, Docker or an instance: `handover lint`.
+//! Everything that can be checked in a bundle without AWS, Docker or an instance: `handover lint`.
 
 mod appspec;
 mod executable;

@@ -23,7 +23,7 @@ impl Finding {
         Self { what: what.into(), fix: fix.into() }
     }
 
-    /// What an error says.
+    /// From an error, with its causes.
     pub fn of(error: &impl Explain) -> Self {
         Self::new(chain(error), error.fix().unwrap_or_default())
     }
@@ -36,7 +36,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// An error that knows more than its text.
+/// An error that knows what to do about it.
 pub trait Explain: std::error::Error + Sized + 'static {
     /// What to do about it, where that is known.
     fn fix(&self) -> Option<String> {

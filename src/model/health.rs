@@ -9,7 +9,7 @@ use super::units::{Protocol, Publish, StatusRange};
 /// The rule by which a container counts as healthy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// What is asked.
+    /// How it is asked.
     pub probe: Probe,
     /// From one probe to the next.
     pub interval: Duration,
@@ -17,7 +17,7 @@ pub struct Health {
     pub timeout: Duration,
     /// How many must succeed in a row.
     pub successes: u32,
-    /// Over how long they must succeed, without a restart.
+    /// For how long they must succeed, without a restart.
     pub min_healthy: Duration,
     /// When to give up.
     pub deadline: Duration,
@@ -72,15 +72,15 @@ impl Health {
         }
     }
 
-    /// The same probe, when there is time for little more than one: a success has to do, within `limit`.
+    /// A shorter rule with the same probe: one success within `limit`.
     #[must_use]
     pub fn at_a_glance(self, limit: Duration) -> Self {
         let (interval, timeout) = (self.interval.min(limit / 10), self.timeout.min(limit));
         Self { successes: 1, min_healthy: Duration::ZERO, deadline: limit, interval, timeout, ..self }
     }
 
-    /// The same rule with the probe that fits published ports: for a container that somebody else made, of which it is not
-    /// known what it should answer.
+    /// The same rule with the default probe of these ports: for a container that handover did not create, whose right answers
+    /// are not known.
     #[must_use]
     pub fn with_default_probe(self, publish: &[Publish]) -> Self {
         Self { probe: Probe::default_for(publish), ..self }

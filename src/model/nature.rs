@@ -1,4 +1,4 @@
-//! What a plan says of its steps apart from their names: enough to decide and to replay without knowing any verb.
+//! What a plan records about its steps apart from their names: enough to decide and to replay without knowing any of them.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,8 +31,8 @@ pub enum AtBoot {
     Undone,
 }
 
-/// What the decider and a replay have to know of a step, whatever its name. It stands in the journal's plan, so that
-/// the journal knows no verbs and another version's steps can be judged, too.
+/// What the decider and a replay need to know of a step, whatever its name. It is part of the plan in the journal, so that
+/// the journal knows no step by name and can also handle another version's steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct Nature {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Why a word is not what it should be.
+/// Why a word is not valid.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("'{value}' is not {expected}")]
 pub struct Malformed {
@@ -106,7 +106,7 @@ fn is_name(s: &str) -> bool {
 }
 
 impl DeploymentId {
-    /// A fresh id for a run that an operator starts, told apart from `CodeDeploy`'s by its first letters.
+    /// A fresh id for a run that an operator starts, distinguished from `CodeDeploy`'s by its prefix.
     pub fn for_operator(now: jiff::Timestamp) -> Self {
         Self(format!("op-{}-{}", now.as_millisecond(), std::process::id()))
     }
@@ -183,7 +183,7 @@ pub mod container_name {
         format!("{app}-{process}.{release}.bridge")
     }
 
-    /// `status-page-web.before-r12`: a parked container that somebody else made, from which release 12 took over.
+    /// `status-page-web.before-r12`: a parked container that handover did not create, from which release 12 took over.
     pub fn predecessor(app: &AppName, process: &ProcessName, release: ReleaseNumber) -> String {
         format!("{app}-{process}.before-{release}")
     }

@@ -1,4 +1,4 @@
-//! Where an image comes from, read off its repository's name.
+//! Names of repositories, and what they say about their registry.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub enum Repository {
     Here(String),
 }
 
-/// The whole name of a repository.
+/// The full name of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepositoryName {
     /// The registry's host, with its port if it has one.

@@ -81,7 +81,7 @@ pub enum Protocol {
     Udp,
 }
 
-/// A port of the host that leads to a port of the container: `[ADDRESS:]HOST:CONTAINER[/tcp|udp]`.
+/// A port of the host that is forwarded to a port of the container: `[ADDRESS:]HOST:CONTAINER[/tcp|udp]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Publish {
@@ -147,7 +147,7 @@ impl fmt::Display for Publish {
     }
 }
 
-/// HTTP status codes that count: `200` or `200-399`.
+/// A range of HTTP status codes: `200` or `200-399`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct StatusRange {

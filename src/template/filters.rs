@@ -1,11 +1,11 @@
-//! The filters of templates that put a text where another language reads it, and what takes them back.
+//! The filters of templates that quote a text for another language, and their inverses.
 
 use minijinja::{Error, ErrorKind, Value};
 use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
 use crate::escape::{UNRESERVED, python_escaped, shell_escaped};
 
-/// A text as a filter gets it. Whole secrets and lists have no text of their own.
+/// The text of a filter's input. Whole secrets and lists have none.
 fn text(value: &Value) -> Result<String, Error> {
     match value.as_str() {
         Some(text) => Ok(text.to_owned()),
@@ -45,8 +45,8 @@ pub(super) fn shell(value: &Value) -> Result<String, Error> {
     Ok(format!("'{}'", shell_escaped(&text)))
 }
 
-/// What a filter was given, from what it made: a container may print either.
-pub fn before(filter: &str, rendered: &str) -> Option<String> {
+/// The input of a filter, from its output: a container may print either.
+pub fn undo_filter(filter: &str, rendered: &str) -> Option<String> {
     match filter {
         "urlencode" => percent_decode_str(rendered).decode_utf8().ok().map(Into::into),
         "tojson" => serde_json::from_str(rendered).ok(),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn json_and_urls_and_every_way_back() {
+    fn json_and_urls_and_every_inverse() {
         for text in nasty() {
             let value = Value::from(&text);
             let made = tojson(&value).unwrap();
@@ -187,7 +187,7 @@ mod tests {
                 ("shell", shell(&value).unwrap()),
             ];
             for (name, made) in filters {
-                assert_eq!(before(name, &made).as_ref(), Some(&text), "{name}: {made}");
+                assert_eq!(undo_filter(name, &made).as_ref(), Some(&text), "{name}: {made}");
             }
         }
         assert_eq!(tojson(&Value::from("<a & 'b'>")).unwrap(), "\"<a & 'b'>\"");

@@ -1,5 +1,5 @@
-//! Templates: Jinja without anything that guesses. What is undefined is an error, and no error holds a value. Names and
-//! values go in, text comes out.
+//! Templates: Jinja with strict rules. What is undefined is an error, and no error contains a value. Names and values go in,
+//! text comes out.
 
 mod filters;
 
@@ -11,7 +11,7 @@ use minijinja::value::{Object, ObjectRepr, Value};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, filters as builtin};
 use secrecy::{ExposeSecret as _, SecretString};
 
-pub use filters::before;
+pub use filters::undo_filter;
 
 /// What a template can name, and the fields of each: a text, or why there is none.
 pub type Values = BTreeMap<String, BTreeMap<String, Result<SecretString, String>>>;
@@ -41,18 +41,18 @@ const TESTS: &[&str] = &["defined", "endingwith", "startingwith", "undefined"];
 
 /// What is wrong with a template, before any value is known.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Wrong {
+pub struct TemplateError {
     /// Its own line.
     pub line: Option<usize>,
     /// What.
     pub what: String,
-    /// The word that is not known, and those that are.
+    /// The unknown word, and those that are known.
     pub unknown: Option<(String, &'static [&'static str])>,
 }
 
-/// Checks a template and tells which secrets it names. Filters are looked for by a trial with made-up values, so one
+/// Checks a template and returns the secrets that it names. Filters are checked in a trial with made-up values, so one
 /// behind an `{% if %}` may show only when it is rendered, which is still before anything is touched.
-pub fn check(text: &str) -> Result<BTreeSet<String>, Wrong> {
+pub fn check(text: &str) -> Result<BTreeSet<String>, TemplateError> {
     let engine = engine();
     let template = engine.template_from_str(text).map_err(|e| wrong(&e))?;
     let names: BTreeSet<String> = template.undeclared_variables(false).into_iter().collect();
@@ -76,7 +76,7 @@ fn is_in_the_text(kind: ErrorKind) -> bool {
     )
 }
 
-fn wrong(error: &Error) -> Wrong {
+fn wrong(error: &Error) -> TemplateError {
     let detail = error.detail().unwrap_or_default();
     let word = detail.split_whitespace().nth(1).unwrap_or_default().trim_matches(['\'', '"', '`']).to_owned();
     let unknown = match error.kind() {
@@ -89,23 +89,27 @@ fn wrong(error: &Error) -> Wrong {
         None if detail.is_empty() => error.kind().to_string(),
         None => format!("{}: {detail}", error.kind()),
     };
-    Wrong { line: error.line(), what, unknown: unknown.map(|known| (word, known)) }
+    TemplateError { line: error.line(), what, unknown: unknown.map(|known| (word, known)) }
 }
 
 /// Why a template cannot be rendered, without values.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Failed {
+pub struct RenderError {
     /// Its own line.
     pub line: usize,
     /// The reason.
     pub why: String,
 }
 
-/// Renders a template. `missing` says what is wrong where it names a field that its values do not have.
-pub fn render(text: &str, values: &Values, missing: impl Fn(&str, &str) -> String) -> Result<String, Failed> {
+/// Renders a template. `missing` explains a field that a secret does not have.
+pub fn render(
+    text: &str,
+    values: &Values,
+    missing: impl Fn(&str, &str) -> String,
+) -> Result<String, RenderError> {
     let engine = engine();
     let context = Value::from_pairs(values.iter().map(|(name, fields)| (name.clone(), Secret::of(fields))));
-    let failed = |line: Option<usize>, why: String| Failed { line: line.unwrap_or(1), why };
+    let failed = |line: Option<usize>, why: String| RenderError { line: line.unwrap_or(1), why };
     let template = engine.template_from_str(text).map_err(|e| failed(e.line(), wrong(&e).what))?;
     template.render(context).map_err(|e| {
         let why = match (unusable(&e), first_missing(&template, values)) {
@@ -131,7 +135,7 @@ fn first_missing(template: &minijinja::Template<'_, '_>, values: &Values) -> Opt
     found.map(|(name, field)| (name.to_owned(), field.to_owned()))
 }
 
-/// A field without a text was asked for.
+/// A field without a text was used.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Unusable(String);
@@ -182,7 +186,7 @@ impl Object for Secret {
         self.fields.iter().find(|(field, _)| field == key).map(|(_, value)| value.clone())
     }
 
-    /// All of its values in one text are never what was meant.
+    /// All of its values in one text are never wanted.
     fn render(self: &Arc<Self>, _: &mut fmt::Formatter<'_>) -> fmt::Result {
         Err(fmt::Error)
     }

@@ -73,8 +73,7 @@ fn what_codedeploy_would_have_set_is_missed_by_name() {
     assert_snapshot!(bundle.hook("ApplicationStart").env("DEPLOYMENT_ID", "../../etc").seen(), @r"
     exit: 2
     --- stderr
-    DEPLOYMENT_ID is not a deployment id: '../../etc' is not a deployment id: letters, digits, '-', '_' and '.',
-    at most 128
+    DEPLOYMENT_ID is not valid: '../../etc' is not a deployment id: letters, digits, '-', '_' and '.', at most 128
     handover: FAILED (exit 2): nothing was changed
     ");
     assert_snapshot!(bundle.hook("ApplicationBegin").seen(), @r"

@@ -58,7 +58,7 @@ untouched! {
             w.engine.add_image(image.guarded("AWS", "another-token"));
             w.edit("amazonaws.com/status-page\"", "amazonaws.com/locked\"");
         },
-        ["locked:other", "unauthorized", "asked 3 times", "does not take ECR's token of eu-west-1"];
+        ["locked:other", "unauthorized", "asked 3 times", "does not accept ECR's token for eu-west-1"];
     no_permission_for_a_password: "v2", |w| w.aws.refuse(
             "GetAuthorizationToken", 400, "AccessDeniedException", "not authorized to perform: ecr:GetAuthorizationToken"),
         ["123456789012.dkr.ecr.eu-west-1.amazonaws.com", "ecr:GetAuthorizationToken", "AccessDeniedException"];

@@ -212,7 +212,7 @@ async fn each_check_is_made() {
             with_memory(w, 512 << 10);
         }),
         ("s ahead of that of AWS", |w| w.aws.fall_behind(SignedDuration::from_mins(6))),
-        ("Docker refuses to tell about itself: out of order", |w| {
+        ("Docker refuses to describe itself: out of order", |w| {
             w.engine.on_call(Box::new(|call| {
                 let refuse = call.path.ends_with("/info");
                 if refuse {

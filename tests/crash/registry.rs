@@ -52,7 +52,7 @@ async fn a_damaged_download_is_repeated_twice_and_then_told() {
     world.engine.registry_moods([Mood::Answers, spoilt.clone(), spoilt.clone(), spoilt]);
     let report = world.deploy("d-3", "v3").await.unwrap();
     assert_eq!(world.live_hash(), before);
-    for words in ["verification failed", "asked 3 times", "not what the manifest names"] {
+    for words in ["verification failed", "asked 3 times", "does not match the manifest"] {
         assert!(told(&report).contains(words), "{report:?}");
     }
     world.assert_settled("v2");
@@ -82,7 +82,7 @@ async fn who_refuses_is_not_asked_again() {
         (
             vec![Mood::Answers, Mood::Fails("unknown blob")],
             (1, 1),
-            ["unknown blob", "not all it names", "push"],
+            ["unknown blob", "not everything in it", "push"],
         ),
         (
             vec![Mood::Fails("x509: certificate signed by unknown authority")],

@@ -31,7 +31,7 @@ fn a_missing_secret() -> Result<()> {
     why:   AWS refuses to read secret 'prod/status-page/redis' (secretsmanager:GetSecretValue):
            ResourceNotFoundException: Secrets Manager can't find the specified secret.
     fix:   asked in eu-west-1: check its name with 'aws secretsmanager list-secrets --region eu-west-1', and write the
-           whole ARN if it is in another account or region than the image's repository
+           full ARN if it is in another account or region than the image's repository
     now:   status-page-web (r1) is running
     next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -124,7 +124,7 @@ fn a_secret_that_is_not_json() -> Result<()> {
     aws.put_secret(RDS_MANAGED_SECRET, "password=Tok#en^1")?;
     assert_snapshot!(case.refused(&v2())?, @r#"
     BeforeInstall ends with 1
-    why:   secret 'rds!db-0123' is not a JSON object: it stops at line 1, column 1
+    why:   secret 'rds!db-0123' is not a JSON object: its JSON is broken at line 1, column 1
     fix:   if it is plain text, add format = "text" to [secret.database]
     now:   status-page-web (r1) is running
     next:  handover plan BUNDLE --group test
@@ -141,7 +141,7 @@ fn a_binary_secret() -> Result<()> {
     aws.put_secret_binary(RDS_MANAGED_SECRET, "AAEC")?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   AWS's answer to 'read secret 'rds!db-0123' (secretsmanager:GetSecretValue)' holds binary data (SecretBinary),
+    why:   AWS's answer to 'read secret 'rds!db-0123' (secretsmanager:GetSecretValue)' has binary data (SecretBinary),
            and only text can be injected: store it as a SecretString
     now:   status-page-web (r1) is running
     next:  handover plan BUNDLE --group test
@@ -196,9 +196,9 @@ fn metadata_that_never_answer() -> Result<()> {
     web.set_metadata(&lab::Metadata { silent: true, ..metadata.clone() })?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   no credentials for AWS: the instance metadata service (169.254.169.254) does not answer: see that they are enabled
-           (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing filters that address, and, if
-           handover runs in a container, that the hop limit is 2
+    why:   no credentials for AWS: the instance metadata service (169.254.169.254) does not answer: check that it is
+           enabled (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing blocks that address,
+           and, if handover runs in a container, that the hop limit is 2
     now:   status-page-web (r1) is running
     next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -213,9 +213,9 @@ fn metadata_behind_a_firewall() -> Result<()> {
     case.world.web.drop_metadata(true)?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   no credentials for AWS: the instance metadata service (169.254.169.254) does not answer: see that they are enabled
-           (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing filters that address, and, if
-           handover runs in a container, that the hop limit is 2
+    why:   no credentials for AWS: the instance metadata service (169.254.169.254) does not answer: check that it is
+           enabled (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing blocks that address,
+           and, if handover runs in a container, that the hop limit is 2
     now:   status-page-web (r1) is running
     next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -230,9 +230,9 @@ fn metadata_that_are_refused() -> Result<()> {
     case.world.web.stop_metadata()?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   no credentials for AWS: the instance metadata service (169.254.169.254) does not answer: see that they are enabled
-           (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing filters that address, and, if
-           handover runs in a container, that the hop limit is 2
+    why:   no credentials for AWS: the instance metadata service (169.254.169.254) does not answer: check that it is
+           enabled (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing blocks that address,
+           and, if handover runs in a container, that the hop limit is 2
     now:   status-page-web (r1) is running
     next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving

@@ -114,8 +114,8 @@ fn a_digest_that_is_gone() -> Result<()> {
            manifest for
            123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST
            not found: manifest unknown: manifest unknown; the image was in
-           123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page when its tag was resolved, and is no longer: a
-           lifecycle policy may have removed it; push it again, or begin a new deployment
+           123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page when its tag was resolved, and is gone now: a
+           lifecycle policy may have removed it; push it again, or start a new deployment
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -161,7 +161,7 @@ fn not_authorized() -> Result<()> {
     BeforeInstall ends with 1
     why:   Docker refuses to find '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:v2' in its registry:
            unauthorized (asked 3 times)
-    fix:   the registry does not take ECR's token of eu-west-1: is the region of [image] right?
+    fix:   the registry does not accept ECR's token for eu-west-1: check 'region' in [image]
     now:   status-page-web (r1) is running
     next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -236,8 +236,8 @@ fn a_layer_that_is_cut_off() -> Result<()> {
     BeforeInstall ends with 1
     why:   Docker refuses to pull
            '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
-           unexpected EOF (asked 5 times); the connection breaks off in the middle of a layer, each time: look for a
-           proxy or a firewall in between
+           unexpected EOF (asked 5 times); the connection breaks in the middle of a layer, every time: look for a proxy
+           or a firewall in between
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -256,8 +256,8 @@ fn a_layer_with_another_digest() -> Result<()> {
     why:   Docker refuses to pull
            '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
            filesystem layer verification failed for digest
-           sha256:DIGEST (asked 3 times); what arrived is not
-           what the manifest names, each time: push the image again, or look for a proxy that changes it
+           sha256:DIGEST (asked 3 times); what is downloaded
+           does not match the manifest, every time: push the image again, or look for a proxy that changes it
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving

@@ -45,7 +45,7 @@ fn without_systemd_it_is_told_and_nothing_is_written() -> Result<()> {
     let output = world.handover(&["install"])?;
     let said = text(&output.stdout);
     ensure!(output.status.success(), "{}", text(&output.stderr));
-    ensure!(said.contains("/usr/local/bin/handover leads to it"), "{said}");
+    ensure!(said.contains("/usr/local/bin/handover points to it"), "{said}");
     ensure!(said.contains("systemd does not run here, so there are no units"), "{said}");
     ensure!(fs::read_dir(world.web.path(UNITS))?.next().is_none());
     Ok(())

@@ -83,7 +83,7 @@ fn everything_that_is_wrong_is_told_at_once() -> Result<()> {
       3.   AWS refuses to read secret 'prod/status-page/nowhere' (secretsmanager:GetSecretValue):
            ResourceNotFoundException: Secrets Manager can't find the specified secret.
       fix: asked in eu-west-1: check its name with 'aws secretsmanager list-secrets --region eu-west-1', and write the
-           whole ARN if it is in another account or region than the image's repository
+           full ARN if it is in another account or region than the image's repository
     now:   status-page-web (r1) is running
     next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-/// One version of a secret, as it is asked for.
+/// Which version of which secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SecretVersion {
     /// The secret's name or ARN.
@@ -11,7 +11,7 @@ pub struct SecretVersion {
     pub region: String,
     /// A staging label.
     pub stage: Option<String>,
-    /// A version's id. With neither, the current one is meant.
+    /// A version's id. With neither, it is the current version.
     pub version: Option<String>,
 }
 

@@ -114,7 +114,7 @@ async fn every_refusal_says_what_to_do_and_only_what_may_pass_is_tried_again() {
         (400, "InvalidParameterException", "Invalid name.", ONCE, vec!["Invalid name"]),
         (400, "ThrottlingException", "Rate exceeded", again, vec!["tried 4 times", "fewer instances"]),
         (400, "RequestLimitExceeded", "Slow down", again, vec!["tried 4 times"]),
-        // Both statuses stand in the service's documentation.
+        // Both statuses are in the service's documentation.
         (
             400,
             "InternalServiceError",

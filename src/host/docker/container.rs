@@ -1,4 +1,4 @@
-//! What the Engine says about a container, in our words.
+//! A container, as the Engine describes it.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,16 +19,16 @@ use crate::model::container::{ContainerOptions, Log};
 use crate::model::container_name;
 use crate::model::{Bytes, Protocol, Publish};
 
-/// What Docker's own health check says.
+/// The state of Docker's own health check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HealthCheck {
     /// The image has none.
     None,
-    /// It has not said anything yet.
+    /// It has no result yet.
     Starting,
-    /// The last ones succeeded.
+    /// It succeeds.
     Healthy,
-    /// The last ones failed; what the last one printed.
+    /// It fails; with the output of the last one.
     Unhealthy(String),
 }
 
@@ -44,15 +44,15 @@ pub struct Container {
     pub labels: Option<Labels>,
     /// The image as it was asked for: `repository@sha256:…` for ours.
     pub image: String,
-    /// Whether its command runs. A container that waits for its next restart does not.
+    /// Whether its command runs. It does not while the container waits for its next restart.
     pub running: bool,
     /// Whether the Engine is about to start it again.
     pub restarting: bool,
     /// Whether the kernel killed it for its memory.
     pub oom_killed: bool,
-    /// What it exited with last.
+    /// The last exit code.
     pub exit_code: i64,
-    /// What the Engine says about a failed start.
+    /// The Engine's message about a failed start.
     pub error: String,
     /// The id of its first process, in the host's namespace, while it runs.
     pub pid: Option<u32>,
@@ -60,7 +60,7 @@ pub struct Container {
     pub started_at: String,
     /// How often the Engine started it again.
     pub restart_count: i64,
-    /// What happens when it exits.
+    /// What the Engine does when it exits.
     pub restart_policy: RestartPolicy,
     /// Whether the Engine removes it as soon as it has stopped (`docker run --rm`).
     pub auto_remove: bool,
@@ -70,9 +70,9 @@ pub struct Container {
     pub health: HealthCheck,
     /// How long it may take to stop.
     pub stop_timeout: Duration,
-    /// The ports of the host that it is made to have, whether it runs or not.
+    /// The ports of the host that it publishes, whether it runs or not.
     pub ports: Vec<HostPort>,
-    /// The most memory that it may use, in bytes; nothing where it has no limit.
+    /// Its memory limit in bytes, if it has one.
     pub memory: Option<u64>,
     /// The values of its environment: kept only to mask them.
     pub environment: Vec<(String, SecretString)>,
@@ -87,14 +87,14 @@ impl Container {
         self.labels.as_ref().is_some_and(|l| self.name == container_name::live(&l.app, &l.process))
     }
 
-    /// What the Engine tells of one.
+    /// From the Engine's description.
     pub(crate) fn of(inspect: ContainerInspectResponse) -> Self {
         let state = inspect.state.unwrap_or_default();
         let host = inspect.host_config.as_ref();
         let config = inspect.config.unwrap_or_default();
         let networks = inspect.network_settings.and_then(|n| n.networks).unwrap_or_default();
         let health = state.health.unwrap_or_default();
-        let said = || health.log.iter().flatten().last().and_then(|l| l.output.clone()).unwrap_or_default();
+        let output = || health.log.iter().flatten().last().and_then(|l| l.output.clone()).unwrap_or_default();
         Self {
             id: inspect.id.unwrap_or_default(),
             name: inspect.name.unwrap_or_default().trim_start_matches('/').to_owned(),
@@ -117,7 +117,7 @@ impl Container {
             },
             health: match health.status {
                 Some(HealthStatusEnum::HEALTHY) => HealthCheck::Healthy,
-                Some(HealthStatusEnum::UNHEALTHY) => HealthCheck::Unhealthy(said()),
+                Some(HealthStatusEnum::UNHEALTHY) => HealthCheck::Unhealthy(output()),
                 Some(HealthStatusEnum::STARTING) => HealthCheck::Starting,
                 _ => HealthCheck::None,
             },
@@ -146,7 +146,7 @@ fn address(on: &EndpointSettings) -> Option<IpAddr> {
     [&on.ip_address, &on.global_ipv6_address].into_iter().find_map(|a| a.as_deref()?.parse().ok())
 }
 
-/// Bindings to a port that the Engine picks keep nobody from theirs.
+/// Without bindings to a port that the Engine picks: they are never in the way.
 fn host_ports(host: &HostConfig) -> Vec<HostPort> {
     let bindings = host.port_bindings.iter().flatten().flat_map(|(port, bindings)| {
         let protocol = if port.ends_with("/udp") { Protocol::Udp } else { Protocol::Tcp };
@@ -160,7 +160,7 @@ fn host_ports(host: &HostConfig) -> Vec<HostPort> {
         .collect()
 }
 
-/// What a container is made of.
+/// What a container is created from.
 #[derive(Debug)]
 pub struct Spec {
     /// Its name.
@@ -169,11 +169,11 @@ pub struct Spec {
     pub labels: Labels,
     /// `repository@sha256:…`.
     pub image: String,
-    /// Instead of the image's own command.
+    /// The command; the image's own when there is none.
     pub command: Option<Vec<String>>,
     /// `NAME=value`.
     pub environment: Vec<SecretString>,
-    /// Files of the host, and where it has them, read-only.
+    /// Files of the host and their paths in it, read-only.
     pub files: Vec<(PathBuf, String)>,
     /// Its ports on the host.
     pub publish: Vec<Publish>,
@@ -186,7 +186,7 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// `log` is what is used: what is asked for, or the default on this Engine.
+    /// `log` is the log to use: the configured one, or the default on this Engine.
     pub(super) fn to_docker(&self, log: &Log) -> ContainerCreateBody {
         let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
         for port in &self.publish {
@@ -205,7 +205,7 @@ impl Spec {
             host_config: Some(HostConfig {
                 mounts: Some(self.files.iter().map(|(source, target)| bind(source, target)).collect()),
                 port_bindings: Some(bindings),
-                // By the ledger: nothing that has not passed its gate comes back by itself.
+                // A container that has not passed its gate does not come back by itself.
                 restart_policy: Some(RestartPolicy::No.to_docker()),
                 memory: self.memory.map(|bytes| bytes.0),
                 ..HostConfig::default()
@@ -217,7 +217,7 @@ impl Spec {
     }
 }
 
-/// The long form: with the short one the Engine makes a folder of a source that is missing.
+/// The long form: with the short one the Engine creates a folder for a missing source.
 fn bind(source: &Path, target: &str) -> Mount {
     Mount {
         typ: Some(MountType::BIND),

@@ -1,4 +1,4 @@
-//! The Engine itself, and everything that runs in it, whoever made it.
+//! The Engine itself, and every container in it, whoever created it.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -12,22 +12,22 @@ use super::labels::Labels;
 use super::{Docker, DockerError, INSPECT};
 use crate::model::Protocol;
 
-/// What the Engine says about itself.
+/// The Engine's description of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Engine {
     /// Its release, such as `20.10.24`.
     pub version: String,
-    /// The newest version of its API, which is the one that answers calls without a version.
+    /// The newest version of its API, which is used for calls without a version.
     pub api: (u32, u32),
     /// The operating system of its containers.
     pub os: String,
     /// Whether the kernel lets it limit the memory of a container.
     pub limits_memory: bool,
-    /// Where its images are on the disk.
+    /// The folder of its images.
     pub images: PathBuf,
 }
 
-/// Where a containerd of the system keeps its data, unless its configuration says otherwise (`containerd(8)`, `root`).
+/// The data folder of the system's containerd, unless its configuration says otherwise (`containerd(8)`, `root`).
 const CONTAINERD: &str = "/var/lib/containerd";
 
 impl Engine {
@@ -59,7 +59,7 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// A port of the host that a container has, or would have if it ran.
+/// A port of the host that a container publishes, or would publish if it ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostPort {
     /// Its protocol.
@@ -70,7 +70,7 @@ pub struct HostPort {
     pub port: u16,
 }
 
-/// A container as it stands in the list.
+/// A container in the Engine's list.
 #[derive(Debug, Clone)]
 pub struct Listed {
     /// Docker's id.
@@ -79,7 +79,7 @@ pub struct Listed {
     pub name: String,
     /// Our labels; nothing when it is not ours.
     pub labels: Option<Labels>,
-    /// Whether it has a process, be it paused.
+    /// Whether it runs or is paused.
     pub up: bool,
     /// The ports of the host that it has now.
     pub ports: Vec<HostPort>,
@@ -115,13 +115,13 @@ impl Listed {
     }
 }
 
-/// Docker writes no address for all of them.
+/// The address of a port; Docker writes none for all addresses.
 pub(super) fn host_address(text: Option<&str>) -> IpAddr {
     text.and_then(|text| text.parse().ok()).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
 impl Docker {
-    /// What the Engine says about itself.
+    /// The Engine's description of itself.
     pub async fn engine(&self) -> Result<Engine, DockerError> {
         let (version, info) = futures_util::future::try_join(
             self.call("report its version", INSPECT, self.client.version()),
@@ -159,9 +159,9 @@ mod tests {
             "Driver": "overlay2", "DriverStatus": [["Backing Filesystem", "extfs"], ["Supports d_type", "true"]],
             "MemoryLimit": true, "OSType": "linux", "DockerRootDir": "/data/docker",
         });
-        let told = engine(overlay);
-        assert_eq!(told.images, PathBuf::from("/data/docker"));
-        assert_eq!((told.api, told.os.as_str(), told.limits_memory), ((1, 52), "linux", true));
+        let plain = engine(overlay);
+        assert_eq!(plain.images, PathBuf::from("/data/docker"));
+        assert_eq!((plain.api, plain.os.as_str(), plain.limits_memory), ((1, 52), "linux", true));
         // Docker 29 with the containerd image store, which is its default.
         let snapshots = |address: &str| {
             engine(serde_json::json!({
@@ -185,7 +185,7 @@ mod tests {
 
     /// `GET /containers/json` of Docker 20.10, cut short.
     #[test]
-    fn a_list_tells_names_and_ports() {
+    fn a_list_has_names_and_ports() {
         let listed = serde_json::json!({
             "Id": "4e9d", "Names": ["/old-web"], "State": "running", "Labels": { "com.example": "1" },
             "Ports": [

@@ -25,7 +25,7 @@ pub enum DockerError {
         act: String,
         /// HTTP's status code.
         status: u16,
-        /// The Engine's words.
+        /// The Engine's message.
         message: String,
     },
     /// A network that is asked for is not there.
@@ -34,11 +34,11 @@ pub enum DockerError {
         /// Its name.
         name: String,
     },
-    /// A port that no container has is taken all the same, in the Engine's own books.
+    /// The Engine still holds a port that no container uses.
     #[error(
-        "Docker refuses to {act}: it keeps {port} for a container that is gone, which can happen after a power cut during a start"
+        "Docker refuses to {act}: it still holds {port} for a container that is gone, which can happen after a power cut during a start"
     )]
-    PortKept {
+    PortHeld {
         /// What was asked for.
         act: String,
         /// Address and port, as the Engine writes them.
@@ -57,21 +57,21 @@ pub enum DockerError {
     Slow {
         /// What was asked for.
         act: String,
-        /// How long it had.
+        /// The limit.
         limit: Duration,
     },
-    /// The Engine answers without what was asked for.
+    /// A part is missing in the Engine's answer.
     #[error("Docker's answer to '{act}' lacks {what}")]
     Incomplete {
         /// What was asked for.
         act: String,
-        /// What is not there.
+        /// What is missing.
         what: &'static str,
     },
 }
 
 impl DockerError {
-    /// What the client's error means, of a call to the Engine at a socket.
+    /// From an error of the client in a call to the Engine at a socket.
     pub(super) fn of(act: String, error: Error, socket: &str) -> Self {
         match error {
             Error::DockerResponseServerError { status_code, message } => {
@@ -102,7 +102,7 @@ impl DockerError {
         }
     }
 
-    /// Whether the Engine knows no such thing.
+    /// Whether there is no such thing.
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(404)
     }
@@ -115,7 +115,7 @@ impl Explain for DockerError {
             Self::NoNetwork { name } => {
                 Some(format!("create it (docker network create {name}), or change 'network'"))
             }
-            Self::PortKept { .. } => {
+            Self::PortHeld { .. } => {
                 Some("restart it (systemctl restart docker), then: handover recover".to_owned())
             }
             _ => None,
@@ -128,7 +128,7 @@ impl Explain for DockerError {
     }
 }
 
-/// The cause at the bottom: the layers of clients above it say nothing.
+/// The innermost cause: the layers of clients around it add nothing.
 fn root(error: &(dyn std::error::Error + 'static)) -> String {
     error.source().map_or_else(|| error.to_string(), root)
 }

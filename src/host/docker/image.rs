@@ -1,4 +1,4 @@
-//! Images: which one a tag means, and whether it is here. The Engine itself talks to the registry, so its proxies,
+//! Images: the digest of a tag, and the images on this instance. The Engine itself talks to the registry, so its proxies,
 //! certificates and mirrors apply.
 
 use std::fmt;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{Docker, DockerError, INSPECT, REMOVE, gone_is_fine};
 use crate::model::{ImageDigest, ImageRef};
 
-/// What a registry wants to see.
+/// The login of a registry.
 #[derive(Debug, Clone)]
 pub struct RegistryLogin {
     /// Its user name; `AWS` for ECR.
@@ -25,8 +25,8 @@ pub struct RegistryLogin {
 impl RegistryLogin {
     /// As it goes into the header `X-Registry-Auth`: never into a file, never into an argument.
     pub(super) fn to_docker(&self) -> DockerCredentials {
-        // Docker Hub has an address of its own for logins. With containerd's image store the Engine shows a login to no
-        // other host than this.
+        // Docker Hub has a separate address for logins. With containerd's image store the Engine sends a login to no
+        // other host.
         let address = if self.host == "docker.io" { "https://index.docker.io/v1/" } else { &self.host };
         DockerCredentials {
             username: Some(self.user.clone()),
@@ -37,7 +37,7 @@ impl RegistryLogin {
     }
 }
 
-/// What machines an image is for, or what machine this is, in Go's words.
+/// The platform of an image, or of this machine, in Go's notation.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Platform {
     /// `linux`.
@@ -68,24 +68,24 @@ impl fmt::Display for Platform {
     }
 }
 
-/// What a tag means.
+/// What a tag resolves to.
 #[derive(Debug, Clone)]
 pub struct Resolved {
     /// The digest of its manifest, or of its index if it has one image for each of several platforms.
     pub digest: ImageDigest,
-    /// The platforms, as far as the registry tells: perhaps none.
+    /// The platforms that the registry reports: perhaps none.
     pub platforms: Vec<Platform>,
 }
 
-/// An image that is here.
+/// An image on this instance.
 #[derive(Debug, Clone)]
 pub struct LocalImage {
-    /// What it is for, if it says so.
+    /// Its platform, if it has one.
     pub platform: Option<Platform>,
 }
 
 impl Docker {
-    /// What a tag means in its registry now.
+    /// Resolves a tag in its registry.
     pub async fn resolve(
         &self,
         repository: &str,
@@ -106,7 +106,7 @@ impl Docker {
         })
     }
 
-    /// What machine this is.
+    /// The platform of this machine.
     pub async fn platform(&self) -> Result<Platform, DockerError> {
         let act = "report its version";
         let answer = self.call(act, INSPECT, self.client.version()).await?;
@@ -114,7 +114,7 @@ impl Docker {
             .ok_or(DockerError::Incomplete { act: act.to_owned(), what: "the platform" })
     }
 
-    /// The image, if it is here.
+    /// The image, if it is on this instance.
     pub async fn image(&self, image: &ImageRef) -> Result<Option<LocalImage>, DockerError> {
         let act = format!("inspect image '{image}'");
         match self.call(act, INSPECT, self.client.inspect_image(&image.to_string())).await {
@@ -124,12 +124,12 @@ impl Docker {
         }
     }
 
-    /// Whether an image is here.
+    /// Whether an image is on this instance.
     pub async fn has_image(&self, image: &ImageRef) -> Result<bool, DockerError> {
         Ok(self.image(image).await?.is_some())
     }
 
-    /// Removes an image. One that a container needs, which may be somebody else's, is refused by the Engine and stays.
+    /// Removes an image. The Engine refuses and keeps one that any container needs.
     pub async fn remove_image(&self, image: &ImageRef) -> Result<(), DockerError> {
         let act = format!("remove image '{image}'");
         let name = image.to_string();

@@ -1,10 +1,10 @@
-//! The labels by which our own containers are found again. They say what never changes; the role is the name.
+//! The labels by which our own containers are found. They hold what never changes; the role is in the name.
 
 use std::collections::HashMap;
 
 use crate::model::{AppName, DeploymentId, ProcessName, ReleaseNumber};
 
-/// The label that says whose a container is; also the filter that finds all of an app's.
+/// The label with the app of a container; also the filter that finds all of an app's.
 pub const APP: &str = "handover.app";
 const PROCESS: &str = "handover.process";
 const RELEASE: &str = "handover.release";
@@ -16,11 +16,11 @@ const KIND: &str = "handover.kind";
 pub enum Kind {
     /// It serves, or did.
     Serve,
-    /// It carries the traffic of another one of its release while the published port changes hands.
+    /// It takes the traffic of its release while the published port moves to another container.
     Bridge,
     /// It runs a command once, such as a migration.
     Task,
-    /// Something that another version knows.
+    /// A kind of another version.
     Other(String),
 }
 
@@ -50,18 +50,18 @@ impl std::fmt::Display for Kind {
     }
 }
 
-/// What the labels of one of our containers say.
+/// The labels of one of our containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels {
-    /// Whose it is.
+    /// The app.
     pub app: AppName,
-    /// Which process.
+    /// The process.
     pub process: ProcessName,
-    /// Which release.
+    /// The release.
     pub release: ReleaseNumber,
-    /// Which deployment made it.
+    /// The deployment that created it.
     pub deployment: DeploymentId,
-    /// What for.
+    /// What it is for.
     pub kind: Kind,
 }
 
@@ -79,7 +79,7 @@ impl Labels {
         .into()
     }
 
-    /// From what Docker says; nothing when the container is not ours.
+    /// From Docker's labels; `None` when the container is not ours.
     pub fn of(map: &HashMap<String, String>) -> Option<Self> {
         let of = |key| map.get(key).map(String::as_str);
         Some(Self {

@@ -1,5 +1,5 @@
-//! The Docker Engine, in our verbs. Every verb is idempotent: "it is so already" and "it is not there" are answers, not
-//! errors, because each of them is called again after a crash.
+//! The Docker Engine. Every operation is idempotent: "already done" and "not there" are answers, not errors, because each
+//! operation is repeated after a crash.
 
 mod container;
 mod engine;
@@ -42,12 +42,12 @@ const START: Duration = Duration::from_mins(3);
 const REMOVE: Duration = Duration::from_mins(5);
 /// The most that is read of a container's log, in bytes: its lines may be of any length.
 const LONGEST_LOG: usize = 256 << 10;
-/// The most that is read of what a command in a container printed, in bytes.
-const LONGEST_WORDS: usize = 4 << 10;
+/// The most that is read of a command's output, in bytes.
+const LONGEST_OUTPUT: usize = 4 << 10;
 /// Beyond the time that the container itself may take.
 const STOP_MARGIN: Duration = Duration::from_mins(2);
 
-/// A command in a container, as the Engine knows it.
+/// A command in a container that the Engine knows.
 #[derive(Debug, Clone)]
 pub struct Exec {
     id: String,
@@ -74,7 +74,7 @@ impl Docker {
         }
     }
 
-    /// The same, with other limits for what a registry may take.
+    /// The same, with other limits for a registry.
     #[must_use]
     pub fn with_patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
@@ -101,7 +101,7 @@ impl Docker {
         }
     }
 
-    /// Waits until the Engine answers, for as long as `patience`: on a first boot it starts beside us.
+    /// Waits until the Engine answers, for as long as `patience`: on a first boot it starts at the same time.
     pub async fn wait_until_up(&self, patience: Duration) -> Result<(), DockerError> {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
@@ -140,14 +140,14 @@ impl Docker {
             self.call("list containers", INSPECT, self.client.list_containers(Some(options))).await?;
         let mut containers = Vec::new();
         for id in listed.into_iter().filter_map(|c| c.id) {
-            // One that went between the list and the look is not there.
+            // One that was removed since the list was made is left out.
             containers.extend(self.inspect(&id).await?);
         }
         containers.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(containers)
     }
 
-    /// Creates a container, not started. One that is there already under this name with these labels is taken as it is.
+    /// Creates a container, not started. An existing one with this name and these labels is used as it is.
     pub async fn create(&self, spec: &Spec) -> Result<String, DockerError> {
         let act = format!("create container '{}'", spec.name);
         let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
@@ -185,27 +185,27 @@ impl Docker {
         }
     }
 
-    /// Starts a container, unless it runs.
+    /// Starts a container, unless it runs already.
     pub async fn start(&self, id: &str) -> Result<(), DockerError> {
         let act = format!("start container '{}'", short(id));
-        match done_or_so_already(self.call(act, START, self.client.start_container(id, None)).await) {
+        match already_done_is_fine(self.call(act, START, self.client.start_container(id, None)).await) {
             Err(DockerError::Refused { act, status, message }) => Err(self
-                .port_kept(&act, &message)
+                .port_held(&act, &message)
                 .await
                 .unwrap_or(DockerError::Refused { act, status, message })),
             answer => answer,
         }
     }
 
-    /// Docker 20.10 forgets to let go of a port when its host was switched off between the making of a container's
-    /// network endpoint and its start: at the next boot it removes the endpoint, but not from its list of ports in use.
-    async fn port_kept(&self, act: &str, message: &str) -> Option<DockerError> {
+    /// Docker 20.10 does not release a port when its host was switched off between the creation of a container's network
+    /// endpoint and its start: at the next boot it removes the endpoint, but not from its list of ports in use.
+    async fn port_held(&self, act: &str, message: &str) -> Option<DockerError> {
         let (_, rest) = message.split_once("Bind for ")?;
         let (port, _) = rest.split_once(" failed: port is already allocated")?;
         let number: u16 = port.rsplit(':').next()?.parse().ok()?;
         let containers = self.everything().await.ok()?;
-        let is_had = containers.iter().flat_map(|c| &c.ports).any(|had| had.port == number);
-        (!is_had).then(|| DockerError::PortKept { act: act.to_owned(), port: port.to_owned() })
+        let is_in_use = containers.iter().flat_map(|c| &c.ports).any(|used| used.port == number);
+        (!is_in_use).then(|| DockerError::PortHeld { act: act.to_owned(), port: port.to_owned() })
     }
 
     /// Stops a container: its stop signal, its own time or `within`, then SIGKILL. Also when it does not run: a start
@@ -217,13 +217,13 @@ impl Docker {
         let answer = self
             .call(act, within.saturating_add(STOP_MARGIN), self.client.stop_container(id, Some(options)))
             .await;
-        let answer = gone_is_fine(done_or_so_already(answer));
+        let answer = gone_is_fine(already_done_is_fine(answer));
         if let Err(error) = &answer
             && error.is_passing()
         {
             return answer;
         }
-        // The Engine has been seen to say "stopped" of one that was not (moby#41587): the port would still be taken.
+        // The Engine may report a container as stopped that is not (moby#41587): the port would still be taken.
         match self.inspect(id).await? {
             Some(container) if container.running => self.kill(id).await,
             _ => Ok(()),
@@ -240,7 +240,7 @@ impl Docker {
         }
     }
 
-    /// Gives a container a name, unless it has it.
+    /// Renames a container, unless it has the name already.
     pub async fn rename(&self, id: &str, to: &str) -> Result<(), DockerError> {
         if self.inspect(id).await?.is_some_and(|c| c.name == to) {
             return Ok(());
@@ -267,7 +267,7 @@ impl Docker {
         gone_is_fine(self.call(act, REMOVE, self.client.remove_container(id, Some(options))).await)
     }
 
-    /// Makes a command ready to run in a container.
+    /// Prepares a command to run in a container.
     pub async fn prepare_exec(&self, id: &str, command: &[String]) -> Result<Exec, DockerError> {
         let act = format!("run a command in container '{}'", short(id));
         let config = ExecConfig {
@@ -280,11 +280,11 @@ impl Docker {
         Ok(Exec { id: exec, act })
     }
 
-    /// Runs a command that was made ready, and says what it exited with, and the last line that it printed. One that does
+    /// Runs a prepared command, and returns its exit code and the last line that it printed. One that does
     /// not end within `limit` goes on in the container: the Engine cannot stop it.
     pub async fn run_exec(&self, exec: &Exec, limit: Duration) -> Result<(i64, String), DockerError> {
         let run = async {
-            let mut printed = Output::of_at_most(LONGEST_WORDS);
+            let mut printed = Output::of_at_most(LONGEST_OUTPUT);
             if let StartExecResults::Attached { mut output, .. } =
                 self.client.start_exec(&exec.id, None).await?
             {
@@ -330,7 +330,7 @@ impl Docker {
                 printed.take(&chunk.into_bytes());
             }
         };
-        // Evidence is welcome, but nothing waits for it.
+        // Evidence is useful, but nothing waits for it.
         let _ = tokio::time::timeout(Duration::from_secs(5), read).await;
         printed.lines()
     }
@@ -341,15 +341,15 @@ fn short(id: &str) -> &str {
     id.get(..12).filter(|_| id.len() == 64).unwrap_or(id)
 }
 
-/// 304: it was so already.
-fn done_or_so_already(answer: Result<(), DockerError>) -> Result<(), DockerError> {
+/// 304: it was done already.
+fn already_done_is_fine(answer: Result<(), DockerError>) -> Result<(), DockerError> {
     match answer {
         Err(error) if error.status() == Some(304) => Ok(()),
         answer => answer,
     }
 }
 
-/// 404: there is nothing left to do it to.
+/// 404: there is nothing left to do.
 fn gone_is_fine(answer: Result<(), DockerError>) -> Result<(), DockerError> {
     match answer {
         Err(error) if error.is_not_found() => Ok(()),

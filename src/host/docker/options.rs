@@ -6,7 +6,7 @@ use bollard::models::{
 
 use crate::model::container::{ContainerOptions, Log, LogDriver, Source, Volume};
 
-/// Writes the options into what is asked of the Engine. `log` is what is used.
+/// Adds the options to the request. `log` is the log to use.
 pub(super) fn apply(options: &ContainerOptions, log: &Log, body: &mut ContainerCreateBody) {
     body.stop_signal = options.stop_signal.as_ref().map(ToString::to_string);
     body.user = options.user.as_ref().map(ToString::to_string);
@@ -39,7 +39,7 @@ fn log_config(log: &Log) -> Option<HostConfigLogConfig> {
     }
 }
 
-/// As a mount, not as a bind: for a bind the Engine makes a folder of a path that is not there.
+/// As a mount, not as a bind: for a bind the Engine creates a folder for a missing path.
 fn mount(volume: &Volume) -> Mount {
     let (typ, source) = match &volume.source {
         Source::Host(path) => (MountType::BIND, path),
@@ -69,7 +69,7 @@ fn texts<T: ToString>(values: &[T]) -> Option<Vec<String>> {
     some(values.iter().map(ToString::to_string).collect())
 }
 
-/// What is empty is not said: then the Engine's own default holds.
+/// Empty values are left out, so that the Engine's own default applies.
 fn some<T: IntoIterator + Default + PartialEq>(all: T) -> Option<T> {
     (all != T::default()).then_some(all)
 }

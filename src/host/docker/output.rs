@@ -1,4 +1,4 @@
-//! The end of what a container printed, of bounded size: its lines may be of any number and length.
+//! The end of a container's output, in bounded memory: it may have any number of lines of any length.
 
 /// The last bytes of a stream.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ impl Output {
         Self { bytes: Vec::new(), longest, was_cut: false }
     }
 
-    /// More of it.
+    /// Adds more of it.
     pub(super) fn take(&mut self, chunk: &[u8]) {
         self.bytes.extend_from_slice(chunk);
         let too_many = self.bytes.len().saturating_sub(self.longest);
@@ -22,7 +22,7 @@ impl Output {
         self.bytes.drain(..too_many);
     }
 
-    /// Its lines, without empty ones. A line whose beginning was cut off is left out: half a secret would not be found in
+    /// Its lines, without empty ones. A line whose beginning was cut off is left out: half a secret could not be masked in
     /// it. What is not UTF-8 is replaced.
     pub(super) fn lines(&self) -> Vec<String> {
         let whole = match self.bytes.iter().position(|byte| *byte == b'\n') {

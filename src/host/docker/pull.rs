@@ -1,4 +1,4 @@
-//! The pull: by digest, watched, and cut off when nothing comes any more.
+//! Pulls an image by its digest, and gives up when nothing arrives any more.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use futures_util::StreamExt as _;
 use super::{Docker, DockerError, RegistryLogin};
 use crate::model::ImageRef;
 
-/// How long the Engine may take with a registry, and how long it may be away. A part of [`Docker`], so that tests need not wait.
+/// How long the Engine may take with a registry, and how long it may be unavailable. A part of [`Docker`], so that tests need not wait.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// For what a tag means.
+    /// To resolve a tag.
     pub answer: Duration,
-    /// For the next word of a pull while it downloads.
+    /// To the next message of a pull while it downloads.
     pub silence: Duration,
-    /// The same while a layer is unpacked: of that the Engine says nothing for minutes, if the layer is large or the disk
+    /// The same while a layer is unpacked: then the Engine may send nothing for minutes, if the layer is large or the disk is
     /// slow. (The ECS agent has one limit for both, and its comments regret it.)
     pub unpacking: Duration,
     /// For a whole pull, all tries together.
@@ -26,7 +26,7 @@ pub struct Patience {
     pub first_pause: Duration,
     /// The longest of these pauses.
     pub longest_pause: Duration,
-    /// How long the Engine may be away in the middle of a deployment, as while it restarts.
+    /// How long the Engine may be unavailable in the middle of a deployment, as while it restarts.
     pub away: Duration,
 }
 
@@ -54,20 +54,20 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// What the Engine told about the layers.
+/// What the Engine reported about the layers.
 #[derive(Debug, Default)]
 struct Layers(HashMap<String, Layer>);
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Layer {
     bytes: Progress,
-    /// It is here, and not in place yet.
+    /// It is downloaded, but not unpacked yet.
     to_unpack: bool,
 }
 
 impl Layers {
-    /// Takes in one line of the Engine's; says whether the bytes have changed.
-    fn hear(&mut self, line: &CreateImageInfo) -> bool {
+    /// Updates the layers by a message of the Engine; returns whether the bytes have changed.
+    fn update(&mut self, line: &CreateImageInfo) -> bool {
         let (Some(id), Some(status)) = (&line.id, line.status.as_deref()) else { return false };
         let known = [
             "Pulling fs layer",
@@ -108,10 +108,10 @@ impl Layers {
 }
 
 impl Docker {
-    /// Pulls an image by its digest and makes sure that it is here.
+    /// Pulls an image by its digest and checks that it is on this instance.
     ///
     /// The Engine answers 200 before it begins and reports a failure inside the stream only. When this is dropped or gives
-    /// up, the Engine gives up too: it cancels a pull whose client is gone, and a next pull downloads anew what was not
+    /// up, the Engine gives up too: it cancels a pull whose client is gone, and the next pull downloads again what was not
     /// complete (seen with Docker 20.10; its connection to the registry may outlive the pull).
     pub async fn pull(
         &self,
@@ -138,14 +138,14 @@ impl Docker {
                 Ok(Some(Err(error))) => return Err(self.pull_error(&act, error)),
                 Ok(Some(Ok(line))) => line,
             };
-            if layers.hear(&line) {
+            if layers.update(&line) {
                 progress(layers.progress());
             }
             if let Some(message) = line.error_detail.and_then(|e| e.message) {
                 return Err(DockerError::Refused { act, status: 200, message });
             }
         }
-        // The stream's end is not proof.
+        // The end of the stream proves nothing.
         if self.has_image(image).await? {
             return Ok(());
         }
@@ -170,13 +170,13 @@ mod tests {
         let mut layers = Layers::default();
         for (id, status) in lines {
             let line = serde_json::json!({ "id": id, "status": status, "progressDetail": { "current": 5, "total": 10 } });
-            layers.hear(&serde_json::from_value(line).unwrap());
+            layers.update(&serde_json::from_value(line).unwrap());
         }
         layers
     }
 
     #[test]
-    fn silence_is_borne_longer_while_a_layer_is_unpacked() {
+    fn the_limit_is_longer_while_a_layer_is_unpacked() {
         for (lines, unpacking) in [
             (&[("v1", "Pulling from app")][..], false),
             (&[("a", "Pulling fs layer"), ("b", "Downloading")], false),

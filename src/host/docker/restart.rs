@@ -11,7 +11,7 @@ use bollard::models::{RestartPolicy as DockerPolicy, RestartPolicyNameEnum};
 /// never (seen with Docker 20.10, by cutting the power).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestartPolicy {
-    /// Leave it.
+    /// Leave it stopped.
     No,
     /// Bring it back, always.
     Always,
@@ -19,7 +19,7 @@ pub enum RestartPolicy {
     UnlessStopped,
     /// Bring it back when it failed.
     OnFailure {
-        /// So often, or for ever with 0.
+        /// At most this often, or without limit with 0.
         retries: i64,
     },
 }
@@ -60,7 +60,7 @@ impl fmt::Display for RestartPolicy {
     }
 }
 
-/// A word that is no restart policy.
+/// A word that is not a restart policy.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("'{0}' is not a restart policy")]
 pub struct UnknownPolicy(String);

@@ -1,5 +1,5 @@
 //! What the kernel counts for a container: `memory.events` of cgroup v2, `memory.oom_control` of v1. Docker's own
-//! `OOMKilled` says nothing of a container's children, and a web server is made of them.
+//! `OOMKilled` leaves out a container's child processes, and a web server consists of them.
 
 use std::path::{Path, PathBuf};
 

@@ -4,18 +4,18 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// What is free on a filesystem.
+/// The free space of a filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
     /// Tells filesystems apart.
     pub device: u64,
     /// In bytes, without the blocks that are kept back for root.
     pub bytes: u64,
-    /// How many more files there can be; nothing where the filesystem has no such limit (btrfs).
+    /// How many more files there can be; `None` where the filesystem has no such limit (btrfs).
     pub files: Option<u64>,
 }
 
-/// What is free where a path is, or will be: the nearest of its folders that exists is asked.
+/// The free space where a path is, or will be: on the filesystem of its nearest folder that exists.
 pub fn space(path: &Path) -> io::Result<Space> {
     let there = path.ancestors().find(|folder| folder.exists()).unwrap_or(path);
     let room = rustix::fs::statvfs(there)?;

@@ -5,7 +5,7 @@
 pub struct Memory {
     /// All that the kernel can use.
     pub total: u64,
-    /// What could be had without swapping.
+    /// What is available without swapping.
     pub available: u64,
 }
 

@@ -12,7 +12,7 @@ use disk::Space;
 use memory::Memory;
 use sockets::{Holder, Socket};
 
-/// Where to ask the kernel.
+/// The kernel's interfaces.
 #[derive(Debug, Clone)]
 pub struct Machine {
     /// procfs.
@@ -29,7 +29,7 @@ impl Machine {
         Self { proc: PathBuf::from("/proc"), cgroups: PathBuf::from("/sys/fs/cgroup"), space: disk::space }
     }
 
-    /// One that says what a test wants: a folder in place of procfs, and a function in place of statvfs(3).
+    /// One for tests: a folder in place of procfs, and a function in place of statvfs(3).
     pub fn pretended(proc: &Path, space: fn(&Path) -> io::Result<Space>) -> Self {
         Self { proc: proc.to_owned(), cgroups: proc.join("cgroups"), space }
     }
@@ -39,19 +39,19 @@ impl Machine {
         (self.space)(path)
     }
 
-    /// Its memory, where procfs tells.
+    /// Its memory, if procfs has it.
     pub fn memory(&self) -> Option<Memory> {
         Memory::parse(&std::fs::read_to_string(self.proc.join("meminfo")).ok()?)
     }
 
     /// How many processes of the control group of a process the kernel has killed because the group reached its memory
-    /// limit; nothing where that cannot be seen.
+    /// limit; `None` where that cannot be read.
     pub fn oom_kills(&self, pid: u32) -> Option<u64> {
         cgroup::oom_kills(&self.proc, &self.cgroups, pid)
     }
 
     /// Kills the process group that a process leads, if the process is in the control group of this container: by now its
-    /// id may be another one's.
+    /// id may belong to another process.
     pub fn kill_group_of(&self, pid: u32, container: &str) {
         if cgroup::contains(&self.proc, pid, container)
             && let Some(leader) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw)
@@ -60,7 +60,7 @@ impl Machine {
         }
     }
 
-    /// Every socket of this network namespace that keeps others from its port.
+    /// Every socket of this network namespace that occupies a port.
     pub fn sockets(&self) -> Vec<Socket> {
         sockets::all(&self.proc)
     }

@@ -1,11 +1,11 @@
-//! Who listens where, by procfs: `proc_pid_net`(5) has the sockets, the links in `/proc/PID/fd` say whose they are.
+//! Which process listens on which port, by procfs: `proc_pid_net`(5) has the sockets, the links in `/proc/PID/fd` show whose they are.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use crate::model::Protocol;
 
-/// A socket that keeps others from its port.
+/// A socket that occupies a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Socket {
     /// Its protocol.
@@ -18,7 +18,7 @@ pub struct Socket {
     pub inode: u64,
 }
 
-/// A process that has a socket open. Its arguments are not told: a password may be among them.
+/// A process that has a socket open. Its arguments are left out: a password may be among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// Its id.
@@ -29,7 +29,7 @@ pub struct Holder {
     pub container: Option<String>,
 }
 
-/// The files, and the state that counts in each: a TCP socket that listens, a UDP socket without a peer.
+/// The files, and the state of an occupied port in each: a TCP socket that listens, a UDP socket without a peer.
 const FILES: [(&str, Protocol, &str); 4] = [
     ("tcp", Protocol::Tcp, "0A"),
     ("tcp6", Protocol::Tcp, "0A"),

@@ -1,37 +1,37 @@
-//! The way out of a registry's problem: which endpoint, which permission, which file. Pure.
+//! What to do about a registry's problem: which endpoint, which permission, which file. Pure.
 
 use super::RegistryProblem;
 use crate::model::{Auth, ImageDigest, RepositoryName};
 
-/// What was asked for, and how.
+/// A request to a registry.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// Where.
+    /// The repository.
     pub repository: &'a RepositoryName,
-    /// With which login.
+    /// How handover logs in.
     pub auth: &'a Auth,
     /// The region of ECR's token, where it is known.
     pub region: Option<&'a str>,
-    /// What of it.
+    /// What is asked for.
     pub wanted: Wanted<'a>,
 }
 
-/// What of a repository was asked for.
+/// What of a repository is asked for.
 #[derive(Debug, Clone, Copy)]
 pub enum Wanted<'a> {
-    /// What a tag means.
+    /// The digest of a tag.
     Tag(&'a str),
-    /// What was resolved before.
+    /// The image of a digest.
     Digest(&'a ImageDigest),
 }
 
 impl Request<'_> {
-    /// What to do about it, after the Engine's words.
+    /// What to do about it; `text` is the Engine's message.
     pub fn advice(&self, problem: RegistryProblem, text: &str) -> Option<String> {
         let Self { repository: name, auth, .. } = self;
         let host = &name.host;
         Some(match problem {
-            RegistryProblem::Unreachable | RegistryProblem::Silent => self.way_there(text),
+            RegistryProblem::Unreachable | RegistryProblem::Silent => self.reachability(text),
             RegistryProblem::Denied => self.permission(text),
             RegistryProblem::Unauthorized => match auth {
                 Auth::Ecr => format!(
@@ -44,7 +44,7 @@ impl Request<'_> {
                 }
             },
             RegistryProblem::NoManifest => match self.wanted {
-                Wanted::Tag(tag) => format!("tag '{tag}' is not in {name}: was it pushed{}?", self.place()),
+                Wanted::Tag(tag) => format!("tag '{tag}' is not in {name}: was it pushed{}?", self.account_and_region()),
                 Wanted::Digest(_) => format!(
                     "the image was in {name} when its tag was resolved, and is gone now: a lifecycle policy may have removed it; push it again, or start a new deployment"
                 ),
@@ -70,7 +70,7 @@ impl Request<'_> {
         })
     }
 
-    fn place(&self) -> String {
+    fn account_and_region(&self) -> String {
         let ecr = self.repository.ecr();
         ecr.map(|(account, region)| format!(" to account {account} in {region}")).unwrap_or_default()
     }
@@ -80,8 +80,8 @@ impl Request<'_> {
         ecr.map(|(account, region)| format!(", account {account} and region {region}")).unwrap_or_default()
     }
 
-    /// The endpoint of the VPC that a subnet without a way out needs.
-    fn way_there(&self, text: &str) -> String {
+    /// The VPC endpoint that a subnet without a NAT gateway needs.
+    fn reachability(&self, text: &str) -> String {
         if text.contains("unexpected EOF") {
             return "the connection breaks in the middle of a layer, every time: look for a proxy or a firewall in between".to_owned();
         }
@@ -101,11 +101,13 @@ impl Request<'_> {
             );
         }
         let private =
-            if *self.auth == Auth::None { "" } else { ", and its name known to the VPC's resolver" };
-        format!("can this instance reach '{host}'? Its route and security group have to let it{private}")
+            if *self.auth == Auth::None { "" } else { ", and the VPC's resolver has to know its name" };
+        format!(
+            "check that this instance can reach '{host}': its route table and security group have to allow it{private}"
+        )
     }
 
-    /// The action of IAM that is missing, and whose policy has to grant it.
+    /// The IAM action that is missing, and whose policy has to grant it.
     fn permission(&self, text: &str) -> String {
         let name = self.repository;
         let Some((account, _)) = name.ecr() else {
@@ -136,13 +138,13 @@ impl Request<'_> {
     }
 }
 
-/// The account of the role that was refused, in IAM's words.
+/// The account of the role that was refused, from IAM's message.
 fn account_of_role(text: &str) -> Option<&str> {
     let account = text.split("arn:aws").nth(1)?.split(':').nth(3)?;
     (account.len() == 12).then_some(account)
 }
 
-/// The host of the first URL or look-up in the Engine's words.
+/// The host of the first URL or look-up in the Engine's message.
 fn host_in(text: &str) -> Option<&str> {
     let rest = text.split_once("://").or_else(|| text.split_once("lookup "))?.1;
     rest.split(['/', '"', ' ', '?']).next().filter(|host| !host.is_empty())
@@ -168,9 +170,10 @@ mod tests {
     const ECR: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app";
 
     #[test]
-    fn what_is_not_reached_names_the_endpoint_that_is_missing() {
-        let no_way = |text| advice(ECR, Auth::Ecr, Wanted::Tag("v1"), RegistryProblem::Unreachable, text);
-        let ecr = no_way(
+    fn an_unreachable_registry_names_the_missing_endpoint() {
+        let unreachable =
+            |text| advice(ECR, Auth::Ecr, Wanted::Tag("v1"), RegistryProblem::Unreachable, text);
+        let ecr = unreachable(
             "Get \"https://123456789012.dkr.ecr.eu-west-1.amazonaws.com/v2/\": dial tcp 10.0.0.1:443: i/o timeout",
         );
         assert!(ecr.contains("com.amazonaws.eu-west-1.ecr.dkr"), "{ecr}");
@@ -189,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_denied_names_the_action_and_whose_policy() {
+    fn a_denied_request_names_the_action_and_the_policy() {
         let said = |account, action| {
             format!(
                 "denied: User: arn:aws:sts::{account}:assumed-role/web/i-0 is not authorized to perform: ecr:{action}"
@@ -220,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_tag_a_missing_repository_and_a_digest_that_is_gone_are_told_apart() {
+    fn a_missing_tag_a_missing_repository_and_a_digest_that_is_gone_are_distinguished() {
         let digest: ImageDigest = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
         let missing = |wanted, problem| advice(ECR, Auth::Ecr, wanted, problem, "");
         let tag = missing(Wanted::Tag("v9"), RegistryProblem::NoManifest);

@@ -1,34 +1,34 @@
-//! What a registry's "no" means. The Engine passes it on as text, mostly with status 500 or inside a stream that began
-//! with 200, so it is the words that tell.
+//! Why a registry refused. The Engine passes its answer on as text, mostly with status 500 or in a stream that began with
+//! 200, so only the text distinguishes the reasons.
 
 use crate::host::docker::DockerError;
 
-/// Why a registry did not give what it was asked for.
+/// Why a registry did not give what was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RegistryProblem {
-    /// It asks for a pause.
+    /// There were too many requests.
     Throttled,
-    /// It failed by itself.
+    /// It has an error of its own.
     Server,
-    /// It was not reached, or the connection broke.
+    /// It could not be reached, or the connection broke.
     Unreachable,
     /// Nothing came for too long.
     Silent,
     /// The Engine itself was not there, as while it restarts.
     Engine,
-    /// It does not take the login: there is none, it has expired, or it is not valid yet.
+    /// It does not accept the login: there is none, it has expired, or it is not valid yet.
     Unauthorized,
-    /// What came is not what its digest says.
+    /// The data does not match its digest.
     Damaged,
-    /// It knows who asks, and refuses.
+    /// The login is known, but has no permission.
     Denied,
     /// It has the repository, but not this tag or digest.
     NoManifest,
     /// It has no such repository.
     NoRepository,
-    /// It has the manifest, but not what it names.
+    /// It has the manifest, but not everything in it.
     NoBlob,
-    /// The image is for other machines.
+    /// The image is for other platforms.
     NoPlatform,
     /// Its certificate is not trusted.
     Untrusted,
@@ -42,7 +42,7 @@ pub enum RegistryProblem {
     Other,
 }
 
-/// By which words each is known, in small letters. The first that matches counts.
+/// The words by which each is known, in lower case. The first match counts.
 const WORDS: &[(RegistryProblem, &[&str])] = &[
     (RegistryProblem::NoSpace, &["no space left on device"]),
     (RegistryProblem::Throttled, &["toomanyrequests", "too many requests", "rate exceeded", "http 429"]),
@@ -128,7 +128,7 @@ pub fn classify(status: u16, text: &str) -> RegistryProblem {
     }
 }
 
-/// Without what stands in quotes: addresses and names of images, which may contain any word.
+/// Without the text in quotes: addresses and names of images may contain any word.
 fn unquoted(text: &str) -> String {
     text.split('"').step_by(2).collect::<Vec<_>>().join(" ")
 }
@@ -140,13 +140,13 @@ impl RegistryProblem {
             DockerError::Refused { status, message, .. } => classify(*status, message),
             DockerError::Slow { .. } => Self::Silent,
             DockerError::Unreachable { .. } | DockerError::Incomplete { .. } => Self::Engine,
-            DockerError::Failed { .. } | DockerError::NoNetwork { .. } | DockerError::PortKept { .. } => {
+            DockerError::Failed { .. } | DockerError::NoNetwork { .. } | DockerError::PortHeld { .. } => {
                 Self::Other
             }
         }
     }
 
-    /// How often it is worth asking, all in all. Five, as the ECS agent does (`agent/dockerclient/dockerapi/docker_client.go`),
+    /// How often to ask, all in all. Five, as the ECS agent does (`agent/dockerclient/dockerapi/docker_client.go`),
     /// where a moment may help; three where a fresh login or a fresh download may; else once.
     pub fn tries(self) -> usize {
         match self {
@@ -162,7 +162,7 @@ mod tests {
     use super::RegistryProblem::*;
     use super::*;
 
-    /// What Docker 20.10 said in a lab, of a registry that was made to answer so.
+    /// What Docker 20.10 said in a lab about registries that were made to answer like this.
     const ENGINE_20_10: &[(u16, &str, RegistryProblem)] = &[
         (429, "toomanyrequests: Rate exceeded", Throttled),
         (500, "toomanyrequests: Rate exceeded", Throttled),
@@ -329,14 +329,14 @@ mod tests {
     ];
 
     #[test]
-    fn the_words_of_real_engines_are_understood() {
+    fn the_messages_of_real_engines_are_understood() {
         for (status, text, problem) in ENGINE_20_10.iter().chain(CONTAINERD) {
             assert_eq!(classify(*status, text), *problem, "{status} {text}");
         }
     }
 
     #[test]
-    fn nobody_is_asked_again_who_has_refused() {
+    fn a_refusal_is_not_asked_again() {
         for problem in
             [Denied, NoManifest, NoRepository, NoBlob, NoPlatform, Untrusted, PlainHttp, NoSpace, Other]
         {

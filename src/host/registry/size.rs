@@ -101,7 +101,7 @@ impl<'a> Client<'a> {
         let web = Web::trusting(&trusted).map_err(|e| chain(&e))?;
         let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(WHOLE).build();
         // Docker Hub's registry has another name than its repositories; a registry on this host speaks HTTP, unless the
-        // Engine was told whom to trust.
+        // Engine has certificates for it.
         let on_this_host = host == "localhost" || host.starts_with("localhost:") || host.starts_with("127.");
         let base = match host {
             "docker.io" => "https://registry-1.docker.io".to_owned(),

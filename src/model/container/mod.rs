@@ -21,19 +21,19 @@ pub use values::{Capability, Cpus, ExtraHost, Network, StopSignal, ULIMITS, Ulim
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ContainerOptions {
-    /// How it is asked to stop; as the image says when there is none.
+    /// The signal that stops it; the image's own when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<StopSignal>,
     /// Where its output goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<Log>,
-    /// The most processor time it may use.
+    /// The most CPU time it may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<Cpus>,
-    /// Who its command runs as; as the image says when there is none.
+    /// The user of its command; the image's own when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<User>,
-    /// Whether nothing can be written but to its volumes and tmpfs.
+    /// Whether it can only write to its volumes and tmpfs.
     #[serde(skip_serializing_if = "is_false")]
     pub read_only: bool,
     /// Folders that are in memory.

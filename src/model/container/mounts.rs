@@ -55,9 +55,9 @@ pub struct Volume {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// A path of the host. It has to be there: Docker is not to make a folder that belongs to root.
+    /// A path of the host. It has to exist: Docker must not create a folder that belongs to root.
     Host(String),
-    /// A volume of Docker's, by name. It is made when it is not there.
+    /// A volume of Docker's, by name. It is created when it does not exist.
     Volume(String),
 }
 

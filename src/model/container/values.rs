@@ -12,7 +12,7 @@ use crate::suggest::nearest;
 #[serde(transparent)]
 pub struct StopSignal(String);
 
-/// Those that a program can be written to stop at.
+/// Those that stop programs.
 const SIGNALS: &[&str] =
     &["HUP", "INT", "QUIT", "ABRT", "KILL", "USR1", "USR2", "PIPE", "ALRM", "TERM", "WINCH", "PWR"];
 
@@ -21,7 +21,7 @@ impl TryFrom<String> for StopSignal {
     fn try_from(text: String) -> Result<Self, String> {
         let upper = text.to_ascii_uppercase();
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-        // The first real-time signals are what systemd stops at (SIGRTMIN+3).
+        // systemd stops at one of the first real-time signals (SIGRTMIN+3).
         let real_time = name.strip_prefix("RTMIN+").and_then(|n| n.parse().ok()).is_some_and(|n: u8| n <= 15);
         match text.parse::<u8>() {
             Ok(1..=64) => Ok(Self(text)),
@@ -85,12 +85,12 @@ pub enum Network {
     Host,
     /// Only its own loopback.
     None,
-    /// One that Docker knows by this name; it has to be there.
+    /// A network of Docker's with this name; it has to exist.
     Named(String),
 }
 
 impl Network {
-    /// Whether ports of the host can lead to it.
+    /// Whether ports can be published on it.
     pub fn can_publish(&self) -> bool {
         matches!(self, Self::Named(_))
     }
@@ -132,7 +132,7 @@ pub struct Cpus(pub i64);
 #[serde(transparent)]
 pub struct Capability(String);
 
-/// All there are (Linux 5.9 to 6.18, `linux/capability.h`).
+/// All of them (Linux 5.9 to 6.18, `linux/capability.h`).
 const CAPABILITIES: &[&str] = &[
     "ALL",
     "AUDIT_CONTROL",
@@ -197,7 +197,7 @@ impl TryFrom<String> for Capability {
 pub struct Ulimit {
     /// What a process starts with.
     pub soft: i64,
-    /// Up to where it may raise it.
+    /// The most to which it may raise it.
     pub hard: i64,
 }
 
