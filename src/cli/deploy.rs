@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::bundle::{Chosen, Refusal, Which};
 use super::ending::Ending;
-use crate::deploy::context::Clock;
+use crate::deploy::clock::Clock;
 use crate::deploy::{DeployError, OPERATORS_PATIENCE, Request, docker_patience};
 use crate::exit::ExitStatus;
 use crate::host::Host;

@@ -9,7 +9,7 @@ use crate::codedeploy::appspec::{AppSpec, AppSpecError};
 use crate::codedeploy::{Duty, Invocation};
 use crate::config::{self, RequestedGroup};
 use crate::deploy::Request;
-use crate::deploy::context::Clock;
+use crate::deploy::clock::Clock;
 use crate::exit::ExitStatus;
 use crate::printer::Printer;
 use crate::signal::Termination;

@@ -2,10 +2,12 @@
 //! ([`Gathered`]). What was done and found out is in the journal.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::clock::Clock;
 use super::outage::Outage;
 use super::registry::Registry;
+use super::secrets;
 use crate::config::settings::Process;
 use crate::config::{Config, Settings};
 use crate::environment::{Secrets, learn_environment, learn_rendered};
@@ -17,31 +19,6 @@ use crate::printer::Talk;
 use crate::redact::Redactor;
 use crate::signal::Termination;
 use crate::state::{RECORD_FORMAT, Record, Releases, Verdict, fingerprint};
-
-/// How much time there is. A hook that is still at work at its timeout is killed, so what it may have to put back has to
-/// fit in before.
-#[derive(Debug, Clone, Copy)]
-pub struct Clock {
-    deadline: Option<Instant>,
-}
-
-impl Clock {
-    /// As much as is needed: an operator watches.
-    pub fn unlimited() -> Self {
-        Self { deadline: None }
-    }
-
-    /// Until `timeout` after `start`.
-    pub fn until(start: Instant, timeout: Duration) -> Self {
-        Self { deadline: start.checked_add(timeout) }
-    }
-
-    /// What is left, if `reserve` is kept for putting the old release back. Nothing when there is no limit.
-    pub fn left(&self, reserve: Duration) -> Option<Duration> {
-        self.deadline
-            .map(|deadline| deadline.saturating_duration_since(Instant::now()).saturating_sub(reserve))
-    }
-}
 
 /// What a process was called for; it does not change while it works.
 #[derive(Clone)]
@@ -135,7 +112,7 @@ pub struct Gathered {
     pub redactor: Redactor,
     /// The registries that this process has asked, with their passwords, by the names of the images.
     pub registries: BTreeMap<ImageName, Registry>,
-    /// The secrets, once this process has them.
+    /// The secrets of this deployment, once this process has read them.
     pub secrets: Option<Secrets>,
     /// How long the app did not serve.
     pub outage: Outage,
@@ -155,6 +132,17 @@ impl Gathered {
     /// Whether a gate of this process has looked at a container: then it is known whether it ever was healthy.
     pub fn has_judged(&self, id: &str) -> bool {
         self.judged.contains(id)
+    }
+
+    /// The secrets of this deployment: those that this process has read, or the same versions once more.
+    pub(super) async fn secrets(&mut self, context: &Context<'_>, facts: &Facts) -> Result<Secrets, Failure> {
+        if let Some(secrets) = &self.secrets {
+            return Ok(secrets.clone());
+        }
+        let (settings, known) = (context.settings(), &facts.secret_versions);
+        let secrets = secrets::read(settings, known, context.host, &mut self.redactor).await?.secrets;
+        self.secrets = Some(secrets.clone());
+        Ok(secrets)
     }
 
     /// Masks what a container was given, which it may print: in its environment and in its files.

@@ -3,7 +3,8 @@
 
 use jiff::Timestamp;
 
-use super::context::{Clock, Context, Gathered};
+use super::clock::Clock;
+use super::context::{Context, Gathered};
 use super::driver::{Run, drive};
 use super::outage::Outage;
 use super::{DeployError, Request, handoff, plan};

@@ -12,6 +12,7 @@
 //! makes it; [`step`] is what is done to the host, and [`undo`] takes it back.
 
 mod changes;
+pub mod clock;
 mod conclude;
 mod containers;
 pub mod context;
@@ -48,15 +49,15 @@ use crate::printer::Talk;
 use crate::report::{Outcome, Report};
 use crate::signal::Termination;
 use crate::state::{Releases, StateError};
+use clock::Clock;
 use conclude::conclude;
-use context::Clock;
 use driver::drive;
 use retention::Pruned;
 
 /// How long the Engine may take to come up: at a first boot it starts beside us.
 pub const DOCKER_PATIENCE: Duration = Duration::from_mins(2);
 
-/// How long an operator's command waits for the lock. Who holds it is told at once; `handover status` holds it for an
+/// How long an operator's command waits for the lock. Who holds it is said at once; `handover status` holds it for an
 /// instant, too.
 pub const OPERATORS_PATIENCE: Duration = Duration::from_millis(300);
 

@@ -5,7 +5,8 @@ use std::fmt;
 
 use super::DeployError;
 use super::changes::{self, Answer};
-use super::context::{Clock, Context, Gathered};
+use super::clock::Clock;
+use super::context::{Context, Gathered};
 use super::epoch::next_number;
 use super::images::{Meaning, ToPull};
 use super::preflight::{self, Target};

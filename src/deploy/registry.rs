@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use secrecy::ExposeSecret as _;
 
-use super::context::Clock;
+use super::clock::Clock;
 use super::secrets;
 use crate::config::Settings;
 use crate::environment::{Field, Secrets};
@@ -40,7 +40,7 @@ pub struct Registry {
 
 /// Who listens meanwhile, and how much time there is.
 pub struct Terms<'a> {
-    /// Where further tries are told.
+    /// Where further tries are reported.
     pub talk: &'a dyn Talk,
     /// Learns the password.
     pub redactor: &'a mut Redactor,

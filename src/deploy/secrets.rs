@@ -1,16 +1,14 @@
-//! Reading every secret: side by side, each version once, and with every failure told by itself.
+//! Reading every secret: side by side, each version once, and with every failure reported by itself.
 
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use secrecy::ExposeSecret as _;
 
-use super::context::{Context, Gathered};
 use crate::config::settings::{Settings, StoredSecret};
 use crate::environment::{self, Field, Secrets};
 use crate::host::Host;
 use crate::host::aws::{AwsError, SecretValue, SecretVersion};
-use crate::journal::Facts;
 use crate::model::{Failure, Finding};
 use crate::redact::{Redactor, is_open};
 
@@ -62,21 +60,6 @@ pub(super) async fn read(
     failures.sort();
     failures.dedup();
     if failures.is_empty() { Ok(reading) } else { Err(Failure::found(failures)) }
-}
-
-/// The secrets of this deployment: those that this process has read, or the same versions once more.
-pub(super) async fn of(
-    context: &Context<'_>,
-    facts: &Facts,
-    gathered: &mut Gathered,
-) -> Result<Secrets, Failure> {
-    if let Some(secrets) = &gathered.secrets {
-        return Ok(secrets.clone());
-    }
-    let (settings, known) = (context.settings(), &facts.secret_versions);
-    let secrets = read(settings, known, context.host, &mut gathered.redactor).await?.secrets;
-    gathered.secrets = Some(secrets.clone());
-    Ok(secrets)
 }
 
 fn literals(settings: &Settings) -> impl Iterator<Item = (String, environment::Fields)> {

@@ -67,7 +67,7 @@ fn live_among(containers: &[Container]) -> impl Iterator<Item = &Container> {
     })
 }
 
-/// Whether a live container of an app runs: as far as can be told without asking it.
+/// Whether a live container of an app runs: as far as can be seen without asking it.
 pub fn something_runs(containers: &[Container]) -> bool {
     live_among(containers).any(|container| container.running)
 }

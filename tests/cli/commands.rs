@@ -123,12 +123,11 @@ fn nothing_was_deployed_here_yet() {
     nothing has been deployed here; give the folder of a bundle
     ");
     assert_snapshot!(handover(&["recover", "--app", "Status Page"]).seen(), @r"
-    exit: 3
+    exit: 2
     --- stderr
-    Docker does not answer at '/nonexistent/docker.sock': there is no such file
-    fix:   check that it runs: systemctl status docker
-    next:  systemctl start docker
-    handover: FAILED (exit 3): nothing was changed
+    'Status Page' is not a name of lower-case letters, digits and single dashes, 1 to 40 characters, a letter
+    first
+    handover: FAILED (exit 2): nothing was changed
     ");
 }
 
@@ -138,6 +137,7 @@ fn no_engine() {
     exit: 3
     --- stderr
     handover: Docker does not answer at '/nonexistent/docker.sock': there is no such file
+    fix:   check that it runs: systemctl status docker
     ");
 }
 
@@ -147,10 +147,10 @@ fn a_folder_that_is_no_bundle() {
     bundle.remove("handover.toml");
     let folder = bundle.path("").display().to_string();
     assert_snapshot!(bundle.run(&["deploy", folder.trim_end_matches('/')]).seen(), @r"
-    exit: 2
+    exit: 3
     --- stderr
-    failed to read 'BUNDLE/handover.toml': No such file or directory (os error 2)
-    handover: FAILED (exit 2): nothing was changed
+    handover: Docker does not answer at '/nonexistent/docker.sock': there is no such file
+    fix:   check that it runs: systemctl status docker
     ");
     assert_snapshot!(bundle.run(&["plan", folder.trim_end_matches('/')]).seen(), @r"
     exit: 2

@@ -73,7 +73,7 @@ untouched! {
     a_secret_that_is_no_json: "v2", |w| w.aws.set_secret(&format!("{{\"password\": \"{SECRET}\", oops")),
         ["prod/database", "not a JSON object", "line 1"];
     a_secret_that_is_a_list: "v2", |w| w.aws.set_secret(&format!("[\"{SECRET}\"]")),
-        ["prod/database", "no object"];
+        ["prod/database", "not an object"];
     a_secret_with_a_field_of_fields: "v2", |w| w.aws.set_secret(&format!("{{\"password\": {{\"x\": \"{SECRET}\"}}}}")),
         ["prod/database", "'password'", "an object"];
     a_secret_whose_host_is_another: "v2", |w| w.aws.set_secret(&format!("{{\"host\": \"elsewhere\", \"password\": \"{SECRET}\"}}")),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use fake_docker::{Image, Mood};
 use handover::deploy::Request;
-use handover::deploy::context::Clock;
+use handover::deploy::clock::Clock;
 use handover::report::Report;
 
 use crate::world::{REPOSITORY, SECRET, World, cause};
@@ -78,7 +78,7 @@ async fn who_refuses_is_not_asked_again() {
             (1, 1),
             ["ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability", "role needs"],
         ),
-        (vec![Mood::Answers, Mood::Forgot], (1, 1), ["sha256:", "no longer", "lifecycle policy"]),
+        (vec![Mood::Answers, Mood::Forgot], (1, 1), ["sha256:", "is gone now", "lifecycle policy"]),
         (
             vec![Mood::Answers, Mood::Fails("unknown blob")],
             (1, 1),
@@ -133,7 +133,7 @@ async fn a_pull_of_which_nothing_is_heard_is_cut_off_and_begun_again() {
     let before = world.live_hash();
     let report = world.deploy("d-3", "v3").await.unwrap();
     assert_eq!(world.live_hash(), before);
-    for words in ["did not continue to pull", "within 300ms", "asked 3 times"] {
+    for words in ["did not continue to pull", "within 300 ms", "asked 3 times"] {
         assert!(told(&report).contains(words), "{report:?}");
     }
     world.assert_settled("v2");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use fake_docker::{Behaviour, ContainerView, FakeDocker, Fate, HostPort, Image};
 use futures_util::FutureExt as _;
 use handover::config::{self, Config};
-use handover::deploy::context::Clock;
+use handover::deploy::clock::Clock;
 use handover::deploy::{self, DeployError, Recovered, Request};
 use handover::host::docker::{Docker, Patience};
 use handover::host::machine::disk::Space;

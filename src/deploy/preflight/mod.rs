@@ -1,5 +1,5 @@
-//! Preflight: whatever would make the deployment fail is looked for before anything is touched, and told all at once, so
-//! that people mend it all at once. A deployment and `handover plan` look for the same things.
+//! Preflight: whatever would make the deployment fail is looked for before anything is touched, and reported all at once, so
+//! that people fix it all at once. A deployment and `handover plan` look for the same things.
 //!
 //! Each check is a pure function over what was seen. What would surely fail is a finding; what only might is a note.
 

@@ -5,7 +5,6 @@ use async_trait::async_trait;
 use super::Step;
 use crate::deploy::containers;
 use crate::deploy::context::{Context, Gathered};
-use crate::deploy::secrets;
 use crate::journal::{Fact, Facts, Inverse};
 use crate::model::{Failure, Nature, ProcessName};
 
@@ -43,7 +42,7 @@ impl Step for Create {
         facts: &Facts,
         gathered: &mut Gathered,
     ) -> Result<Vec<Fact>, Failure> {
-        let secrets = secrets::of(context, facts, gathered).await?;
+        let secrets = gathered.secrets(context, facts).await?;
         let id = containers::create(context, facts, &self.0, &secrets).await?;
         Ok(vec![Fact::New { process: self.0.clone(), id }])
     }

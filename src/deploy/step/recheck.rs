@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::Step;
 use crate::deploy::context::{Context, Gathered};
 use crate::deploy::serving;
-use crate::deploy::{containers, images, preflight, secrets};
+use crate::deploy::{containers, images, preflight};
 use crate::journal::{Fact, Facts};
 use crate::model::{Failure, Nature};
 
@@ -51,7 +51,7 @@ impl Step for Recheck {
             tracing::warn!("{what}");
             gathered.notes.push(what);
             images::pull_all(context, facts, gathered).await?;
-            let secrets = secrets::of(context, facts, gathered).await?;
+            let secrets = gathered.secrets(context, facts).await?;
             let id = containers::create(context, facts, &process, &secrets).await?;
             found.push(Fact::New { process, id });
         }

@@ -4,7 +4,6 @@ use async_trait::async_trait;
 
 use super::Step;
 use crate::deploy::context::{Context, Gathered};
-use crate::deploy::secrets;
 use crate::environment;
 use crate::journal::{Fact, Facts, Inverse};
 use crate::model::{Failure, Nature};
@@ -36,7 +35,7 @@ impl Step for WriteFiles {
         facts: &Facts,
         gathered: &mut Gathered,
     ) -> Result<Vec<Fact>, Failure> {
-        let secrets = secrets::of(context, facts, gathered).await?;
+        let secrets = gathered.secrets(context, facts).await?;
         let files = environment::render_files(context.settings(), &secrets)
             .map_err(|errors| Failure::found(errors.iter().map(crate::model::Finding::of).collect()))?;
         context.releases.write_files(context.release(), files)?;
