@@ -20,6 +20,12 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
+    /// What another one of our processes meant by its exit code.
+    pub fn of_code(code: i32) -> Self {
+        let known = [Self::Done, Self::Failed, Self::Usage, Self::Down, Self::Busy];
+        known.into_iter().find(|status| i32::from(status.code()) == code).unwrap_or(Self::Failed)
+    }
+
     /// The number.
     pub fn code(self) -> u8 {
         self as u8

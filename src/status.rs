@@ -240,7 +240,10 @@ pub fn text(apps: &[Status]) -> String {
         });
         if let Some(run) = &app.run {
             let waiting = run.waiting_s.map(|seconds| {
-                format!(" for the next hook, since {}", duration(std::time::Duration::from_secs(seconds)))
+                format!(
+                    " for the next hook, for {} so far",
+                    duration(std::time::Duration::from_secs(seconds))
+                )
             });
             parts.push(format!(
                 "last run: deployment {} (r{}), begun {}: {}{}",

@@ -3,6 +3,7 @@
 use crate::deploy::serving;
 use crate::host::docker::Container;
 use crate::host::{Host, Paths};
+use crate::journal::Journal;
 use crate::model::AppName;
 use crate::state::Releases;
 
@@ -41,6 +42,13 @@ pub(super) fn named_or_all(paths: &Paths, named: Option<&str>) -> Result<Vec<App
 /// The containers of an app, as far as the Engine can be asked.
 pub(super) async fn containers(host: &Host, app: &AppName) -> Option<Vec<Container>> {
     host.docker.containers_of(app).await.ok()
+}
+
+/// Why what serves was not healthy when the last run checked it.
+pub(super) fn sick(host: &Host, app: &AppName) -> Vec<String> {
+    let releases = Releases::of(&host.paths.app(app));
+    let history = Journal::read(releases.dir()).ok().flatten();
+    history.map(|history| history.sick().to_vec()).unwrap_or_default()
 }
 
 /// What to say, and to type, when an app that was good once does not run.

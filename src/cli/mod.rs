@@ -22,7 +22,7 @@ use crate::exit::ExitStatus;
 
 /// Hands an EC2 instance's traffic from the old containers to the new ones.
 ///
-/// CodeDeploy runs it as a lifecycle hook: without arguments, told by LIFECYCLE_EVENT. Operators run its commands by hand.
+/// CodeDeploy runs it as a lifecycle hook: without arguments; LIFECYCLE_EVENT says which hook. Operators run its commands by hand.
 #[derive(Debug, Parser)]
 #[command(name = "handover", version, arg_required_else_help = true)]
 struct Cli {

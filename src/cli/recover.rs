@@ -45,18 +45,15 @@ pub(super) async fn run(args: Args) -> ExitStatus {
         let ending = ending().about(&app);
         let status = match recovered {
             Ok(Recovered::Settled(report)) => ending.report(&report),
-            Ok(Recovered::HandedOver(code)) => {
-                if code == 0 {
-                    ExitStatus::Done
-                } else {
-                    ExitStatus::Failed
-                }
-            }
+            Ok(Recovered::HandedOver(code)) => ExitStatus::of_code(code),
             Ok(Recovered::Nothing) => {
                 if let Some((what, next)) = apps::down(&host, &app).await {
                     ending.down(&format!("nothing was interrupted, but {what}"), &next)
                 } else {
                     printer.line(&format!("handover: {app}: nothing was interrupted"));
+                    for why in apps::sick(&host, &app) {
+                        printer.line(&format!("note:  when it was last checked: {why}"));
+                    }
                     ExitStatus::Done
                 }
             }

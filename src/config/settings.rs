@@ -1,6 +1,7 @@
 //! The configuration: validated, with its defaults filled in, and no `Option` without a meaning.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -130,6 +131,7 @@ impl Settings {
                 Mistake::at(span, "no process: there is nothing to deploy").help("add a table [process.web]")
             );
         }
+        check_ports(&written)?;
         let processes = written
             .into_iter()
             .map(|(name, process)| Ok((name.get_ref().clone(), resolve_process(process, &name)?)))
@@ -145,6 +147,28 @@ impl Settings {
             processes,
         })
     }
+}
+
+/// Two processes on one port of the host: the second would find it taken when live is down.
+fn check_ports(written: &BTreeMap<Spanned<ProcessName>, file::Process>) -> Result<(), Mistake> {
+    let mut taken: Vec<(&ProcessName, &Publish)> = vec![];
+    for (name, process) in written {
+        for port in &process.publish {
+            let same = |(_, other): &&(&ProcessName, &Publish)| {
+                let apart = |a: Option<IpAddr>, b: Option<IpAddr>| a.is_some() && b.is_some() && a != b;
+                let port = port.get_ref();
+                other.host == port.host
+                    && other.protocol == port.protocol
+                    && !apart(other.address, port.address)
+            };
+            if let Some((other, _)) = taken.iter().find(same).filter(|(other, _)| *other != name.get_ref()) {
+                let what = format!("port {} of the host is published by '{other}', too", port.get_ref().host);
+                return Err(Mistake::at(port.span(), what).help("publish another port"));
+            }
+            taken.push((name.get_ref(), port.get_ref()));
+        }
+    }
+    Ok(())
 }
 
 fn resolve_process(process: file::Process, name: &Spanned<ProcessName>) -> Result<Process, Mistake> {

@@ -1,7 +1,7 @@
 //! The containers of a release: what they are made of.
 
 use super::context::Context;
-use crate::config::Config;
+use crate::config::{Config, Settings};
 use crate::environment::{self, Secrets};
 use crate::host::docker::Spec;
 use crate::host::docker::labels::{Kind, Labels};
@@ -71,26 +71,34 @@ pub(super) fn spec(
     })
 }
 
-/// Whether this run's container of a process is there, and the files and the image that it starts with, too.
+/// Whether this run's container of a process is there, and the image that it starts with. The files that it is to have
+/// cannot be made again: they are rendered once.
 pub(super) async fn is_ready(
     context: &Context<'_>,
     facts: &Facts,
     process: &ProcessName,
 ) -> Result<bool, Failure> {
+    check_files(context.settings(), &context.releases, context.release())?;
     let docker = &context.host.docker;
     let Some(id) = facts.new.get(process) else { return Ok(false) };
-    let there = docker.inspect(id).await?.is_some();
-    let has_files = || {
-        let files = context.settings().files.keys();
-        files.map(|path| context.releases.file(context.release(), path)).all(|file| file.is_file())
-    };
-    if there && !has_files() {
-        return Err(Failure::with_fix(
-            format!("the rendered files of {} are gone", context.release()),
+    let image = image_of(facts, &context.process(process)?.image)?;
+    Ok(docker.inspect(id).await?.is_some() && docker.has_image(image).await?)
+}
+
+/// Without its files a container does not start.
+pub(super) fn check_files(
+    settings: &Settings,
+    releases: &Releases,
+    release: ReleaseNumber,
+) -> Result<(), Failure> {
+    let mut files = settings.files.keys().map(|path| releases.file(release, path));
+    match files.find(|file| !file.is_file()) {
+        None => Ok(()),
+        Some(gone) => Err(Failure::with_fix(
+            format!("the rendered files of {release} are gone: '{}'", gone.display()),
             "deploy again: they are rendered when a deployment begins",
-        ));
+        )),
     }
-    Ok(there)
 }
 
 /// The image that the journal says was resolved.

@@ -208,9 +208,9 @@ pub async fn run<'a>(
         lock = ready(&app, &who, request.lock_patience, clock, host) => lock?,
         () = termination.requested() => return Err(DeployError::Interrupted),
     };
-    if let Some(binary) = another_versions_run(&lock, host, &app, Some(&request.deployment))? {
+    if let Some((binary, waits)) = another_versions_run(&lock, host, &app, Some(&request.deployment))? {
         drop(lock);
-        hand_over(&binary, &app, true, &termination, talk).await;
+        hand_over(&binary, &app, waits, &termination, talk).await;
         lock = ready(&app, &who, request.lock_patience, clock, host).await?;
     }
     // On the heap, like every large part of a run: see `driver`.
@@ -251,7 +251,9 @@ impl Cleanup<'_> {
         let notes = tokio::select! {
             notes = Box::pin(self.all()) => notes,
             () = tokio::time::sleep(time) => vec!["there was no time left to clean up: handover prune does it".to_owned()],
-            () = self.termination.requested() => vec![],
+            () = self.termination.requested() => {
+                vec!["asked to stop while cleaning up: handover prune does it".to_owned()]
+            }
         };
         for note in &notes {
             tracing::warn!("{note}");
@@ -287,19 +289,21 @@ async fn ready(
     Ok(lock)
 }
 
-/// The binary that began the unfinished run of an app, if it is of another version. The run of `own` is not handed over.
+/// The binary that began the unfinished run of an app, if it is of another version, and whether the run waits for a hook.
+/// The run of `own` is not handed over.
 fn another_versions_run(
     lock: &Lock,
     host: &Host,
     app: &AppName,
     own: Option<&DeploymentId>,
-) -> Result<Option<PathBuf>, DeployError> {
+) -> Result<Option<(PathBuf, bool)>, DeployError> {
     let releases = Releases::of(&host.paths.app(app));
     let Some(journal) = Journal::open(lock, releases.dir())? else { return Ok(None) };
     if own.is_some_and(|own| journal.header().deployment == *own) {
         return Ok(None);
     }
-    Ok(handoff::other_binary(journal.history()))
+    let history = journal.history();
+    Ok(handoff::other_binary(history).map(|binary| (binary, history.waiting_since().is_some())))
 }
 
 /// The exit code of the binary that a run was handed to; nothing when it could not be run, which is as good as gone.
@@ -358,7 +362,7 @@ pub async fn recover(
     if let Some(since) = history.waiting_since().filter(|_| !abandon) {
         return Ok(Recovered::Waiting { deployment: journal.header().deployment.clone(), since });
     }
-    if let Some(binary) = another_versions_run(&lock, host, app, None)? {
+    if let Some((binary, _)) = another_versions_run(&lock, host, app, None)? {
         drop((journal, lock));
         if let Some(code) = hand_over(&binary, app, abandon, &termination, talk).await {
             return Ok(Recovered::HandedOver(code));

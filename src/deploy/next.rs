@@ -55,6 +55,7 @@ fn forward(history: &History, until: Phase) -> Move {
         _ if history.stuck().is_some() => Move::Stuck,
         None if unchanged => Move::End(Ended::Unchanged),
         None => Move::End(Ended::Deployed),
+        Some(planned) if planned.phase == Phase::Unknown => Move::Stuck,
         Some(planned) if planned.phase > until => Move::Wait,
         Some(planned) => match &planned.item {
             PlannedItem::Step { step, .. } => Move::Run(step.clone()),

@@ -1,63 +1,94 @@
 //! A container that served and is gone: made again from what is kept of its release.
 
+use std::collections::BTreeMap;
+
 use super::containers::{self, Release};
 use super::context::{Context, Gathered};
 use super::{images, secrets};
+use crate::environment;
 use crate::host::docker::RestartPolicy;
-use crate::journal::Facts;
-use crate::model::{Failure, container_name};
+use crate::journal::{Facts, LiveContainer};
+use crate::model::{Failure, Finding, ProcessName, ReleaseNumber};
 
 /// Makes the old container of this id again, under the name of live, and starts it: by its release's record, configuration
-/// and files, with the secrets as they are now, because an old password is a dead one. One that an earlier process has
-/// made again is started.
+/// and files, with the secrets as they are now, because an old password is a dead one. Whatever stands in its place is
+/// started: an earlier process of ours may have made it again, or somebody by hand.
 pub(super) async fn old_container(
     id: &str,
     context: &Context<'_>,
     facts: &Facts,
     gathered: &mut Gathered,
 ) -> Result<(), Failure> {
-    let gone = |why: &str| Failure::because(format!("the container that served was removed, and {why}"));
     let (process, old) = facts
         .live
         .iter()
         .find(|(_, live)| live.id == id)
         .ok_or_else(|| gone("the journal does not say which one it was"))?;
-    let number = old.release.ok_or_else(|| {
-        let fix = format!("start {} again the way it was started before handover", old.name);
-        Failure { fix, ..gone("handover did not make it, so that it cannot make it again") }
-    })?;
     let docker = &context.host.docker;
-    let name = container_name::live(&context.header.app, process);
-    let made = docker.inspect(&name).await?.filter(|container| {
-        container
-            .labels
-            .as_ref()
-            .is_some_and(|labels| labels.app == context.header.app && labels.release == number)
-    });
-    let id = if let Some(made) = made {
-        made.id
-    } else {
-        let releases = &context.releases;
-        let record = releases.record(number)?.ok_or_else(|| gone("the record of its release is lost"))?;
-        let config =
-            releases.config(number)?.ok_or_else(|| gone("the configuration of its release is lost"))?;
-        let settings = &config.settings;
-        let its = settings.processes.get(process).ok_or_else(|| gone("its release has no such process"))?;
-        let image =
-            record.images.get(&its.image).ok_or_else(|| gone("its record does not name its image"))?;
-        context.talk.say(&format!("  {name} ({number}) was removed: it is made again from its record"));
-        images::pull(context, settings, &its.image, image, gathered).await?;
-        let current = std::collections::BTreeMap::new();
-        let secrets = secrets::read(settings, &current, context.host, &mut gathered.redactor).await?.secrets;
-        let release = Release { number, deployment: &record.deployment, config: &config, releases };
-        let spec = containers::spec(&release, process, image, &secrets, name.clone())?;
-        gathered
-            .notes
-            .push(format!("{name} ({number}) had been removed, and was made again from its record"));
-        docker.create(&spec).await?
+    let id = match (in_its_place(context, process, old).await?, old.release) {
+        (Some(there), _) => there,
+        (None, Some(number)) => make_again(context, process, number, gathered).await?,
+        (None, None) => {
+            let fix = format!(
+                "start it again under its name, {}, the way it was started before, then: handover recover",
+                old.name
+            );
+            return Err(Failure { fix, ..gone("handover did not make it, so it cannot make it again") });
+        }
     };
     // It has passed a gate before: it may come back by itself.
     docker.set_restart_policy(&id, RestartPolicy::UnlessStopped).await?;
     docker.start(&id).await?;
     Ok(())
+}
+
+fn gone(why: &str) -> Failure {
+    Failure::because(format!("the container that served was removed, and {why}"))
+}
+
+/// The container that has the name of live, or the name that the old one had.
+async fn in_its_place(
+    context: &Context<'_>,
+    process: &ProcessName,
+    old: &LiveContainer,
+) -> Result<Option<String>, Failure> {
+    for name in [&context.live_name(process), &old.name] {
+        if let Some(there) = context.host.docker.inspect(name).await? {
+            return Ok(Some(there.id));
+        }
+    }
+    Ok(None)
+}
+
+async fn make_again(
+    context: &Context<'_>,
+    process: &ProcessName,
+    number: ReleaseNumber,
+    gathered: &mut Gathered,
+) -> Result<String, Failure> {
+    let (releases, name) = (&context.releases, context.live_name(process));
+    let by_hand = |why: &str| {
+        let fix = format!("start it again by hand under its name, {name}, then: handover recover");
+        Failure { fix, ..gone(why) }
+    };
+    let record = releases.record(number)?.ok_or_else(|| by_hand("the record of its release is lost"))?;
+    let config =
+        releases.config(number)?.ok_or_else(|| by_hand("the configuration of its release is lost"))?;
+    let settings = &config.settings;
+    let its = settings.processes.get(process).ok_or_else(|| by_hand("its release has no such process"))?;
+    let image = record.images.get(&its.image).ok_or_else(|| by_hand("its record does not name its image"))?;
+    context.talk.say(&format!("  {name} ({number}) was removed: it is created again from its record"));
+    images::pull(context, settings, &its.image, image, gathered).await?;
+    let current = BTreeMap::new();
+    let secrets = secrets::read(settings, &current, context.host, &mut gathered.redactor).await?.secrets;
+    if containers::check_files(settings, releases, number).is_err() {
+        let files = environment::render_files(settings, &secrets)
+            .map_err(|errors| Failure::found(errors.iter().map(Finding::of).collect()))?;
+        releases.write_files(number, files)?;
+    }
+    let release = Release { number, deployment: &record.deployment, config: &config, releases };
+    let spec = containers::spec(&release, process, image, &secrets, name.clone())?;
+    let id = context.host.docker.create(&spec).await?;
+    gathered.notes.push(format!("{name} ({number}) had been removed, and was created again from its record"));
+    Ok(id)
 }

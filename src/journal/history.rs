@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 
-use super::{Ended, Entry, Fact, Facts, Header, Inverse, PlannedItem};
-use crate::model::{AtBoot, Failure};
+use super::{Ended, Entry, Fact, Facts, Header, Inverse, Planned, PlannedItem};
+use crate::model::{AtBoot, Failure, Nature, Phase};
 
 /// A line that cannot stand where it stands.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -46,6 +46,15 @@ pub struct BegunStep {
     pub done: Option<Timestamp>,
 }
 
+fn is_unknown(planned: &Planned) -> bool {
+    let nature = match &planned.item {
+        PlannedItem::Step { nature, .. } => *nature,
+        PlannedItem::Commit => Nature::default(),
+        PlannedItem::Unknown => return true,
+    };
+    planned.phase == Phase::Unknown || nature.at_boot == AtBoot::Unknown
+}
+
 /// Which way a run goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Direction {
@@ -77,7 +86,7 @@ impl History {
         let illegal = |entry, why| Err(Illegal { entry, why });
         match (entry, self.header.is_some(), self.ended.is_some()) {
             (Entry::Opened(header), false, _) => {
-                self.has_unknown = header.plan.iter().any(|planned| planned.item == PlannedItem::Unknown);
+                self.has_unknown = header.plan.iter().any(is_unknown);
                 self.header = Some(header.clone());
                 self.direction = Some(Direction::Forward);
                 return Ok(());
@@ -205,7 +214,7 @@ impl History {
             match nature.at_boot {
                 AtBoot::Stays => false,
                 AtBoot::UndoneUntilCommit => !committed,
-                AtBoot::Undone => true,
+                AtBoot::Undone | AtBoot::Unknown => true,
             }
         };
         for begun in &mut self.steps {

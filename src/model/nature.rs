@@ -16,6 +16,9 @@ pub enum Phase {
     Settle,
     /// The new release is checked once more, and recorded as good.
     Finish,
+    /// A part that another version knows: it comes after all that this one knows.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Whether a boot may take the effect of a step back: it starts and stops containers by their restart policies.
@@ -29,6 +32,9 @@ pub enum AtBoot {
     UndoneUntilCommit,
     /// It may be undone at any time.
     Undone,
+    /// What another version knows: it may be anything.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What the decider and a replay need to know of a step, whatever its name. It is part of the plan in the journal, so that

@@ -51,7 +51,7 @@ pub struct RunLine<'a> {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<&'a str>,
-    /// What has to be fixed, where it is more than one thing.
+    /// What has to be fixed, where checks found something.
     #[serde(skip_serializing_if = "<[Finding]>::is_empty")]
     pub findings: &'a [Finding],
     /// What serves now.

@@ -46,7 +46,7 @@ pub fn of(report: &Report) -> Vec<String> {
     fit(lines)
 }
 
-/// What was not healthy and what did not answer are told apart.
+/// What was not healthy is kept apart from what did not answer.
 fn gap(report: &Report) -> Option<String> {
     let seconds = |ms: u64| format!("{}.{} s", ms / 1000, ms % 1000 / 100);
     let (unhealthy, silent) = (report.unhealthy_ms?, report.silent_ms.unwrap_or_default());

@@ -147,10 +147,10 @@ fn a_folder_that_is_no_bundle() {
     bundle.remove("handover.toml");
     let folder = bundle.path("").display().to_string();
     assert_snapshot!(bundle.run(&["deploy", folder.trim_end_matches('/')]).seen(), @r"
-    exit: 3
+    exit: 2
     --- stderr
-    handover: Docker does not answer at '/nonexistent/docker.sock': there is no such file
-    fix:   check that it runs: systemctl status docker
+    failed to read 'BUNDLE/handover.toml': No such file or directory (os error 2)
+    handover: FAILED (exit 2): nothing was changed
     ");
     assert_snapshot!(bundle.run(&["plan", folder.trim_end_matches('/')]).seen(), @r"
     exit: 2

@@ -61,7 +61,7 @@ async fn a_live_container_that_was_pruned_while_it_was_stopped_is_made_again() {
             (Outcome::Reverted { serving: true }, 0),
             "{report:?}"
         );
-        assert!(report.notes.iter().any(|note| note.contains("made again from its record")), "{report:?}");
+        assert!(report.notes.iter().any(|note| note.contains("created again from its record")), "{report:?}");
         world.assert_settled("v1");
         world.engine.power_cut();
         world.engine.boot(&Race::OldestFirst).unwrap();

@@ -58,7 +58,7 @@ async fn the_binary_that_began_a_run_is_asked_to_end_it() {
         if hook {
             let report = world.deploy("d-3", "v3").await.unwrap();
             assert_eq!(report.exit().code(), 0, "{report:?}");
-            assert_eq!(std::fs::read_to_string(&called).unwrap(), "recover --app status-page --abandon 1\n");
+            assert_eq!(std::fs::read_to_string(&called).unwrap(), "recover --app status-page 1\n");
             world.assert_settled("v3");
         } else {
             assert!(matches!(world.recovered(false).await.unwrap(), Recovered::HandedOver(0)));

@@ -17,7 +17,7 @@ pub struct Before {
 }
 
 /// What a refused release may leave: what tells of it. Its image stays too, it is likely to be tried again.
-const EVIDENCE: [&str; 3] = ["record.json", "handover.toml", ".log"];
+const EVIDENCE: [&str; 4] = ["record.json", "journal.jsonl", "handover.toml", ".log"];
 
 impl Before {
     pub fn of(world: &World) -> Result<Self> {

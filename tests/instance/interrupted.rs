@@ -33,12 +33,12 @@ fn prepare(world: &World, tag: &'static str, id: &str) -> Result<usize> {
 
 /// The entries of the switch, by how many there are after `prepare`. The first is that another process took the run up.
 const SITES: [(usize, &str); 6] = [
-    (2, "\"step\":\"protect-live web\""),
-    (4, "\"began\",\"step\":\"stop-live web\""),
-    (6, "\"began\",\"step\":\"start-new web\""),
-    (9, "\"done\",\"step\":\"gate web\""),
-    (11, "\"began\",\"step\":\"keep-new web\""),
-    (15, "\"began\",\"step\":\"park-old web\""),
+    (4, "\"began\",\"step\":\"protect-live web\""),
+    (6, "\"began\",\"step\":\"stop-live web\""),
+    (8, "\"began\",\"step\":\"start-new web\""),
+    (11, "\"done\",\"step\":\"gate web\""),
+    (13, "\"began\",\"step\":\"keep-new web\""),
+    (17, "\"began\",\"step\":\"park-old web\""),
 ];
 
 fn at_every_site(tag: &'static str, then: impl Fn(&World, &str) -> Result<()>) -> Result<()> {

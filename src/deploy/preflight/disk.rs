@@ -86,7 +86,7 @@ pub(super) fn check(needs: &[Need], machine: &Machine, found: &mut Found) {
                 format!(
                     "the disk of '{place}' has room for {free} more files, and {files} are needed ({what})"
                 ),
-                "remove files ('df -i' counts them), or make the filesystem anew with more inodes",
+                "remove files ('df -i' counts them), or make a new filesystem with more inodes",
             );
         }
     }
