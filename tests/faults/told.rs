@@ -152,11 +152,13 @@ fn is_evidence(line: &str) -> bool {
 
 /// Ids, digests, times and addresses by their names.
 fn without_chance(text: &str) -> String {
-    const CHANCES: [(&str, &str); 13] = [
+    const CHANCES: [(&str, &str); 14] = [
         ("/opt/codedeploy-agent/deployment-root/[^/]+/[^/]+/deployment-archive", "BUNDLE"),
         (r"sha256:[0-9a-f]{12,64}(\.\.\.)?", "sha256:DIGEST"),
         (r"\b[0-9a-f]{12}\b", "ID"),
         (r"\b\d+\.\d s\b", "N s"),
+        // How much of it was silence is chance.
+        (r"nothing healthy answered for N s, and nothing at all for N s of it", "nothing answered for N s"),
         (r"\b172\.\d+\.\d+\.\d+", "ADDRESS"),
         (r"\bpid \d+", "pid PID"),
         (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+Z)?", "TIME"),
