@@ -306,3 +306,6 @@ impl History {
         self.has_unknown
     }
 }
+
+#[cfg(test)]
+mod tests;

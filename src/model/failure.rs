@@ -178,6 +178,14 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_keeps_what_it_was_given() {
+        let failure = Failure::with_fix("no time", "raise the timeout");
+        assert_eq!(failure.into_findings(), [Finding::new("no time", "raise the timeout")]);
+        let sick = Failure::verdict("it is sick", vec!["its last line".to_owned()]);
+        assert_eq!((sick.kind, sick.evidence), (FailureKind::Verdict, vec!["its last line".to_owned()]));
+    }
+
+    #[test]
     fn one_finding_is_the_failure_itself() {
         let one = Finding::new("port 8000 is taken", "stop it");
         let failure = Failure::found(vec![one.clone()]);

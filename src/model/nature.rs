@@ -77,3 +77,26 @@ impl Nature {
         Self { at_boot, ..self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As it stands in journals.
+    #[test]
+    fn only_what_is_not_the_rule_is_written() {
+        for (nature, text) in [
+            (Nature::default(), "{}"),
+            (Nature::LOOKS, r#"{"only-looks":true}"#),
+            (Nature::PREPARES, r#"{"for-a-change":true}"#),
+            (Nature::CHANGES_LIVE, r#"{"for-a-change":true,"touches-live":true}"#),
+            (
+                Nature::LOOKS.at_boot(AtBoot::UndoneUntilCommit),
+                r#"{"only-looks":true,"at-boot":"undone-until-commit"}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&nature).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Nature>(text).unwrap(), nature);
+        }
+    }
+}

@@ -95,3 +95,92 @@ impl Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words and numbers are a contract: scripts read them.
+    #[test]
+    fn each_outcome_has_its_word_its_code_and_its_sentence() {
+        let reverted = |serving| Outcome::Reverted { serving };
+        for (outcome, recovered, word, code, verdict) in [
+            (Outcome::Deployed, false, "deployed", 0, "handover: done: a r2 is serving"),
+            (
+                Outcome::Deployed,
+                true,
+                "deployed",
+                0,
+                "handover: done: the interrupted deployment was finished, a r2 is serving",
+            ),
+            (Outcome::Unchanged, false, "unchanged", 0, "handover: done: nothing to change, a r2 is serving"),
+            (Outcome::Waiting, false, "waiting", 0, "handover: done so far: a r2 waits for the next hook"),
+            (
+                reverted(true),
+                false,
+                "reverted",
+                1,
+                "handover: FAILED (exit 1): a r2 was refused, the old release is serving",
+            ),
+            (
+                reverted(true),
+                true,
+                "reverted",
+                0,
+                "handover: done: the interrupted deployment of a r2 was undone, the old release is serving",
+            ),
+            (
+                reverted(false),
+                true,
+                "reverted",
+                3,
+                "handover: FAILED (exit 3): a r2 was refused, and NOTHING healthy is serving",
+            ),
+            (
+                Outcome::Unfinished,
+                false,
+                "unfinished",
+                3,
+                "handover: FAILED (exit 3): a r2 is unfinished, an operator is needed",
+            ),
+            (
+                Outcome::Unknown,
+                false,
+                "unknown",
+                1,
+                "handover: FAILED (exit 1): the deployment of a r2 ended in a way that only a newer handover knows",
+            ),
+        ] {
+            assert_eq!(outcome.word(), word);
+            assert_eq!(outcome.exit(recovered).code(), code, "{outcome:?}");
+            assert_eq!(outcome.verdict(recovered, &"a r2"), verdict);
+        }
+    }
+
+    #[test]
+    fn what_is_good_and_what_is_over() {
+        for (outcome, good, over) in [
+            (Outcome::Deployed, true, true),
+            (Outcome::Unchanged, true, true),
+            (Outcome::Waiting, false, false),
+            (Outcome::Reverted { serving: true }, false, true),
+            (Outcome::Unfinished, false, false),
+            (Outcome::Unknown, false, true),
+        ] {
+            assert_eq!((outcome.is_good(), outcome.is_over()), (good, over), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_over_has_the_outcome_of_its_end() {
+        let cause = "it is sick".to_owned();
+        for (ended, outcome) in [
+            (Ended::Deployed, Outcome::Deployed),
+            (Ended::Unchanged, Outcome::Unchanged),
+            (Ended::Reverted { cause, serving: false }, Outcome::Reverted { serving: false }),
+            (Ended::Unknown, Outcome::Unknown),
+        ] {
+            assert_eq!(Outcome::of(&ended), outcome);
+        }
+    }
+}

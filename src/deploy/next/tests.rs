@@ -121,6 +121,7 @@ impl Walk {
         match next(&self.history, Phase::Finish) {
             Move::Run(step) => {
                 self.check(!went_back, "a step is made in a run that goes back");
+                self.check(self.history.stuck().is_none(), "a step is made by a process that is stuck");
                 let at = steps.iter().position(|(name, _)| *name == step).unwrap();
                 self.check(steps[..at].iter().all(is_done), "a step is made before those that it needs");
                 self.check(
