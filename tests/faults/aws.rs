@@ -178,8 +178,8 @@ fn no_credentials() -> Result<()> {
     web.set_metadata(&lab::Metadata { role: None, ..metadata.clone() })?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   no credentials for AWS: this instance has no IAM role: attach an instance profile to it (aws ec2
-           associate-iam-instance-profile)
+    why:   no credentials for AWS: this instance has no IAM role
+    fix:   attach an instance profile to it (aws ec2 associate-iam-instance-profile)
     now:   status-page-web (r1) is running
     next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -196,9 +196,9 @@ fn metadata_that_never_answer() -> Result<()> {
     web.set_metadata(&lab::Metadata { silent: true, ..metadata.clone() })?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   no credentials for AWS: the instance metadata service (169.254.169.254) does not answer: check that it is
-           enabled (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing blocks that address,
-           and, if handover runs in a container, that the hop limit is 2
+    why:   no credentials for AWS: the instance metadata service (169.254.169.254) does not answer
+    fix:   check that it is enabled (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing
+           blocks that address, and, if handover runs in a container, that the hop limit is 2
     now:   status-page-web (r1) is running
     next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -213,9 +213,9 @@ fn metadata_behind_a_firewall() -> Result<()> {
     case.world.web.drop_metadata(true)?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   no credentials for AWS: the instance metadata service (169.254.169.254) does not answer: check that it is
-           enabled (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing blocks that address,
-           and, if handover runs in a container, that the hop limit is 2
+    why:   no credentials for AWS: the instance metadata service (169.254.169.254) does not answer
+    fix:   check that it is enabled (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing
+           blocks that address, and, if handover runs in a container, that the hop limit is 2
     now:   status-page-web (r1) is running
     next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -230,9 +230,9 @@ fn metadata_that_are_refused() -> Result<()> {
     case.world.web.stop_metadata()?;
     assert_snapshot!(case.refused(&v2())?, @r"
     BeforeInstall ends with 1
-    why:   no credentials for AWS: the instance metadata service (169.254.169.254) does not answer: check that it is
-           enabled (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing blocks that address,
-           and, if handover runs in a container, that the hop limit is 2
+    why:   no credentials for AWS: the instance metadata service (169.254.169.254) does not answer
+    fix:   check that it is enabled (aws ec2 modify-instance-metadata-options --http-endpoint enabled), that nothing
+           blocks that address, and, if handover runs in a container, that the hop limit is 2
     now:   status-page-web (r1) is running
     next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving

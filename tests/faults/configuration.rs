@@ -55,8 +55,7 @@ fn an_undefined_name_in_a_template() -> Result<()> {
     assert_snapshot!(told, @r"
     BeforeInstall ends with 1
     why:   environment variable 'REDIS_URL': its template fails in line 1: field 'valeu' is not in secret
-           'prod/status-page/redis', which has only 'value'
-    fix:   add it to [secret.redis] fields, or give it a default
+           'prod/status-page/redis', which has only 'value'; add it to [secret.redis] fields, or give it a default
     now:   status-page-web (r1) is running
     next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving

@@ -53,8 +53,8 @@ fn a_docker_engine_that_is_down() -> Result<()> {
     let told = case.replaced_in(case.begin("v1", &v2().edit("timeout: 1800", "timeout: 6"))?)?;
     insta::assert_snapshot!(told, @"
     BeforeInstall ends with 3
-    Docker does not answer at '/var/run/docker.sock': there is no such file; is it running? 'systemctl status
-    docker' says
+    Docker does not answer at '/var/run/docker.sock': there is no such file
+    fix:   check that it runs: systemctl status docker
     next:  systemctl start docker
     handover: FAILED (exit 3): nothing was changed
     ");

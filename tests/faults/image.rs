@@ -44,8 +44,8 @@ fn one_that_never_listens() -> Result<()> {
     let told = case.put_back(&bundle)?;
     assert_snapshot!(told, @r"
     ApplicationStart ends with 1
-    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2s: of N probes 0 succeeded, and the
-           last that failed could not connect to ADDRESS:8000: Connection refused (os error 111)
+    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2 s: of N probes 0 succeeded, and
+           the last one that failed could not connect to ADDRESS:8000: Connection refused (os error 111)
     the container's last lines:
       | app bad starts as never-listens
     gap:   nothing answered for N s
@@ -63,8 +63,8 @@ fn one_that_answers_500() -> Result<()> {
     let told = case.put_back(&bundle)?;
     assert_snapshot!(told, @r"
     ApplicationStart ends with 1
-    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2s: of N probes 0 succeeded, and the
-           last that failed was answered with status 500 after N ms
+    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2 s: of N probes 0 succeeded, and
+           the last one that failed was answered with status 500 after N ms
     the container's last lines:
       | app bad starts as error
       | app listens on 8000
@@ -83,8 +83,8 @@ fn one_that_answers_once() -> Result<()> {
     let told = case.put_back(&bundle)?;
     assert_snapshot!(told, @r"
     ApplicationStart ends with 1
-    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2s: of N probes 1 succeeded, and the
-           last that failed was answered with status 500 after N ms
+    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2 s: of N probes 1 succeeded, and
+           the last one that failed was answered with status 500 after N ms
     the container's last lines:
       | app bad starts as flaky
       | app listens on 8000
@@ -123,8 +123,8 @@ fn one_that_ignores_sigterm() -> Result<()> {
     let bundle = bundle.edit(health, &format!("port = 8001\n{health}")).edit("\"35s\"", "\"1s\"");
     assert_snapshot!(case.put_back(&bundle)?, @r"
     ApplicationStart ends with 1
-    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2s: of N probes 0 succeeded, and the
-           last that failed could not connect to ADDRESS:8001: Connection refused (os error 111)
+    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2 s: of N probes 0 succeeded, and
+           the last one that failed could not connect to ADDRESS:8001: Connection refused (os error 111)
     the container's last lines:
       | app bad starts as ignore-term
       | app listens on 8000
@@ -154,7 +154,8 @@ fn a_command_that_is_not_in_the_image() -> Result<()> {
     ApplicationStart ends with 1
     why:   Docker refuses to start container 'ID': failed to create shim task: OCI runtime create failed: runc
            create failed: unable to start container process: exec: "/gunicorn": stat /gunicorn: no such file or
-           directory: unknown; the image has no such program: mend 'command' in [process.web], or the image
+           directory: unknown
+    fix:   the image has no such program: correct 'command' in [process.web], or the image
     gap:   nothing answered for N s
     now:   status-page-web (r1) is running
     next:  handover status
@@ -177,7 +178,8 @@ fn an_index_without_this_platform() -> Result<()> {
     assert_snapshot!(case.refused(&Bundle::of("v2"))?, @r"
     BeforeInstall ends with 1
     why:   '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:v2' is for linux/arm64, and this machine is
-           linux/amd64: build it for linux/amd64 too (docker buildx build --platform linux/amd64)
+           linux/amd64
+    fix:   build it for linux/amd64 too (docker buildx build --platform linux/amd64)
     now:   status-page-web (r1) is running
     next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -198,7 +200,8 @@ fn an_image_for_another_platform() -> Result<()> {
     assert_snapshot!(case.refused(&Bundle::of("v2"))?, @r"
     BeforeInstall ends with 1
     why:   '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:v2' is for linux/arm64, and this machine is
-           linux/amd64: build it for linux/amd64 too (docker buildx build --platform linux/amd64)
+           linux/amd64
+    fix:   build it for linux/amd64 too (docker buildx build --platform linux/amd64)
     now:   status-page-web (r1) is running
     next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving

@@ -84,8 +84,8 @@ fn a_layer_that_never_ends() -> Result<()> {
     BeforeInstall ends with 1
     why:   Docker did not pull
            '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST'
-           within the N s that were left for it: give the hook a longer timeout in appspec.yml, or look why the registry
-           is slow
+           within the N s that were left for it
+    fix:   give the hook a longer timeout in appspec.yml, or look why the registry is slow
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -113,9 +113,9 @@ fn a_digest_that_is_gone() -> Result<()> {
            '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
            manifest for
            123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST
-           not found: manifest unknown: manifest unknown; the image was in
-           123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page when its tag was resolved, and is gone now: a
-           lifecycle policy may have removed it; push it again, or start a new deployment
+           not found: manifest unknown: manifest unknown
+    fix:   the image was in 123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page when its tag was resolved, and is
+           gone now: a lifecycle policy may have removed it; push it again, or start a new deployment
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -236,8 +236,8 @@ fn a_layer_that_is_cut_off() -> Result<()> {
     BeforeInstall ends with 1
     why:   Docker refuses to pull
            '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
-           unexpected EOF (asked 5 times); the connection breaks in the middle of a layer, every time: look for a proxy
-           or a firewall in between
+           unexpected EOF (asked 5 times)
+    fix:   the connection breaks in the middle of a layer, every time: look for a proxy or a firewall in between
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -256,8 +256,9 @@ fn a_layer_with_another_digest() -> Result<()> {
     why:   Docker refuses to pull
            '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
            filesystem layer verification failed for digest
-           sha256:DIGEST (asked 3 times); what is downloaded
-           does not match the manifest, every time: push the image again, or look for a proxy that changes it
+           sha256:DIGEST (asked 3 times)
+    fix:   what is downloaded does not match the manifest, every time: push the image again, or look for a proxy that
+           changes it
     now:   status-page-web (r1) is running
     next:  handover status
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving

@@ -73,7 +73,7 @@ impl Told {
             ["runs.jsonl:", "the container", "left:", "note:", "gap:", "now:", "next:", "log:", "handover: "];
         let cause = self.lines.iter().take_while(|line| !AFTER.iter().any(|label| line.starts_with(label)));
         let words: Vec<_> = cause.flat_map(|line| words_of(line).split_whitespace()).collect();
-        without_chance(words.join(" ").trim_start_matches("why: "))
+        without_chance(&words.join(" ").trim_start_matches("why: ").replace(" fix: ", "; "))
     }
 
     /// The command that is said to be next.
