@@ -252,6 +252,25 @@ mod tests {
         );
     }
 
+    #[test]
+    fn only_what_is_killed_under_our_eyes_is_counted_of_an_old_container() {
+        let mut gate = gate(health(3, 0, 60), Past::Unknown);
+        let killed = |oom_kills| Look { oom_kills, ..look(false) };
+        assert_eq!(gate.judge(Duration::ZERO, killed(5)), Verdict::Wait);
+        let Verdict::Unhealthy(why) = gate.judge(Duration::ZERO, killed(6)) else { panic!("it waits") };
+        assert!(why.starts_with("the kernel killed one of its processes,"), "{why}");
+    }
+
+    /// The outage ends with the first of the successes that count.
+    #[test]
+    fn it_is_healthy_since_the_first_success_without_a_break() {
+        let mut gate = gate(health(2, 0, 60), Past::Spotless);
+        for (second, ok) in [(1, true), (2, false), (3, true), (4, true)] {
+            gate.judge(Duration::from_secs(second), look(ok));
+        }
+        assert_eq!(gate.since(), Duration::from_secs(3));
+    }
+
     proptest! {
         #[test]
         fn healthy_means_enough_successes_in_a_row_for_long_enough(
