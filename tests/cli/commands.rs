@@ -20,7 +20,7 @@ fn help() {
     --- stdout
     Hands an EC2 instance's traffic from the old containers to the new ones.
 
-    CodeDeploy runs it as a lifecycle hook: without arguments, told by LIFECYCLE_EVENT. Operators run its commands by hand.
+    CodeDeploy runs it as a lifecycle hook: without arguments; LIFECYCLE_EVENT says which hook. Operators run its commands by hand.
 
     Usage: handover <COMMAND>
 

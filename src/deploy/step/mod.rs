@@ -1,7 +1,7 @@
 //! The steps of a deployment, one file a verb. A step says what it is about, what would take it back, and does it; its name
 //! stands in the journal, its label in everything that people read.
 //!
-//! A new verb is a file here, a line in [`VERBS`], and its place in a plan.
+//! A new verb is a file here, a line in `VERBS`, and its place in a plan.
 
 mod compare;
 mod create;
