@@ -6,7 +6,7 @@ use crate::environment::{self, Secrets};
 use crate::host::docker::Spec;
 use crate::host::docker::labels::{Kind, Labels};
 use crate::journal::Facts;
-use crate::model::{DeploymentId, Failure, Finding, ImageName, ImageRef, ProcessName, ReleaseNumber};
+use crate::model::{DeploymentId, Failure, ImageName, ImageRef, ProcessName, ReleaseNumber};
 use crate::state::Releases;
 
 /// Whose a container is to be.
@@ -44,8 +44,7 @@ pub(super) fn spec(
     name: String,
 ) -> Result<Spec, Failure> {
     let settings = &release.config.settings;
-    let environment = environment::render(settings, secrets)
-        .map_err(|errors| Failure::found(errors.iter().map(Finding::of).collect()))?;
+    let environment = environment::render(settings, secrets).map_err(|errors| Failure::of_all(&errors))?;
     let files = settings.files.keys();
     let files = files.map(|path| (release.releases.file(release.number, path), path.clone())).collect();
     let its = settings.processes.get(process).ok_or_else(|| {
@@ -83,6 +82,17 @@ pub(super) async fn is_ready(
     let Some(id) = facts.new.get(process) else { return Ok(false) };
     let image = image_of(facts, &context.process(process)?.image)?;
     Ok(docker.inspect(id).await?.is_some() && docker.has_image(image).await?)
+}
+
+/// Renders the files of a release and writes them.
+pub(super) fn write_files(
+    settings: &Settings,
+    secrets: &Secrets,
+    releases: &Releases,
+    release: ReleaseNumber,
+) -> Result<(), Failure> {
+    let files = environment::render_files(settings, secrets).map_err(|errors| Failure::of_all(&errors))?;
+    Ok(releases.write_files(release, files)?)
 }
 
 /// Without its files a container does not start.

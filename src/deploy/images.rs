@@ -42,7 +42,7 @@ pub(super) async fn resolve(
 ) -> Result<Meaning, Failure> {
     let mut registry = Registry::of(host, settings, name, secrets).await?;
     let image = meant_by(host, &mut registry, terms.again()).await?;
-    let to_pull = if host.docker.image(&image).await?.is_some() {
+    let to_pull = if host.docker.has_image(&image).await? {
         ToPull::Nothing
     } else {
         let machine = host.docker.platform().await?;
@@ -89,7 +89,7 @@ pub(super) async fn pull(
     gathered: &mut Gathered,
 ) -> Result<(), Failure> {
     let (host, docker) = (context.host, &context.host.docker);
-    if docker.image(image).await?.is_none() {
+    if !docker.has_image(image).await? {
         let mut registry = match gathered.registries.remove(name) {
             Some(registry) => registry,
             None => Registry::of(host, settings, name, gathered.secrets.as_ref()).await?,

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use super::containers::{self, Release};
 use super::context::{Context, Gathered};
 use super::{images, secrets};
-use crate::environment;
 use crate::host::docker::RestartPolicy;
 use crate::journal::{Facts, LiveContainer};
-use crate::model::{Failure, Finding, ProcessName, ReleaseNumber};
+use crate::model::{Failure, ProcessName, ReleaseNumber};
 
 /// Makes the old container of this id again, under the name of live, and starts it: by its release's record, configuration
 /// and files, with the secrets as they are now, because an old password is a dead one. Whatever stands in its place is
@@ -82,9 +81,7 @@ async fn make_again(
     let current = BTreeMap::new();
     let secrets = secrets::read(settings, &current, context.host, &mut gathered.redactor).await?.secrets;
     if containers::check_files(settings, releases, number).is_err() {
-        let files = environment::render_files(settings, &secrets)
-            .map_err(|errors| Failure::found(errors.iter().map(Finding::of).collect()))?;
-        releases.write_files(number, files)?;
+        containers::write_files(settings, &secrets, releases, number)?;
     }
     let release = Release { number, deployment: &record.deployment, config: &config, releases };
     let spec = containers::spec(&release, process, image, &secrets, name.clone())?;

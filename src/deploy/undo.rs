@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::context::{Context, Gathered};
 use super::restore;
 use crate::config::settings::UNPROVEN_STOP;
-use crate::host::docker::{Docker, DockerError, RestartPolicy};
+use crate::host::docker::{Docker, DockerError, RestartPolicy, gone_is_fine};
 use crate::journal::{Facts, Inverse};
 use crate::model::Failure;
 use crate::signal::Termination;
@@ -63,10 +63,11 @@ pub async fn apply(
             };
             stop_or_kill(docker, id, own.min(longest), termination).await?;
         }
-        Inverse::Rename { id, to } => unless_gone(docker.rename(id, to).await)?,
+        // A container that is gone has no name and no policy to be put back. Whether something serves is seen afterwards.
+        Inverse::Rename { id, to } => gone_is_fine(docker.rename(id, to).await)?,
         Inverse::SetRestartPolicy { id, policy } => {
             let policy = policy.parse().unwrap_or(RestartPolicy::UnlessStopped);
-            unless_gone(docker.set_restart_policy(id, policy).await)?;
+            gone_is_fine(docker.set_restart_policy(id, policy).await)?;
         }
         Inverse::RemoveFiles { release } => context.releases.remove_files(*release)?,
         Inverse::Unknown => {
@@ -104,12 +105,4 @@ pub async fn stop_or_kill(
         () = hurry => docker.kill(id).await?,
     }
     stop.await
-}
-
-/// A container that is gone has no name and no policy to be put back. Whether something serves is seen afterwards.
-fn unless_gone(answer: Result<(), DockerError>) -> Result<(), DockerError> {
-    match answer {
-        Err(error) if error.is_not_found() => Ok(()),
-        answer => answer,
-    }
 }

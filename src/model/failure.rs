@@ -117,6 +117,11 @@ impl Failure {
         Self { kind: FailureKind::Findings, what, fix, evidence: vec![], findings }
     }
 
+    /// The same, of errors.
+    pub fn of_all(errors: &[impl Explain]) -> Self {
+        Self::found(errors.iter().map(Finding::of).collect())
+    }
+
     fn of_kind(kind: FailureKind, what: impl Into<String>) -> Self {
         Self { kind, what: what.into(), fix: String::new(), evidence: vec![], findings: vec![] }
     }

@@ -1,5 +1,7 @@
 //! Once more, right before live is touched: hooks may be minutes apart.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::Step;
@@ -8,6 +10,7 @@ use crate::deploy::serving;
 use crate::deploy::{containers, images, preflight};
 use crate::journal::{Fact, Facts};
 use crate::model::{Failure, Nature};
+use crate::text::duration;
 
 /// Looks at everything that the switch needs, and makes again what is gone: another hook prepared it, and in between
 /// somebody's `docker system prune` may have taken it. What is found now costs nothing; once live is stopped, it costs
@@ -62,13 +65,13 @@ impl Step for Recheck {
 /// Live is not stopped when the hook's timeout would not leave the time for the gate and the way back.
 fn check_time(context: &Context<'_>) -> Result<(), Failure> {
     let needed = context.settings().shortest_switch();
-    match context.clock.left(std::time::Duration::ZERO) {
+    match context.clock.left(Duration::ZERO) {
         Some(left) if left < needed => Err(Failure::with_fix(
             format!(
                 "{} has {} left, and stopping, the gate and the way back may take {}",
                 context.command,
-                crate::text::duration(left),
-                crate::text::duration(needed)
+                duration(left),
+                duration(needed)
             ),
             format!("raise the timeout of {} in appspec.yml", context.command),
         )),

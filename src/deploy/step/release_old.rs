@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{Step, old, policy_as_it_is};
 use crate::deploy::context::{Context, Gathered};
-use crate::host::docker::RestartPolicy;
+use crate::host::docker::{RestartPolicy, gone_is_fine};
 use crate::journal::{Fact, Facts, Inverse};
 use crate::model::{Failure, Nature, ProcessName};
 
@@ -47,16 +47,9 @@ impl Step for ReleaseOld {
         _gathered: &mut Gathered,
     ) -> Result<Vec<Fact>, Failure> {
         if let Some(old) = old(facts, &self.0) {
-            unless_gone(context.host.docker.set_restart_policy(&old.id, RestartPolicy::No).await)?;
+            // One that somebody removed does not come back either.
+            gone_is_fine(context.host.docker.set_restart_policy(&old.id, RestartPolicy::No).await)?;
         }
         Ok(vec![])
-    }
-}
-
-/// An old container that somebody removed does not come back either.
-fn unless_gone(answer: Result<(), crate::host::docker::DockerError>) -> Result<(), Failure> {
-    match answer {
-        Err(error) if error.is_not_found() => Ok(()),
-        answer => Ok(answer?),
     }
 }

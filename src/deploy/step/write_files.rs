@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use super::Step;
+use crate::deploy::containers;
 use crate::deploy::context::{Context, Gathered};
-use crate::environment;
 use crate::journal::{Fact, Facts, Inverse};
 use crate::model::{Failure, Nature};
 
@@ -36,9 +36,7 @@ impl Step for WriteFiles {
         gathered: &mut Gathered,
     ) -> Result<Vec<Fact>, Failure> {
         let secrets = gathered.secrets(context, facts).await?;
-        let files = environment::render_files(context.settings(), &secrets)
-            .map_err(|errors| Failure::found(errors.iter().map(crate::model::Finding::of).collect()))?;
-        context.releases.write_files(context.release(), files)?;
+        containers::write_files(context.settings(), &secrets, &context.releases, context.release())?;
         Ok(vec![])
     }
 }

@@ -350,7 +350,7 @@ fn already_done_is_fine(answer: Result<(), DockerError>) -> Result<(), DockerErr
 }
 
 /// 404: there is nothing left to do.
-fn gone_is_fine(answer: Result<(), DockerError>) -> Result<(), DockerError> {
+pub fn gone_is_fine(answer: Result<(), DockerError>) -> Result<(), DockerError> {
     match answer {
         Err(error) if error.is_not_found() => Ok(()),
         answer => answer,
