@@ -26,16 +26,11 @@ async fn finish(world: &World) {
 
 async fn sites() -> Vec<Site> {
     let world = committed_and_bad().await;
-    let journal = world.journal();
-    let lines = || std::fs::read_to_string(&journal).unwrap().lines().count();
-    let before = lines();
+    let before = world.entries();
     finish(&world).await;
-    let (calls, entries) = (world.engine.calls_made(), lines() - before);
+    let (calls, entries) = (world.engine.calls_made(), world.entries() - before);
     assert!(calls > 15 && entries > 10, "{calls} calls, {entries} entries");
-    (0..calls)
-        .flat_map(|n| [Site::BeforeCall(n), Site::AfterCall(n)])
-        .chain((0..entries).flat_map(|n| [Site::BeforeEntry(n), Site::AfterEntry(n)]))
-        .collect()
+    Site::all(calls, entries).collect()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

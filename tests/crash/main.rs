@@ -14,6 +14,7 @@ mod heard;
 mod hiccups;
 mod hooks;
 mod install;
+mod kills;
 mod ledger;
 mod matrix;
 mod outage;

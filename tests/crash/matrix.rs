@@ -39,21 +39,13 @@ async fn sites(update: Update) -> Vec<Site> {
     assert_eq!(report.exit().code(), update.exit, "{report:?}");
     world.assert_settled(update.ends_with);
     let calls = world.engine.calls_made() - before;
-    let entries = std::fs::read_to_string(world.journal()).unwrap().lines().count();
+    let entries = world.entries();
     assert!(calls > 30 && entries > 20, "{calls} calls, {entries} entries");
-    (0..calls)
-        .flat_map(|n| [Site::BeforeCall(n), Site::AfterCall(n)])
-        .chain((0..entries).flat_map(|n| [Site::BeforeEntry(n), Site::AfterEntry(n)]))
-        .collect()
+    Site::all(calls, entries).collect()
 }
 
 async fn every_site(update: Update, then: Then) {
-    std::panic::set_hook(Box::new(|info| {
-        // The panics of the crash points are meant; others are told.
-        if !info.to_string().contains("failpoint") {
-            eprintln!("{info}");
-        }
-    }));
+    crate::kills::tell_only_other_panics();
     let mut killed = 0;
     for site in sites(update).await {
         let world = World::with_v1().await;

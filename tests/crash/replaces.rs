@@ -9,7 +9,8 @@ use handover::host::docker::RegistryLogin;
 use handover::model::ImageRef;
 use handover::report::tail;
 
-use crate::world::{REPOSITORY, Run, Site, World};
+use crate::kills::{Then, killed_then};
+use crate::world::{REPOSITORY, Site, World};
 
 /// `old-web` runs `v1`, without a label of ours.
 async fn with_old_web(policy: RestartPolicyNameEnum, retries: Option<i64>) -> World {
@@ -113,44 +114,23 @@ async fn without_the_key_it_is_left_alone() {
     assert_as_before(&world);
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Then {
-    SameId,
-    Recover,
-    Boot,
-}
-
 async fn sites(tag: &str) -> Vec<Site> {
     let world = with_old_web_always().await;
     world.deploy("d-1", tag).await.unwrap();
-    let entries = std::fs::read_to_string(world.journal()).unwrap().lines().count();
+    let entries = world.entries();
     let calls = world.engine.calls_made();
     assert!(calls > 30 && entries > 20, "{calls} calls, {entries} entries");
-    (0..calls)
-        .flat_map(|n| [Site::BeforeCall(n), Site::AfterCall(n)])
-        .chain((0..entries).flat_map(|n| [Site::BeforeEntry(n), Site::AfterEntry(n)]))
-        .collect()
+    Site::all(calls, entries).collect()
 }
 
 /// Each way of going on by every third site: the steps are those of the matrix.
 async fn killed_everywhere(tag: &str, then: Then) {
     for site in sites(tag).await.into_iter().skip(then as usize).step_by(3) {
         let world = with_old_web_always().await;
-        let run: Run = world.deploy_killed(site, "d-1", tag).await;
-        eprintln!("{tag} {site:?} {run:?} {then:?}");
-        match then {
-            Then::SameId => {
-                let report = world.deploy("d-1", tag).await.unwrap();
-                assert_eq!(report.exit().code(), u8::from(tag == "crash"), "{report:?}");
-            }
-            Then::Recover => drop(world.recover().await.unwrap()),
-            Then::Boot => {
-                world.engine.power_cut();
-                world.engine.boot(&Race::OldestFirst).unwrap();
-                assert!(world.serving().is_some(), "something comes back");
-                world.recover().await.unwrap();
-            }
-        }
+        killed_then(&world, site, "d-1", tag, then, |world| {
+            assert!(world.serving().is_some(), "something comes back");
+        })
+        .await;
         if world.serving().as_deref() == Some("v1") {
             assert_as_before(&world);
         } else {

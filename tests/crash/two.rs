@@ -1,9 +1,10 @@
 //! An app of two processes: one release, switched one after the other, with one commit.
 
-use fake_docker::{Behaviour, ContainerView, Race};
+use fake_docker::{Behaviour, ContainerView};
 use handover::model::Phase;
 
-use crate::world::{Run, Site, World};
+use crate::kills::{Then, killed_then};
+use crate::world::{Site, World};
 
 const WORKER: &str = "[process.worker]\nstop-timeout = \"1s\"\n[process.worker.health]\ninterval = \"1ms\"\nmin-healthy = \"0s\"\n[process.web]";
 
@@ -63,44 +64,23 @@ async fn one_that_turns_out_bad_after_the_commit_hands_both_back() {
     assert_settled(&world, "v1");
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Then {
-    SameId,
-    Recover,
-    Boot,
-}
-
 /// Each way of going on by every third site: the steps are those of the matrix.
 async fn killed_everywhere(tag: &str, then: Then) {
     let whole = world().await;
     whole.deploy("d-2", tag).await.unwrap();
-    let entries = std::fs::read_to_string(whole.journal()).unwrap().lines().count();
+    let entries = whole.entries();
     let calls = whole.engine.calls_made();
     assert!(calls > 50 && entries > 30, "{calls} calls, {entries} entries");
-    let sites = (0..calls)
-        .flat_map(|n| [Site::BeforeCall(n), Site::AfterCall(n)])
-        .chain((0..entries).flat_map(|n| [Site::BeforeEntry(n), Site::AfterEntry(n)]));
-    for site in sites.skip(then as usize).step_by(3) {
+    for site in Site::all(calls, entries).skip(then as usize).step_by(3) {
         let world = world().await;
-        let run: Run = world.deploy_killed(site, "d-2", tag).await;
-        eprintln!("{tag} {site:?} {run:?} {then:?}");
-        match then {
-            Then::SameId => {
-                let report = world.deploy("d-2", tag).await.unwrap();
-                assert_eq!(report.exit().code(), u8::from(tag == "crash"), "{report:?}");
+        killed_then(&world, site, "d-2", tag, then, |world| {
+            // Of each process something comes back by itself.
+            for process in ["web", "worker"] {
+                let mut all = world.engine.containers().into_iter();
+                assert!(all.any(|c| c.running && c.labels["handover.process"] == process), "{process}");
             }
-            Then::Recover => drop(world.recover().await.unwrap()),
-            Then::Boot => {
-                world.engine.power_cut();
-                world.engine.boot(&Race::OldestFirst).unwrap();
-                // Of each process something comes back by itself.
-                for process in ["web", "worker"] {
-                    let mut all = world.engine.containers().into_iter();
-                    assert!(all.any(|c| c.running && c.labels["handover.process"] == process), "{process}");
-                }
-                world.recover().await.unwrap();
-            }
-        }
+        })
+        .await;
         let release = if world.serving().as_deref() == Some("v1") { "v1" } else { "v2" };
         assert_settled(&world, release);
     }

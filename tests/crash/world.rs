@@ -78,6 +78,14 @@ pub enum Site {
     AfterEntry(usize),
 }
 
+impl Site {
+    /// All there are in so many calls and entries.
+    pub fn all(calls: usize, entries: usize) -> impl Iterator<Item = Self> {
+        let of_calls = (0..calls).flat_map(|n| [Self::BeforeCall(n), Self::AfterCall(n)]);
+        of_calls.chain((0..entries).flat_map(|n| [Self::BeforeEntry(n), Self::AfterEntry(n)]))
+    }
+}
+
 /// What became of a process.
 #[derive(Debug)]
 pub enum Run {
@@ -324,6 +332,11 @@ deadline = "30s"
     /// The journal of the last run.
     pub fn journal(&self) -> std::path::PathBuf {
         Journal::last(&self.state().join("releases")).unwrap().expect("there was a run")
+    }
+
+    /// How many entries that journal has.
+    pub fn entries(&self) -> usize {
+        std::fs::read_to_string(self.journal()).unwrap().lines().count()
     }
 
     /// The tag of the one release that serves at the port.
