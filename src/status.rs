@@ -148,12 +148,8 @@ fn of(host: &Host, app: AppName, containers: &[Container]) -> Status {
 
 fn container_status(container: &Container, all: &[Container], unproven: &[u64]) -> Option<ContainerStatus> {
     let labels = container.labels.as_ref()?;
-    let serves = || {
-        let renamed = serving::under_another_name(all, &labels.process);
-        container.is_live() || renamed.is_some_and(|renamed| renamed.id == container.id)
-    };
     let role = match &labels.kind {
-        Kind::Serve if serves() => "live".to_owned(),
+        Kind::Serve if serving::is_live_among(all, container) => "live".to_owned(),
         Kind::Serve if unproven.contains(&labels.release.0) => "candidate".to_owned(),
         Kind::Serve => "parked".to_owned(),
         kind => kind.to_string(),

@@ -29,15 +29,22 @@ pub(super) async fn enter<'a>(
     host: &'a Host,
     talk: &'a dyn Talk,
 ) -> Result<Run<'a>, DeployError> {
+    let taker = Taker {
+        host,
+        talk,
+        termination: request.termination.clone(),
+        clock: request.clock,
+        command: request.command.clone(),
+    };
     let app = &request.config.settings.app;
     crate::fs::private_dir(&host.paths.app(app))?;
     let releases = Releases::of(&host.paths.app(app));
     let Some(journal) = Journal::open(lock, releases.dir())? else {
-        return open(lock, request, host, talk, None, Gathered::default()).await;
+        return open(lock, request, &taker, None, Gathered::default()).await;
     };
     let header = journal.header().clone();
     if header.deployment == request.deployment {
-        return resume_own(journal, request, host, talk).await;
+        return resume_own(journal, request.config, &taker).await;
     }
     if header.retired.contains(&request.deployment) {
         return Err(DeployError::Retired { deployment: request.deployment, by: header.deployment });
@@ -49,13 +56,6 @@ pub(super) async fn enter<'a>(
             header.deployment
         ));
         let cause = format!("it was given up for deployment {}", request.deployment);
-        let taker = Taker {
-            host,
-            talk,
-            termination: request.termination.clone(),
-            clock: request.clock,
-            command: request.command.clone(),
-        };
         let mut run = take_up(journal, Some(&request.config), &taker).await?;
         let outcome = settle(&mut run, &cause, false).await?;
         inherited.outage = run.gathered.outage;
@@ -65,30 +65,13 @@ pub(super) async fn enter<'a>(
             .notes
             .push(format!("deployment {} had not come to its end, and was {how} first", header.deployment));
     }
-    open(lock, request, host, talk, Some(&header), inherited).await
+    open(lock, request, &taker, Some(&header), inherited).await
 }
 
-async fn resume_own<'a>(
-    journal: Journal,
-    request: Request,
-    host: &'a Host,
-    talk: &'a dyn Talk,
-) -> Result<Run<'a>, DeployError> {
-    let header = journal.header().clone();
-    let releases = Releases::of(&host.paths.app(&header.app));
-    let config = releases.config(header.release)?.unwrap_or(request.config);
-    let context = Context {
-        host,
-        config,
-        header,
-        releases,
-        talk,
-        clock: request.clock,
-        termination: request.termination,
-        command: request.command,
-    };
-    let gathered = Gathered { outage: outage_so_far(journal.history(), host).await?, ..Gathered::default() };
-    let mut run = Run { context, gathered, journal };
+async fn resume_own<'a>(journal: Journal, asked: Config, taker: &Taker<'a>) -> Result<Run<'a>, DeployError> {
+    let releases = taker.releases(journal.header());
+    let config = releases.config(journal.header().release)?.unwrap_or(asked);
+    let mut run = taker.run_that_was_left(journal, config).await?;
     if run.journal.history().ended().is_none() {
         if !handoff::is_understood(run.journal.history()) {
             return Err(DeployError::foreign(&run.context.header));
@@ -107,6 +90,31 @@ pub(super) struct Taker<'a> {
     pub(super) command: String,
 }
 
+impl<'a> Taker<'a> {
+    fn releases(&self, header: &Header) -> Releases {
+        Releases::of(&self.host.paths.app(&header.app))
+    }
+
+    fn context(&self, config: Config, header: Header) -> Context<'a> {
+        Context {
+            host: self.host,
+            config,
+            releases: self.releases(&header),
+            header,
+            talk: self.talk,
+            clock: self.clock,
+            termination: self.termination.clone(),
+            command: self.command.clone(),
+        }
+    }
+
+    async fn run_that_was_left(&self, journal: Journal, config: Config) -> Result<Run<'a>, DeployError> {
+        let context = self.context(config, journal.header().clone());
+        let outage = outage_so_far(journal.history(), self.host).await?;
+        Ok(Run { context, gathered: Gathered { outage, ..Gathered::default() }, journal })
+    }
+}
+
 /// Takes up the unfinished run of a journal, whoever's it is. `fallback` is a configuration of the app, for a run that is
 /// undone and has lost its own: what serves then has to be found and gated.
 pub(super) async fn take_up<'a>(
@@ -114,25 +122,14 @@ pub(super) async fn take_up<'a>(
     fallback: Option<&Config>,
     taker: &Taker<'a>,
 ) -> Result<Run<'a>, DeployError> {
-    let header = journal.header().clone();
-    let releases = Releases::of(&taker.host.paths.app(&header.app));
+    let header = journal.header();
+    let releases = taker.releases(header);
     let kept = |release| releases.config(release).ok().flatten();
     let config = kept(header.release)
         .or_else(|| kept(releases.last_good()?.release))
         .or_else(|| fallback.cloned())
         .ok_or_else(|| DeployError::NoConfig { deployment: header.deployment.clone() })?;
-    let context = Context {
-        host: taker.host,
-        config,
-        header,
-        releases,
-        talk: taker.talk,
-        clock: taker.clock,
-        termination: taker.termination.clone(),
-        command: taker.command.clone(),
-    };
-    let outage = outage_so_far(journal.history(), taker.host).await?;
-    let mut run = Run { context, gathered: Gathered { outage, ..Gathered::default() }, journal };
+    let mut run = taker.run_that_was_left(journal, config).await?;
     run.resumed()?;
     Ok(run)
 }
@@ -228,12 +225,11 @@ async fn outage_so_far(history: &History, host: &Host) -> Result<Outage, DockerE
 async fn open<'a>(
     lock: &Lock,
     request: Request,
-    host: &'a Host,
-    talk: &'a dyn Talk,
+    taker: &Taker<'a>,
     last: Option<&Header>,
     mut gathered: Gathered,
 ) -> Result<Run<'a>, DeployError> {
-    let settings = &request.config.settings;
+    let (settings, host) = (&request.config.settings, taker.host);
     let releases = Releases::of(&host.paths.app(&settings.app));
     let release = next_number(host, &releases, &settings.app).await?;
     let mut retired: Vec<DeploymentId> = last.map(|h| h.retired.clone()).unwrap_or_default();
@@ -273,16 +269,7 @@ async fn open<'a>(
         at: header.began,
     })?;
     let journal = Journal::create(lock, releases.dir(), header.clone())?;
-    let context = Context {
-        host,
-        config: request.config,
-        header,
-        releases,
-        talk,
-        clock: request.clock,
-        termination: request.termination,
-        command: request.command,
-    };
+    let context = taker.context(request.config, header);
     Ok(Run { context, gathered, journal })
 }
 

@@ -208,7 +208,7 @@ pub async fn run<'a>(
         lock = ready(&app, &who, request.lock_patience, clock, host) => lock?,
         () = termination.requested() => return Err(DeployError::Interrupted),
     };
-    if let Some((binary, waits)) = another_versions_run(&lock, host, &app, Some(&request.deployment))? {
+    if let Some((binary, waits)) = another_versions_run(&lock, host, &app, &request.deployment)? {
         drop(lock);
         hand_over(&binary, &app, waits, &termination, talk).await;
         lock = ready(&app, &who, request.lock_patience, clock, host).await?;
@@ -289,19 +289,18 @@ async fn ready(
     Ok(lock)
 }
 
-/// The binary that began the unfinished run of an app, if it is of another version, and whether the run waits for a hook.
-/// The run of `own` is not handed over.
+/// The binary of another version that began the unfinished run of another deployment, and whether that run waits for a
+/// hook.
 fn another_versions_run(
     lock: &Lock,
     host: &Host,
     app: &AppName,
-    own: Option<&DeploymentId>,
+    own: &DeploymentId,
 ) -> Result<Option<(PathBuf, bool)>, DeployError> {
-    let releases = Releases::of(&host.paths.app(app));
-    let Some(journal) = Journal::open(lock, releases.dir())? else { return Ok(None) };
-    if own.is_some_and(|own| journal.header().deployment == *own) {
+    let journal = Journal::open(lock, Releases::of(&host.paths.app(app)).dir())?;
+    let Some(journal) = journal.filter(|journal| journal.header().deployment != *own) else {
         return Ok(None);
-    }
+    };
     let history = journal.history();
     Ok(handoff::other_binary(history).map(|binary| (binary, history.waiting_since().is_some())))
 }
@@ -362,7 +361,7 @@ pub async fn recover(
     if let Some(since) = history.waiting_since().filter(|_| !abandon) {
         return Ok(Recovered::Waiting { deployment: journal.header().deployment.clone(), since });
     }
-    if let Some((binary, _)) = another_versions_run(&lock, host, app, None)? {
+    if let Some(binary) = handoff::other_binary(history) {
         drop((journal, lock));
         if let Some(code) = hand_over(&binary, app, abandon, &termination, talk).await {
             return Ok(Recovered::HandedOver(code));

@@ -58,13 +58,16 @@ pub fn under_another_name<'c>(containers: &'c [Container], process: &ProcessName
     running.max_by_key(|container| container.labels.as_ref().map(|labels| labels.release))
 }
 
-/// The live container of each process of an app, by the containers alone.
+/// Whether a container is the live one of its process, by all containers of its app alone.
+pub fn is_live_among(containers: &[Container], container: &Container) -> bool {
+    let process = container.labels.as_ref().map(|labels| &labels.process);
+    let renamed = process.and_then(|process| under_another_name(containers, process));
+    container.is_live() || renamed.is_some_and(|renamed| renamed.id == container.id)
+}
+
+/// The live container of each process of an app.
 fn live_among(containers: &[Container]) -> impl Iterator<Item = &Container> {
-    containers.iter().filter(|container| {
-        let process = container.labels.as_ref().map(|labels| &labels.process);
-        let renamed = process.and_then(|process| under_another_name(containers, process));
-        container.is_live() || renamed.is_some_and(|renamed| renamed.id == container.id)
-    })
+    containers.iter().filter(|container| is_live_among(containers, container))
 }
 
 /// Whether a live container of an app runs: as far as can be seen without asking it.
