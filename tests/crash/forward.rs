@@ -145,8 +145,10 @@ async fn a_restart_of_docker_between_two_hooks_is_no_verdict() {
 /// What the container that was put back is, after exit 3, `status` goes on saying.
 #[tokio::test(flavor = "current_thread")]
 async fn what_is_sick_after_it_was_put_back_stays_on_record() {
-    let world = World::with_v1().await;
-    world.edit("deadline = \"30s\"", "deadline = \"200ms\"");
+    let world = World::new().await;
+    // The release that is put back waits for the deadline of its own configuration.
+    world.edit("deadline = \"30s\"", "deadline = \"3s\"");
+    world.deploy("d-1", "v1").await.unwrap();
     world.engine.behave("status-page-web", Behaviour::Answers(500));
     let report = world.deploy("d-2", "error").await.unwrap();
     assert_eq!(

@@ -34,14 +34,12 @@ const REFUSED: Update = Update { tag: "crash", ends_with: "v1", exit: 1 };
 /// How many sites of each kind an undisturbed run passes.
 async fn sites(update: Update) -> Vec<Site> {
     let world = World::with_v1().await;
-    let before = world.engine.calls_made();
     let report = world.deploy("d-2", update.tag).await.unwrap();
     assert_eq!(report.exit().code(), update.exit, "{report:?}");
     world.assert_settled(update.ends_with);
-    let calls = world.engine.calls_made() - before;
-    let entries = world.entries();
-    assert!(calls > 30 && entries > 20, "{calls} calls, {entries} entries");
-    Site::all(calls, entries).collect()
+    let (calls, entries) = (world.engine.calls(), world.entries());
+    assert!(calls.len() > 30 && entries > 20, "{} calls, {entries} entries", calls.len());
+    Site::all(&calls, entries).collect()
 }
 
 async fn every_site(update: Update, then: Then) {
@@ -56,7 +54,7 @@ async fn every_site(update: Update, then: Then) {
         eprintln!("{update:?} {site:?} {then:?}");
         after(&world, update, then).await;
     }
-    assert!(killed > 100, "only {killed} sites were reached");
+    assert!(killed > 70, "only {killed} sites were reached");
 }
 
 async fn after(world: &World, update: Update, then: Then) {

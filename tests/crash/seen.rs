@@ -5,7 +5,7 @@ use handover::deploy::Recovered;
 use handover::model::Phase;
 use handover::report::Outcome;
 
-use crate::world::{REPOSITORY, World, cause};
+use crate::world::{REPOSITORY, Run, Site, World, cause};
 
 /// Docker restarts right after the commit, and what takes a step back cannot be observed. The step must not be begun
 /// without it: a verdict against the release would leave the old container under its parked name.
@@ -72,9 +72,10 @@ async fn a_live_container_that_was_pruned_while_it_was_stopped_is_made_again() {
 /// What makes it again may be killed, too.
 #[tokio::test(flavor = "current_thread")]
 async fn what_makes_it_again_may_be_killed_anywhere() {
+    let started = World::entry("\"entry\":\"done\",\"step\":\"start-new web\"", "crash").await;
     for n in 0.. {
         let world = World::with_v1().await;
-        world.killed_after("\"entry\":\"done\",\"step\":\"start-new web\"", "crash").await;
+        assert!(matches!(world.deploy_killed(Site::AfterEntry(started), "d-2", "crash").await, Run::Killed));
         prune(&world, "status-page-web").await;
         let start = world.engine.calls_made();
         let site = n / 2;
@@ -93,7 +94,7 @@ async fn what_makes_it_again_may_be_killed_anywhere() {
             .await;
         world.recover().await.unwrap();
         world.assert_settled("v1");
-        if matches!(killed, crate::world::Run::Ended) {
+        if matches!(killed, Run::Ended) {
             assert!(n > 20, "only {n} sites were reached");
             return;
         }

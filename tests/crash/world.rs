@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fake_docker::{Behaviour, ContainerView, FakeDocker, Fate, HostPort, Image};
+use fake_docker::{Behaviour, Call, ContainerView, FakeDocker, Fate, HostPort, Image};
 use futures_util::FutureExt as _;
 use handover::config::{self, Config};
 use handover::deploy::clock::Clock;
@@ -79,9 +79,12 @@ pub enum Site {
 }
 
 impl Site {
-    /// All there are in so many calls and entries.
-    pub fn all(calls: usize, entries: usize) -> impl Iterator<Item = Self> {
-        let of_calls = (0..calls).flat_map(|n| [Self::BeforeCall(n), Self::AfterCall(n)]);
+    /// All there are in these calls and so many entries. A call that only looks leaves the world as it was: a kill after
+    /// it is one before whatever comes next.
+    pub fn all(calls: &[Call], entries: usize) -> impl Iterator<Item = Self> {
+        let of_calls = calls.iter().enumerate().flat_map(|(n, call)| {
+            [Some(Self::BeforeCall(n)), call.mutating.then_some(Self::AfterCall(n))].into_iter().flatten()
+        });
         of_calls.chain((0..entries).flat_map(|n| [Self::BeforeEntry(n), Self::AfterEntry(n)]))
     }
 }
