@@ -21,7 +21,21 @@ impl FsError {
     }
 }
 
-impl crate::model::Explain for FsError {}
+impl crate::model::Explain for FsError {
+    fn fix(&self) -> Option<String> {
+        let path = self.path.display();
+        match self.source.kind() {
+            io::ErrorKind::ReadOnlyFilesystem => Some(format!(
+                "its disk is mounted read-only: see 'findmnt -T {path}' and 'dmesg', then mount it writable"
+            )),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Some(format!("make room on its disk: df -h {path}; df -i {path}"))
+            }
+            io::ErrorKind::PermissionDenied => Some("run it as root".to_owned()),
+            _ => None,
+        }
+    }
+}
 
 /// Adds the act and the path to an I/O error.
 pub trait Context<T> {

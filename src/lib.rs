@@ -30,4 +30,5 @@ pub mod state;
 pub mod status;
 pub mod suggest;
 pub mod template;
+pub mod terminal;
 pub mod text;

@@ -85,7 +85,8 @@ impl Explain for LockError {
     fn fix(&self) -> Option<String> {
         match self {
             Self::Unsafe { fix, .. } => Some(fix.clone()),
-            Self::Busy(_) | Self::File(_) => None,
+            Self::File(error) => error.fix(),
+            Self::Busy(_) => None,
         }
     }
 }

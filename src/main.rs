@@ -26,5 +26,5 @@ fn main() -> ExitCode {
     let status = runtime.block_on(handover::cli::run(arguments));
     // A look-up that hangs in the background must not hold the hook open.
     runtime.shutdown_background();
-    status.into()
+    status
 }

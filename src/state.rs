@@ -111,7 +111,7 @@ pub enum StateError {
 impl Explain for StateError {
     fn fix(&self) -> Option<String> {
         match self {
-            Self::File(_) => None,
+            Self::File(error) => error.fix(),
             Self::Damaged { path, .. } => {
                 Some(format!("move it aside: mv {} {}.damaged", path.display(), path.display()))
             }

@@ -8,12 +8,14 @@ mod ending;
 mod hook;
 mod install;
 mod lint;
+mod one_off;
 mod plan;
 mod prune;
 mod recover;
 mod status;
 
 use std::ffi::OsString;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -42,6 +44,8 @@ enum Command {
     Plan(plan::Args),
     /// Show what is serving, what is parked and what is under way
     Status(status::Args),
+    /// Run a command in a container of its own, with a release's image, environment and files
+    Run(one_off::Args),
     /// Finish or undo an interrupted run
     Recover(recover::Args),
     /// Remove the releases that are not kept any more
@@ -71,9 +75,9 @@ pub fn run_at_once(arguments: &[OsString]) -> Option<ExitStatus> {
 }
 
 /// Runs the command line.
-pub async fn run(arguments: Vec<OsString>) -> ExitStatus {
+pub async fn run(arguments: Vec<OsString>) -> ExitCode {
     if is_hook(&arguments) {
-        return hook::run(hook::Args { event: None }).await;
+        return hook::run(hook::Args { event: None }).await.into();
     }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
@@ -81,10 +85,12 @@ pub async fn run(arguments: Vec<OsString>) -> ExitStatus {
             let status = if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done };
             // A closed pipe is no error.
             let _ = error.print();
-            return status;
+            return status.into();
         }
     };
-    match cli.command {
+    let status = match cli.command {
+        // Ends as the command in the container does.
+        Command::Run(args) => return one_off::run(args).await,
         Command::Hook(args) => hook::run(args).await,
         Command::Deploy(args) => deploy::run(args).await,
         Command::Lint(args) => lint::run(args),
@@ -93,5 +99,6 @@ pub async fn run(arguments: Vec<OsString>) -> ExitStatus {
         Command::Recover(args) => recover::run(args).await,
         Command::Prune(args) => prune::run(args).await,
         Command::Install(args) => install::run(args).await,
-    }
+    };
+    status.into()
 }

@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::host::docker::{Docker, Platform, RegistryLogin};
 use crate::host::registry::advice::Wanted;
 use crate::journal::Facts;
-use crate::model::{Failure, ImageName, ImageRef};
+use crate::model::{Failure, ImageName, ImageRef, ReleaseNumber, image_tag};
 
 /// What a tag means.
 pub(super) struct Meaning {
@@ -75,15 +75,17 @@ pub(super) async fn pull_all(
 ) -> Result<(), Failure> {
     for name in context.settings().images.keys() {
         let image = super::containers::image_of(facts, name)?;
-        pull(context, context.settings(), name, image, gathered).await?;
+        pull(context, context.settings(), context.release(), name, image, gathered).await?;
     }
     Ok(())
 }
 
-/// Pulls an image by its digest, as the settings of its release say.
+/// Pulls an image by its digest, as the settings of its release say, and tags it as that release's: somebody's cron job
+/// may prune what has no tag.
 pub(super) async fn pull(
     context: &Context<'_>,
     settings: &Settings,
+    release: ReleaseNumber,
     name: &ImageName,
     image: &ImageRef,
     gathered: &mut Gathered,
@@ -107,10 +109,12 @@ pub(super) async fn pull(
     let machine = docker.platform().await?;
     match here {
         Some(platform) if !platform.runs_on(&machine) => {
-            Err(for_other_machines(&image.to_string(), &[platform], &machine))
+            return Err(for_other_machines(&image.to_string(), &[platform], &machine));
         }
-        _ => Ok(()),
+        _ => {}
     }
+    let (repository, tag) = (image_tag::repository(&settings.app), image_tag::of_release(name, release));
+    Ok(docker.tag_image(image, &repository, &tag).await?)
 }
 
 fn for_other_machines(image: &str, platforms: &[Platform], machine: &Platform) -> Failure {

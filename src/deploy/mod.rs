@@ -22,6 +22,7 @@ pub mod handoff;
 pub mod health;
 mod images;
 pub mod next;
+pub mod one_off;
 mod outage;
 pub mod plan;
 mod preflight;
@@ -178,6 +179,8 @@ impl Explain for DeployError {
             Self::Lock(error) => error.fix(),
             Self::Docker(error) => error.fix(),
             Self::State(error) => error.fix(),
+            Self::Journal(error) => error.fix(),
+            Self::File(error) => error.fix(),
             Self::NoConfig { .. } => Some("deploy a bundle".to_owned()),
             Self::ConfigLost { .. } => Some(
                 "put it back there; or give the deployment up and go back to the old release: handover recover --abandon".to_owned(),

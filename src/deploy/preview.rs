@@ -74,7 +74,12 @@ pub async fn preview(config: &Config, host: &Host) -> Result<Preview, DeployErro
 }
 
 /// The context that a deployment would have.
-fn as_if<'a>(config: &Config, host: &'a Host, releases: Releases, release: ReleaseNumber) -> Context<'a> {
+pub(super) fn as_if<'a>(
+    config: &Config,
+    host: &'a Host,
+    releases: Releases,
+    release: ReleaseNumber,
+) -> Context<'a> {
     let now = jiff::Timestamp::now();
     let header = Header {
         format: FORMAT,

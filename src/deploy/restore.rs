@@ -77,7 +77,7 @@ async fn make_again(
     let its = settings.processes.get(process).ok_or_else(|| by_hand("its release has no such process"))?;
     let image = record.images.get(&its.image).ok_or_else(|| by_hand("its record does not name its image"))?;
     context.talk.say(&format!("  {name} ({number}) was removed: it is created again from its record"));
-    images::pull(context, settings, &its.image, image, gathered).await?;
+    images::pull(context, settings, number, &its.image, image, gathered).await?;
     let current = BTreeMap::new();
     let secrets = secrets::read(settings, &current, context.host, &mut gathered.redactor).await?.secrets;
     if containers::check_files(settings, releases, number).is_err() {

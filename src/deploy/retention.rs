@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use super::one_off;
 use crate::host::Host;
-use crate::host::docker::Container;
-use crate::model::{AppName, ImageRef, ReleaseNumber};
+use crate::host::docker::{Container, DockerError};
+use crate::model::{AppName, ImageName, ImageRef, ReleaseNumber, image_tag};
 use crate::state::{Record, Releases, Verdict};
 use crate::text::chain;
 
@@ -18,8 +19,19 @@ pub const KEPT: usize = 3;
 pub struct Old {
     /// Containers, by id, with their names and releases.
     pub containers: Vec<(String, String, ReleaseNumber)>,
-    /// Releases, with the images that no other one needs.
-    pub releases: Vec<(ReleaseNumber, Vec<ImageRef>)>,
+    /// Releases, with what is theirs alone.
+    pub releases: Vec<OldRelease>,
+}
+
+/// A release that goes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OldRelease {
+    /// Its number.
+    pub number: ReleaseNumber,
+    /// The names of its images: it has a tag for each.
+    pub names: Vec<ImageName>,
+    /// The images that no other release needs.
+    pub images: Vec<ImageRef>,
 }
 
 /// What pruning did.
@@ -62,7 +74,11 @@ pub fn old(records: &[Record], containers: &[Container], at: ReleaseNumber) -> O
             .filter(|record| goes(&record.release))
             .map(|record| {
                 let images = record.images.values().filter(|image| !in_use.contains(image));
-                (record.release, images.cloned().collect())
+                OldRelease {
+                    number: record.release,
+                    names: record.images.keys().cloned().collect(),
+                    images: images.cloned().collect(),
+                }
             })
             .collect(),
     }
@@ -70,6 +86,7 @@ pub fn old(records: &[Record], containers: &[Container], at: ReleaseNumber) -> O
 
 /// Removes the releases that are not kept.
 pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber) -> Pruned {
+    one_off::sweep(host, app).await;
     let releases = Releases::of(&host.paths.app(app));
     let mut pruned = Pruned::default();
     let containers = match host.docker.containers_of(app).await {
@@ -90,22 +107,34 @@ pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber) -> Pruned {
             }
         }
     }
-    'releases: for (release, images) in
-        old.releases.into_iter().filter(|(release, _)| !held.contains(release))
-    {
-        for image in images {
-            if let Err(error) = host.docker.remove_image(&image).await {
-                pruned.warnings.push(chain(&error));
-                continue 'releases;
-            }
-            pruned.removed.push(format!("image {image}"));
-        }
-        match releases.remove(release) {
-            Ok(()) => pruned.removed.push(format!("record of {app} {release}")),
-            Err(error) => pruned.warnings.push(chain(&error)),
+    for release in old.releases.into_iter().filter(|release| !held.contains(&release.number)) {
+        let images = remove_images(host, app, &release, &mut pruned.removed).await;
+        let gone = images
+            .map_err(|error| chain(&error))
+            .and_then(|()| releases.remove(release.number).map_err(|error| chain(&error)));
+        match gone {
+            Ok(()) => pruned.removed.push(format!("record of {app} {}", release.number)),
+            Err(why) => pruned.warnings.push(why),
         }
     }
     pruned
+}
+
+async fn remove_images(
+    host: &Host,
+    app: &AppName,
+    release: &OldRelease,
+    removed: &mut Vec<String>,
+) -> Result<(), DockerError> {
+    let repository = image_tag::repository(app);
+    for name in &release.names {
+        host.docker.remove_tag(&repository, &image_tag::of_release(name, release.number)).await?;
+    }
+    for image in &release.images {
+        host.docker.remove_image(image).await?;
+        removed.push(format!("image {image}"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -54,7 +54,14 @@ pub enum JournalError {
     Refused(#[from] Illegal),
 }
 
-impl Explain for JournalError {}
+impl Explain for JournalError {
+    fn fix(&self) -> Option<String> {
+        match self {
+            Self::File(error) => error.fix(),
+            _ => None,
+        }
+    }
+}
 
 /// Proof that a step was written down. Finishing it takes the proof.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ pub use image::{Auth, ImageSource};
 pub use nature::{AtBoot, Nature, Phase};
 pub use release::{
     AppName, DeploymentId, ImageDigest, ImageName, ImageRef, Malformed, ProcessName, ReleaseNumber,
-    container_name,
+    container_name, image_tag,
 };
 pub use repository::{Repository, RepositoryName};
 pub use units::{Bytes, Protocol, Publish, StatusRange, TimeSpan, is_docker_name};

@@ -163,6 +163,22 @@ impl fmt::Display for ImageRef {
     }
 }
 
+/// The names that handover gives to the images of its releases. A plain `docker image prune` takes what has no tag, and
+/// what is pulled by its digest has none.
+pub mod image_tag {
+    use super::{AppName, ImageName, ReleaseNumber};
+
+    /// `handover/status-page`: the repository of an app's images. No registry is behind it.
+    pub fn repository(app: &AppName) -> String {
+        format!("handover/{app}")
+    }
+
+    /// `r12`: the tag of a release's default image; `r12-front` that of its image `front`.
+    pub fn of_release(image: &ImageName, release: ReleaseNumber) -> String {
+        if *image == ImageName::default_image() { release.to_string() } else { format!("{release}-{image}") }
+    }
+}
+
 /// The names of a process's containers. The name is the role: a rename is durable, and a name in use is a mutex.
 pub mod container_name {
     use super::{AppName, ProcessName, ReleaseNumber};
@@ -181,6 +197,11 @@ pub mod container_name {
     /// published port changes hands.
     pub fn bridge(app: &AppName, process: &ProcessName, release: ReleaseNumber) -> String {
         format!("{app}-{process}.{release}.bridge")
+    }
+
+    /// `status-page-web.r12.run-4711`: where an operator's command runs, by the id of the process that started it.
+    pub fn one_off(app: &AppName, process: &ProcessName, release: ReleaseNumber, pid: u32) -> String {
+        format!("{app}-{process}.{release}.run-{pid}")
     }
 
     /// `status-page-web.before-r12`: a parked container that handover did not create, from which release 12 took over.
@@ -204,6 +225,15 @@ mod tests {
         assert!("sha256:xyz".parse::<ImageDigest>().is_err());
         assert!("d-ABC123DEF".parse::<DeploymentId>().is_ok());
         assert!("a/b".parse::<DeploymentId>().is_err());
+    }
+
+    #[test]
+    fn images_of_a_release_have_a_tag_each() {
+        let (app, front) = ("status-page".parse().unwrap(), "front".parse().unwrap());
+        assert_eq!(image_tag::repository(&app), "handover/status-page");
+        let tags =
+            [ImageName::default_image(), front].map(|image| image_tag::of_release(&image, ReleaseNumber(12)));
+        assert_eq!(tags, ["r12", "r12-front"]);
     }
 
     #[test]

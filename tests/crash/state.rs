@@ -171,6 +171,10 @@ async fn pruning_by_hand_removes_what_a_deployment_could_not() {
     assert!(pruned.removed.contains(&"container status-page-web.r1".to_owned()), "{pruned:?}");
     assert!(pruned.removed.contains(&"record of status-page r1".to_owned()), "{pruned:?}");
     assert_eq!(world.engine.containers().len(), 3);
+    // A release has a tag of ours, which goes with it.
+    let tags = world.engine.images().into_iter().filter(|name| name.starts_with("handover/"));
+    let kept = ["r2", "r3", "r4"].map(|release| format!("handover/status-page:{release}"));
+    assert_eq!(tags.collect::<Vec<_>>(), kept);
     world.assert_settled("v4");
 }
 

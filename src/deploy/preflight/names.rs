@@ -3,7 +3,7 @@
 use super::{Found, Live, Target};
 use crate::deploy::serving::{obstacle, parked_name};
 use crate::host::docker::Listed;
-use crate::model::container_name;
+use crate::model::{ProcessName, container_name};
 
 pub(super) fn check(target: &Target<'_>, containers: &[Listed], live: &Live, found: &mut Found) {
     let app = &target.settings.app;
@@ -24,6 +24,13 @@ pub(super) fn check(target: &Target<'_>, containers: &[Listed], live: &Live, fou
                 );
             }
         }
+        if let Some(replaced) = gone(target, process, containers, live) {
+            found.note(format!(
+                "there is no container '{replaced}' for process '{process}' to replace, so nothing can be put back if {} is \
+                 refused. The old bundle's ApplicationStop may have removed it",
+                target.release
+            ));
+        }
         let new = container_name::of_release(app, process, target.release);
         let is_ours = |container: &Listed| {
             container.labels.as_ref().is_some_and(|labels| Some(&labels.deployment) == target.deployment)
@@ -35,6 +42,24 @@ pub(super) fn check(target: &Target<'_>, containers: &[Listed], live: &Live, fou
             );
         }
     }
+}
+
+/// The container that is to be replaced and is not there, where handover has none of its own that served.
+fn gone<'t>(
+    target: &Target<'t>,
+    process: &ProcessName,
+    containers: &[Listed],
+    live: &Live,
+) -> Option<&'t String> {
+    let of_the_app = |container: &Listed| {
+        container.labels.as_ref().is_some_and(|labels| {
+            labels.app == target.settings.app && Some(&labels.deployment) != target.deployment
+        })
+    };
+    if live.contains_key(process) || containers.iter().any(of_the_app) {
+        return None;
+    }
+    target.settings.processes.get(process)?.replaces.as_ref()
 }
 
 #[cfg(test)]
@@ -79,5 +104,24 @@ mod tests {
         let live = container(serde_json::json!({ "Name": "/status-page-web", "State": { "Running": true } }));
         let found = found(&[], &[("web".parse().unwrap(), live)].into());
         assert!(found[0].fix.contains("replaces = \"status-page-web\" in [process.web]"), "{found:?}");
+    }
+
+    #[test]
+    fn what_is_to_be_replaced_and_is_not_there_is_told_the_first_time() {
+        let settings = settings("replaces = \"old-web\"");
+        let versions = std::collections::BTreeMap::new();
+        let target =
+            Target { settings: &settings, release: ReleaseNumber(1), deployment: None, versions: &versions };
+        let notes = |containers: &[Listed], live: &Live| {
+            let mut found = Found::default();
+            check(&target, containers, live, &mut found);
+            found.notes
+        };
+        let told = notes(&[], &Live::new());
+        assert!(told[0].contains("no container 'old-web'"), "{told:?}");
+        let ours = listed("status-page-web.r1", Some(("status-page", "d-1")), &[]);
+        assert!(notes(&[ours], &Live::new()).is_empty());
+        let live = container(serde_json::json!({ "Name": "/old-web", "State": { "Running": true } }));
+        assert!(notes(&[], &[("web".parse().unwrap(), live)].into()).is_empty());
     }
 }

@@ -57,7 +57,7 @@ fn inspected(release: u64, running: bool, labels: &Value) -> Container {
 
 fn going(old: &Old) -> (Vec<u64>, Vec<u64>) {
     let containers = old.containers.iter().map(|(_, _, release)| release.0).collect();
-    (containers, old.releases.iter().map(|(release, _)| release.0).collect())
+    (containers, old.releases.iter().map(|release| release.number.0).collect())
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn three_good_ones_stay_and_those_before_go_whole() {
     let containers: Vec<Container> = (1..=5).map(|n| container(n, n == 5)).collect();
     let old = old(&records, &containers, ReleaseNumber(5));
     assert_eq!(going(&old), (vec![1, 2], vec![1, 2]));
-    assert_eq!(old.releases[0].1, [image(1)]);
+    assert_eq!(old.releases[0].images, [image(1)]);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn an_image_that_another_release_needs_stays() {
     let mut records: Vec<Record> = (1..=5).map(good).collect();
     records[4].images = records[0].images.clone();
     let old = old(&records, &[], ReleaseNumber(5));
-    let images: Vec<Vec<ImageRef>> = old.releases.into_iter().map(|(_, images)| images).collect();
+    let images: Vec<Vec<ImageRef>> = old.releases.into_iter().map(|release| release.images).collect();
     assert_eq!(images, [vec![], vec![image(2)]]);
 }
 

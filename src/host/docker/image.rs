@@ -4,7 +4,7 @@
 use std::fmt;
 
 use bollard::auth::DockerCredentials;
-use bollard::query_parameters::RemoveImageOptions;
+use bollard::query_parameters::{RemoveImageOptions, TagImageOptionsBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -129,11 +129,28 @@ impl Docker {
         Ok(self.image(image).await?.is_some())
     }
 
+    /// Gives an image that is on this instance a name of its own, away from what had it before.
+    pub async fn tag_image(&self, image: &ImageRef, repository: &str, tag: &str) -> Result<(), DockerError> {
+        let act = format!("tag image '{image}' as '{repository}:{tag}'");
+        let name = image.to_string();
+        let options = TagImageOptionsBuilder::new().repo(repository).tag(tag).build();
+        self.call(act, INSPECT, self.client.tag_image(&name, Some(options))).await
+    }
+
+    /// Takes a name away from an image. The Engine removes the image with its last one, and refuses that while a
+    /// container needs it.
+    pub async fn remove_tag(&self, repository: &str, tag: &str) -> Result<(), DockerError> {
+        self.remove_image_name(&format!("{repository}:{tag}")).await
+    }
+
     /// Removes an image. The Engine refuses and keeps one that any container needs.
     pub async fn remove_image(&self, image: &ImageRef) -> Result<(), DockerError> {
-        let act = format!("remove image '{image}'");
-        let name = image.to_string();
-        let call = self.client.remove_image(&name, None::<RemoveImageOptions>, None);
+        self.remove_image_name(&image.to_string()).await
+    }
+
+    async fn remove_image_name(&self, name: &str) -> Result<(), DockerError> {
+        let act = format!("remove image '{name}'");
+        let call = self.client.remove_image(name, None::<RemoveImageOptions>, None);
         gone_is_fine(self.call(act, REMOVE, call).await.map(drop))
     }
 }

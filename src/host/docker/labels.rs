@@ -20,6 +20,8 @@ pub enum Kind {
     Bridge,
     /// It runs a command once, such as a migration.
     Task,
+    /// It runs an operator's command.
+    Run,
     /// A kind of another version.
     Other(String),
 }
@@ -30,6 +32,7 @@ impl Kind {
             Self::Serve => "serve",
             Self::Bridge => "bridge",
             Self::Task => "task",
+            Self::Run => "run",
             Self::Other(kind) => kind,
         }
     }
@@ -39,6 +42,7 @@ impl Kind {
             "serve" => Self::Serve,
             "bridge" => Self::Bridge,
             "task" => Self::Task,
+            "run" => Self::Run,
             other => Self::Other(other.to_owned()),
         }
     }

@@ -1,6 +1,7 @@
 //! The Docker Engine. Every operation is idempotent: "already done" and "not there" are answers, not errors, because each
 //! operation is repeated after a crash.
 
+mod attended;
 mod container;
 mod engine;
 mod error;
@@ -24,6 +25,7 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt as _;
 
+pub use attended::{Attached, Printed};
 pub use container::{Container, HealthCheck, Spec};
 pub use engine::{Engine, HostPort, Listed};
 pub use error::DockerError;

@@ -11,7 +11,7 @@
 //! - `DRAIN_MS` (5000): how long requests may still take after TERM.
 //!
 //! `app check` asks the application's own port, `app migrate` is a deployment's task, `app load` a load client; `app hang` is a health
-//! command that does not end, `app eat` takes more and more memory.
+//! command that does not end, `app eat` takes more and more memory; `app show FILE` prints a file, `app show` what it reads and on what.
 
 mod backends;
 mod check;
@@ -24,6 +24,7 @@ mod tls;
 mod variant;
 
 use std::env;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -38,10 +39,12 @@ fn main() -> ExitCode {
         ["hang"] => loop {
             std::thread::park();
         },
+        ["show"] => show_stdin(),
+        ["show", file] => std::fs::File::open(file).map_err(Into::into).and_then(print),
         ["migrate"] => backends::migrate(),
         ["load", options @ ..] => load::run(options),
         _ => Err(anyhow::anyhow!(
-            "usage: app [serve | check [PATH] | exit CODE | eat | hang | migrate | load URL ...]"
+            "usage: app [serve | check [PATH] | exit CODE | eat | hang | show [FILE] | migrate | load URL ...]"
         )),
     };
     match done {
@@ -51,6 +54,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn show_stdin() -> anyhow::Result<()> {
+    let stdin = std::io::stdin();
+    eprintln!("{}", if stdin.is_terminal() { "a terminal" } else { "no terminal" });
+    print(stdin.lock())
+}
+
+fn print(mut from: impl std::io::Read) -> anyhow::Result<()> {
+    std::io::copy(&mut from, &mut std::io::stdout())?;
+    Ok(())
 }
 
 /// A number from the environment.
