@@ -84,7 +84,7 @@ fn an_application_that_eats_its_memory_is_told_apart() -> Result<()> {
     world.push("hungry", "eat-memory")?;
     let refused = world.deploy("d-000000002", &Bundle::of("hungry").edit("\"256m\"", "\"24m\""))?;
     let failure = refused.failure().expect("it is refused");
-    ensure!(failure.log.contains("more memory than it may (OOM)"), "{}", failure.log);
+    ensure!(failure.log.contains("memory limit of 24 MiB (OOM)"), "{}", failure.log);
     world.assert_settled("v1")
 }
 

@@ -54,7 +54,10 @@ impl<'a> Looker<'a> {
             state,
         };
         if !container.running {
-            return Ok(look(&container, Err(self.why_down(&container).await?)));
+            let ended = self.once_told(container).await?;
+            let seen = look(&ended, Err(why_down(&ended)));
+            // With its last process goes the kernel's count: the Engine remembers that there was one.
+            return Ok(Look { oom_kills: seen.oom_kills.max(u64::from(ended.oom_killed)), ..seen });
         }
         if matches!((&self.health.probe, &container.health), (Probe::Docker, HealthCheck::None)) {
             let none = "its image has no HEALTHCHECK, which health.docker asks for";
@@ -67,18 +70,21 @@ impl<'a> Looker<'a> {
         }
         // A container that went down under the probe is down, whatever the probe saw.
         let Some(now) = self.host.docker.inspect(id).await? else { return Ok(gone()) };
-        let state = if now.running { Ok(seen) } else { Err(self.why_down(&now).await?) };
-        Ok(Look { state, ..before })
+        if now.running {
+            return Ok(Look { state: Ok(seen), ..before });
+        }
+        let ended = self.once_told(now).await?;
+        let oom_kills = before.oom_kills.max(u64::from(ended.oom_killed));
+        Ok(Look { oom_kills, state: Err(why_down(&ended)), ..before })
     }
 
     /// The Engine may report the end of a container before it reports that memory was the reason.
-    async fn why_down(&self, container: &Container) -> Result<String, DockerError> {
+    async fn once_told(&self, container: Container) -> Result<Container, DockerError> {
         if container.exit_code == KILLED && !container.oom_killed {
             tokio::time::sleep(AFTERTHOUGHT).await;
-            let later = self.host.docker.inspect(&container.id).await?;
-            return Ok(why_down(later.as_ref().unwrap_or(container)));
+            return Ok(self.host.docker.inspect(&container.id).await?.unwrap_or(container));
         }
-        Ok(why_down(container))
+        Ok(container)
     }
 
     async fn probe(&mut self, container: &Container) -> Result<Probed, DockerError> {
