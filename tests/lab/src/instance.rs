@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 
 use crate::control::{Answer, Ask};
 use crate::docker::Docker;
+use crate::engine::Engine;
 use crate::hardware::Hardware;
 use crate::imds::Metadata;
 use crate::lab::Inner;
@@ -128,21 +129,21 @@ impl Instance {
 
     /// Switches the power on, and waits until the Docker Engine answers.
     pub fn boot(&self) -> Result<()> {
-        self.boot_with(Engine::AtBoot)
+        self.boot_with(Start::AtBoot)
     }
 
     /// Switches the power on; the Docker Engine comes up when [`Instance::start_docker`] says so.
     pub fn boot_without_docker(&self) -> Result<()> {
-        self.boot_with(Engine::ByHand)
+        self.boot_with(Start::ByHand)
     }
 
-    fn boot_with(&self, engine: Engine) -> Result<()> {
+    fn boot_with(&self, start: Start) -> Result<()> {
         let folder = self.inner.instance_folder(&self.name);
         let mut namespace = self.lock();
         if namespace.is_running() {
             return Ok(());
         }
-        *namespace = Namespace::start(&folder, &self.plan(&folder, engine)?)?;
+        *namespace = Namespace::start(&folder, &self.plan(&folder, start)?)?;
         let look = namespace.look();
         drop(namespace);
         let pid = look.pid()?.as_raw_nonzero();
@@ -240,10 +241,11 @@ impl Instance {
         self.inner.instance_folder(&self.name).join("metadata.json")
     }
 
-    fn plan(&self, folder: &Path, engine: Engine) -> Result<Spec> {
-        let hardware = Hardware::read(folder)?;
+    fn plan(&self, folder: &Path, start: Start) -> Result<Spec> {
+        let (hardware, engine) = (Hardware::read(folder)?, Engine::read(folder)?);
         let mut binds: Vec<_> = KEPT.map(|kept| Bind::new(outside(folder, kept), kept)).into();
         binds.push(Bind::new(self.inner.vpc_folder().join("bundle.pem"), certs::BUNDLE));
+        binds.extend(engine.bind());
         // An instance has its own /tmp: what is tested may have been built into the machine's.
         for built in tools::build_folders()? {
             if built.starts_with("/tmp") {
@@ -272,26 +274,26 @@ impl Instance {
                 format!("addr add {ip}/24 dev eth0"),
                 format!("route add default via {ROUTER}"),
             ],
-            services: vec![metadata_service(), self.engine(engine)],
+            services: vec![metadata_service(), self.engine(&engine, start)],
         })
     }
 
-    fn engine(&self, engine: Engine) -> Service {
+    fn engine(&self, engine: &Engine, start: Start) -> Service {
         // Of its own: what containers leave there after a cut must be found again.
         let parent = format!("/{}{}", cgroup::prefix(&self.inner.folder), self.name);
-        #[rustfmt::skip]
-        let command = [
-            "dockerd", "--storage-driver", "overlay2", "--exec-opt", "native.cgroupdriver=cgroupfs",
-            "--cgroup-parent", &parent,
-        ];
+        let cgroups = ["dockerd", "--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", &parent];
+        let command = [&cgroups, engine.arguments()].concat();
         let ready = Ready::Engine("/run/docker.sock".into());
-        Service { by_hand: engine == Engine::ByHand, ..Service::new(ENGINE, &command, ready) }
+        let mut service =
+            Service { by_hand: start == Start::ByHand, ..Service::new(ENGINE, &command, ready) };
+        service.environment.insert("PATH".to_owned(), engine.path());
+        service
     }
 }
 
 /// When the Docker Engine is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Engine {
+enum Start {
     AtBoot,
     ByHand,
 }

@@ -21,6 +21,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use crate::aws::Aws;
 use crate::certs::BUNDLE;
 use crate::control::Ask;
+use crate::engine::Engine;
 use crate::hardware::Hardware;
 use crate::http::{Request, Response, exchange};
 use crate::instance::Instance;
@@ -136,7 +137,8 @@ impl Lab {
         self.new_instance(name, &Hardware::default())
     }
 
-    /// Makes an instance of this hardware and boots it.
+    /// Makes an instance of this hardware and boots it. Its Docker Engine is the machine's, or the one in the folder that
+    /// `LAB_ENGINE` names; with `LAB_IMAGE_STORE=containerd` that keeps its images in containerd.
     pub fn new_instance(&self, name: &str, hardware: &Hardware) -> Result<Instance> {
         let folder = self.inner.instance_folder(name);
         if folder.exists() {
@@ -144,6 +146,7 @@ impl Lab {
         }
         let instance = Instance::open(&self.inner, name)?;
         hardware.write(&folder)?;
+        Engine::of_the_environment()?.write(&folder)?;
         instance.boot()?;
         Ok(instance)
     }

@@ -22,6 +22,7 @@ mod cgroup;
 mod cluster;
 mod control;
 mod docker;
+mod engine;
 mod front;
 mod hardware;
 pub mod http;
