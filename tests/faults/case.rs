@@ -7,7 +7,7 @@ use std::process::{Child, Output, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use codedeploy::{DeploymentReport, ErrorCode};
 use world::canary::Canary;
-use world::{Bundle, World, report};
+use world::{Bundle, Engine, World, report};
 
 use crate::live::Before;
 use crate::page;
@@ -19,6 +19,7 @@ pub struct Case {
     kind: &'static str,
     fault: &'static str,
     before: Before,
+    pub engine: Engine,
     /// How many deployments there were.
     deployments: Cell<u32>,
 }
@@ -30,7 +31,8 @@ impl Case {
 
     /// On an instance that is made already; v1 has to serve there.
     pub fn on(world: World, kind: &'static str, fault: &'static str) -> Result<Self> {
-        Ok(Self { before: Before::of(&world)?, world, kind, fault, deployments: Cell::new(1) })
+        let (before, engine) = (Before::of(&world)?, world.engine()?);
+        Ok(Self { before, world, kind, fault, engine, deployments: Cell::new(1) })
     }
 
     /// A deployment that is refused before it has touched live.
@@ -65,7 +67,7 @@ impl Case {
         ensure!(failure.error_code == ErrorCode::ScriptTimedOut, "{failure:?}");
         ensure!(failure.signal.is_none_or(|signal| signal != 9), "it had to be killed");
         let told = Told::by_machine(&self.world, &failure.event, Some(&failure.message))?;
-        page::see(self.kind, self.fault, &told)?;
+        self.see(&told)?;
         self.before.assert_untouched(&self.world)?;
         Ok(told)
     }
@@ -73,21 +75,21 @@ impl Case {
     /// What a deployment says whose place another one has taken.
     pub fn replaced_in(&self, deployment: Child) -> Result<Told> {
         let told = Told::of(&self.world, &self.end(deployment)?)?;
-        page::see(self.kind, self.fault, &told)?;
+        self.see(&told)?;
         Ok(told)
     }
 
     /// What a command by hand says that fails.
     pub fn told_by(&self, command: &str, output: &Output) -> Result<Told> {
         let told = Told::by_hand(command, output);
-        page::see(self.kind, self.fault, &told)?;
+        self.see(&told)?;
         Ok(told)
     }
 
     /// A command by hand that has failed after the switch had begun, and that nobody heard: the line for machines tells.
     pub fn unheard(&self, command: &str) -> Result<()> {
         let told = Told::by_machine(&self.world, command, None)?;
-        page::see(self.kind, self.fault, &told)?;
+        self.see(&told)?;
         self.before.assert_the_same_but_for_a_restart(&self.world)
     }
 
@@ -114,7 +116,7 @@ impl Case {
     /// The same, of one that is under way.
     pub fn succeeds_in(&self, deployment: Child, tag: &str) -> Result<()> {
         let verdict = told::last_line(&self.world, &self.deployed(deployment, tag)?)?;
-        page::row(self.kind, self.fault, "succeeds", "", &verdict)
+        page::row(self.kind, self.fault, ["succeeds", "", &verdict], self.engine)
     }
 
     fn deployed(&self, deployment: Child, tag: &str) -> Result<DeploymentReport> {
@@ -144,10 +146,14 @@ impl Case {
         report(&output)
     }
 
+    fn see(&self, told: &Told) -> Result<()> {
+        page::see(self.kind, self.fault, told, self.engine)
+    }
+
     fn told(&self, report: &DeploymentReport) -> Result<Told> {
         let told = Told::of(&self.world, report)?;
         told.try_next(&self.world)?;
-        page::see(self.kind, self.fault, &told)?;
+        self.see(&told)?;
         Ok(told)
     }
 }

@@ -107,19 +107,36 @@ fn a_digest_that_is_gone() -> Result<()> {
     wait_until("it is pulled", PATIENCE, || Ok(registry.requests()?.iter().any(|request| request.fault)))?;
     registry.delete_manifest(REPOSITORY, &digest)?;
     registry.clear_faults()?;
-    assert_snapshot!(case.refused_in(deployment)?, @r"
-    BeforeInstall ends with 1
-    why:   Docker refuses to pull
-           '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
-           manifest for
-           123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST
-           not found: manifest unknown: manifest unknown
-    fix:   the image was in 123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page when its tag was resolved, and is
-           gone now: a lifecycle policy may have removed it; push it again, or start a new deployment
-    now:   status-page-web (r1) is running
-    next:  handover status
-    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
-    ");
+    let told = case.refused_in(deployment)?;
+    if case.engine.in_containerd {
+        assert_snapshot!(told, @r"
+        BeforeInstall ends with 1
+        why:   Docker refuses to pull
+               '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
+               failed to copy: httpReadSeeker: failed open: content at
+               https://123456789012.dkr.ecr.eu-west-1.amazonaws.com/v2/status-page/manifests/sha256:DIGEST
+               not found: not found
+        fix:   the image was in 123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page when its tag was resolved, and is
+               gone now: a lifecycle policy may have removed it; push it again, or start a new deployment
+        now:   status-page-web (r1) is running
+        next:  handover status
+        handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+        ");
+    } else {
+        assert_snapshot!(told, @r"
+        BeforeInstall ends with 1
+        why:   Docker refuses to pull
+               '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
+               manifest for
+               123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST
+               not found: manifest unknown: manifest unknown
+        fix:   the image was in 123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page when its tag was resolved, and is
+               gone now: a lifecycle policy may have removed it; push it again, or start a new deployment
+        now:   status-page-web (r1) is running
+        next:  handover status
+        handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+        ");
+    }
     case.world.push("v2", "good")?;
     case.mended()
 }
@@ -232,16 +249,30 @@ fn a_layer_that_is_cut_off() -> Result<()> {
     let case = with_a_new_layer("layer is truncated")?;
     let registry = case.world.lab.registry();
     registry.set_faults(&[RegistryFault::cut(&new_layer(&case)?)])?;
-    assert_snapshot!(case.refused(&v2())?, @r"
-    BeforeInstall ends with 1
-    why:   Docker refuses to pull
-           '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
-           unexpected EOF (asked 5 times)
-    fix:   the connection breaks in the middle of a layer, every time: look for a proxy or a firewall in between
-    now:   status-page-web (r1) is running
-    next:  handover status
-    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
-    ");
+    let told = case.refused(&v2())?;
+    if case.engine.in_containerd {
+        assert_snapshot!(told, @r"
+        BeforeInstall ends with 1
+        why:   Docker refuses to pull
+               '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
+               short read: expected N bytes but got M: unexpected EOF (asked 5 times)
+        fix:   the connection breaks in the middle of a layer, every time: look for a proxy or a firewall in between
+        now:   status-page-web (r1) is running
+        next:  handover status
+        handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+        ");
+    } else {
+        assert_snapshot!(told, @r"
+        BeforeInstall ends with 1
+        why:   Docker refuses to pull
+               '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
+               unexpected EOF (asked 5 times)
+        fix:   the connection breaks in the middle of a layer, every time: look for a proxy or a firewall in between
+        now:   status-page-web (r1) is running
+        next:  handover status
+        handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+        ");
+    }
     registry.clear_faults()?;
     case.mended()
 }
@@ -251,18 +282,36 @@ fn a_layer_with_another_digest() -> Result<()> {
     let case = with_a_new_layer("layer has another digest")?;
     let registry = case.world.lab.registry();
     registry.set_faults(&[RegistryFault::flip(&new_layer(&case)?)])?;
-    assert_snapshot!(case.refused(&v2())?, @r"
-    BeforeInstall ends with 1
-    why:   Docker refuses to pull
-           '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
-           filesystem layer verification failed for digest
-           sha256:DIGEST (asked 3 times)
-    fix:   what is downloaded does not match the manifest, every time: push the image again, or look for a proxy that
-           changes it
-    now:   status-page-web (r1) is running
-    next:  handover status
-    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
-    ");
+    let told = case.refused(&v2())?;
+    if case.engine.in_containerd {
+        assert_snapshot!(told, @r#"
+        BeforeInstall ends with 1
+        why:   Docker refuses to pull
+               '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
+               failed commit on ref "layer-sha256:DIGEST": commit
+               failed: unexpected commit digest sha256:DIGEST,
+               expected sha256:DIGEST: failed precondition (asked 3
+               times)
+        fix:   what is downloaded does not match the manifest, every time: push the image again, or look for a proxy that
+               changes it
+        now:   status-page-web (r1) is running
+        next:  handover status
+        handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+        "#);
+    } else {
+        assert_snapshot!(told, @r"
+        BeforeInstall ends with 1
+        why:   Docker refuses to pull
+               '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
+               filesystem layer verification failed for digest
+               sha256:DIGEST (asked 3 times)
+        fix:   what is downloaded does not match the manifest, every time: push the image again, or look for a proxy that
+               changes it
+        now:   status-page-web (r1) is running
+        next:  handover status
+        handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+        ");
+    }
     registry.clear_faults()?;
     case.mended()
 }

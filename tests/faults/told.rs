@@ -152,7 +152,7 @@ fn is_evidence(line: &str) -> bool {
 
 /// Ids, digests, times and addresses by their names.
 fn without_chance(text: &str) -> String {
-    const CHANCES: [(&str, &str); 14] = [
+    const CHANCES: [(&str, &str); 15] = [
         ("/opt/codedeploy-agent/deployment-root/[^/]+/[^/]+/deployment-archive", "BUNDLE"),
         (r"sha256:[0-9a-f]{12,64}(\.\.\.)?", "sha256:DIGEST"),
         (r"\b[0-9a-f]{12}\b", "ID"),
@@ -167,6 +167,7 @@ fn without_chance(text: &str) -> String {
         (r"\bafter \d+ ms\b", "after N ms"),
         (r"\bwithin the \d+ s\b", "within the N s"),
         (r"\b\d+ MiB free\b", "N MiB free"),
+        (r"\bexpected \d+ bytes but got \d+\b", "expected N bytes but got M"),
         (r"10\.66\.0\.11:\d+->", "HERE->"),
     ];
     CHANCES.iter().fold(text.to_owned(), |text, (pattern, name)| {

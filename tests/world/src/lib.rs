@@ -26,6 +26,22 @@ pub struct World {
     pub lab: Lab,
 }
 
+/// What the words of a Docker Engine depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Engine {
+    /// The first number of its version.
+    pub major: u32,
+    /// Whether its images are in containerd: what it says of a pull, and where they are.
+    pub in_containerd: bool,
+}
+
+impl Engine {
+    /// Whether it is another one than that of `docs/faults.md`, whose words are Docker 20.10's.
+    pub fn has_words_of_its_own(self) -> bool {
+        self.major > 20 || self.in_containerd
+    }
+}
+
 /// What a bundle asks for, apart from what `appspec/` says.
 #[derive(Debug, Clone)]
 pub struct Bundle {
@@ -153,6 +169,14 @@ impl World {
         let url = format!("http://{}:{port}/ping", self.web.ip());
         wait_until("the other program listens", PATIENCE, || Ok(self.lab.http_get(&url).is_ok()))?;
         Ok(program)
+    }
+
+    /// The instance's Docker Engine.
+    pub fn engine(&self) -> Result<Engine> {
+        let docker = self.web.docker()?;
+        let version = docker.get("/version")?["Version"].as_str().unwrap_or_default().to_owned();
+        let major = version.split('.').next().and_then(|major| major.parse().ok()).context(version)?;
+        Ok(Engine { major, in_containerd: docker.get("/info")?["Driver"] == "overlayfs" })
     }
 
     /// handover by hand.
