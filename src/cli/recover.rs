@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::apps;
 use super::ending::Ending;
-use crate::deploy::{self, Recovered};
+use crate::deploy::{self, Recovered, Revived};
 use crate::exit::ExitStatus;
 use crate::host::{Host, Paths};
 use crate::printer::Printer;
@@ -38,6 +38,13 @@ pub(super) async fn run(args: Args) -> ExitStatus {
         (_, Err(error)) => return ending().complain(&chain(&error), ExitStatus::Down),
     };
     crate::logging::start(&host.paths.log);
+    match deploy::revive(&apps, &host, &printer, &termination).await {
+        Ok(Revived::Done) => {}
+        // As when another process is in charge: that is the next run of the unit.
+        Ok(Revived::AfterDocker) => return ExitStatus::Busy,
+        // What it means for an app is said there.
+        Err(error) => tracing::warn!("nothing was started again: {}", chain(&error)),
+    }
     let mut worst = ExitStatus::Done;
     for app in apps {
         let recovered =

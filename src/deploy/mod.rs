@@ -30,6 +30,7 @@ pub mod preview;
 mod registry;
 mod restore;
 pub mod retention;
+mod revive;
 mod secrets;
 pub mod serving;
 pub mod step;
@@ -54,6 +55,7 @@ use clock::Clock;
 use conclude::conclude;
 use driver::drive;
 use retention::Pruned;
+pub use revive::{Revived, revive};
 
 /// How long the Engine may take to come up: at a first boot it starts beside us.
 pub const DOCKER_PATIENCE: Duration = Duration::from_mins(2);

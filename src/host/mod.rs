@@ -9,6 +9,7 @@ pub mod probe;
 pub mod proxy;
 pub mod registry;
 pub mod roots;
+pub mod systemd;
 pub mod web;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +43,8 @@ pub struct Paths {
     pub units: PathBuf,
     /// A folder that exists where systemd runs.
     pub systemd: PathBuf,
+    /// What talks to it.
+    pub systemctl: PathBuf,
 }
 
 impl Paths {
@@ -60,6 +63,7 @@ impl Paths {
             link: PathBuf::from("/usr/local/bin/handover"),
             units: PathBuf::from("/etc/systemd/system"),
             systemd: PathBuf::from("/run/systemd/system"),
+            systemctl: PathBuf::from("systemctl"),
         }
     }
 
@@ -75,6 +79,7 @@ impl Paths {
             link: root.join("bin/handover"),
             units: root.join("units"),
             systemd: root.join("systemd"),
+            systemctl: root.join("systemctl"),
         }
     }
 

@@ -1,15 +1,11 @@
 //! The units of systemd.
 
-use std::io;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
-
-use tokio::time::Instant;
 
 use crate::fs::{FsError, read_if_there, write_atomically};
 use crate::host::Paths;
-use crate::text::{chain, clean, duration};
+use crate::host::systemd::Systemd;
+use crate::text::chain;
 
 const UNITS: [(&str, &str); 3] = [
     ("handover-recover.service", include_str!("handover-recover.service")),
@@ -19,9 +15,6 @@ const UNITS: [(&str, &str); 3] = [
 
 /// The beginning of every unit of ours, in every version.
 const OURS: &str = "# Written by handover install.";
-
-/// How long one call of systemctl may take.
-const LIMIT: Duration = Duration::from_secs(30);
 
 /// The result for the units.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,9 +31,7 @@ pub enum Units {
 /// Writes the units that differ, and enables them: once, or when an operator asks for it. What an operator has disabled
 /// since stays disabled.
 pub async fn install(paths: &Paths, again: bool) -> Result<Units, String> {
-    if !paths.systemd.is_dir() {
-        return Ok(Units::NoSystemd);
-    }
+    let Some(systemd) = Systemd::of(paths) else { return Ok(Units::NoSystemd) };
     let mut foreign = Vec::new();
     let mut changed = false;
     for (name, text) in UNITS {
@@ -53,15 +44,15 @@ pub async fn install(paths: &Paths, again: bool) -> Result<Units, String> {
     let enabled = paths.copies.join(".units-enabled");
     let to_enable = again || !enabled.exists();
     if changed || to_enable {
-        systemctl(&["daemon-reload"]).await?;
+        systemd.call(&["daemon-reload"]).await?;
     }
     if to_enable {
         let ours = |unit: &&str| !foreign.contains(unit);
         for unit in ["handover-recover.service"].iter().filter(|u| ours(u)) {
-            systemctl(&["enable", unit]).await?;
+            systemd.call(&["enable", unit]).await?;
         }
         for unit in ["handover-prune.timer"].iter().filter(|u| ours(u)) {
-            systemctl(&["enable", "--now", unit]).await?;
+            systemd.call(&["enable", "--now", unit]).await?;
         }
         write_atomically(&enabled, b"", 0o644).map_err(|e| chain(&e))?;
     }
@@ -89,41 +80,10 @@ fn write(path: &Path, text: &str) -> Result<Written, FsError> {
     }
 }
 
-/// Runs systemctl. It gets none of our streams: a hook is over when its streams are closed, not when it exits.
-async fn systemctl(arguments: &[&str]) -> Result<(), String> {
-    let call = format!("systemctl {}", arguments.join(" "));
-    let mut child = Command::new("systemctl")
-        .args(["--no-ask-password", "--quiet"])
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("failed to run '{call}': {error}"))?;
-    let deadline = Instant::now() + LIMIT;
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(10)).await,
-            Ok(None) => {
-                let _ = child.kill().and_then(|()| child.wait());
-                return Err(format!("'{call}' did not end within {}", duration(LIMIT)));
-            }
-            Err(error) => return Err(format!("failed to wait for '{call}': {error}")),
-        }
-    };
-    if status.success() {
-        return Ok(());
-    }
-    let mut said = Vec::new();
-    if let Some(mut stderr) = child.stderr.take() {
-        let _ = io::Read::read_to_end(&mut stderr, &mut said);
-    }
-    Err(format!("'{call}' failed ({status}): {}", clean(&String::from_utf8_lossy(&said))))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     /// By systemd's own checker.

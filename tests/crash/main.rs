@@ -22,6 +22,7 @@ mod preflight;
 mod refusals;
 mod registry;
 mod replaces;
+mod revive;
 mod secrets;
 mod seen;
 mod state;

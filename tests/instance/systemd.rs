@@ -76,6 +76,27 @@ impl Booted {
         self.what_recover_said()
     }
 
+    /// Kills Docker, waits until systemd has started it again and the unit after it, and says what that run printed.
+    fn what_recover_says_after_a_kill_of_docker(&self) -> Result<String> {
+        let moment = |unit: &str, name: &str| -> Result<u64> {
+            Ok(self.systemd.property(unit, name)?.parse().unwrap_or_default())
+        };
+        let before = moment("docker.service", "ActiveEnterTimestampMonotonic")?;
+        // Several starts within a minute are too many for systemd.
+        self.systemd.run(&["systemctl", "reset-failed", "docker.service", RECOVER])?;
+        self.systemd.run(&["systemctl", "kill", "--kill-who=main", "--signal=KILL", "docker.service"])?;
+        wait_until("recover has run after the next start of Docker", PATIENCE, || {
+            let up = moment("docker.service", "ActiveEnterTimestampMonotonic")?;
+            let ended = moment(RECOVER, "ExecMainExitTimestampMonotonic")?;
+            Ok(up > before && ended > up && self.systemd.property(RECOVER, "ActiveState")? != "activating")
+        })
+        .with_context(|| {
+            let log = ["journalctl", "--no-pager", "--lines=40", "--unit=docker", "--unit=handover-recover"];
+            self.systemd.run(&log).unwrap_or_default()
+        })?;
+        self.what_recover_said()
+    }
+
     /// What the last run of the unit printed.
     fn what_recover_said(&self) -> Result<String> {
         self.systemd.run(&["journalctl", "--sync"])?;
@@ -225,4 +246,22 @@ fn a_restart_of_docker_begins_a_recover_anew_that_is_at_work() -> Result<()> {
     ensure!(booted.last_run()? == run && said.contains(UNDONE), "{said}");
     booted.assert_recover_came_after_docker()?;
     booted.world.assert_settled("v1")
+}
+
+/// Docker's next life stops every container that still runs, as if somebody had asked for that. What somebody did ask for
+/// stays as it is.
+#[test]
+fn live_comes_back_after_docker_was_killed_unless_somebody_had_stopped_it() -> Result<()> {
+    let booted = Booted::with_v1()?;
+    let said = booted.what_recover_says_after_a_kill_of_docker()?;
+    ensure!(
+        said.contains("status-page-web was down, and nobody had stopped it: it is started again"),
+        "{said}"
+    );
+    booted.world.assert_settled("v1")?;
+
+    booted.world.web.docker()?.post("/containers/status-page-web/stop", &Value::Null)?;
+    let said = booted.what_recover_says_after_a_kill_of_docker()?;
+    ensure!(booted.live()?["State"]["Running"] == false, "it was started against somebody's will: {said}");
+    Ok(())
 }

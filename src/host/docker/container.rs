@@ -58,6 +58,8 @@ pub struct Container {
     pub pid: Option<u32>,
     /// When it was started last, as Docker writes it.
     pub started_at: String,
+    /// When it ended last, as Docker writes it.
+    pub finished_at: String,
     /// How often the Engine started it again.
     pub restart_count: i64,
     /// What the Engine does when it exits.
@@ -108,6 +110,7 @@ impl Container {
             error: state.error.unwrap_or_default(),
             pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
             started_at: state.started_at.unwrap_or_default(),
+            finished_at: state.finished_at.unwrap_or_default(),
             restart_count: inspect.restart_count.unwrap_or_default(),
             restart_policy: RestartPolicy::of_docker(host.and_then(|h| h.restart_policy.as_ref())),
             auto_remove: host.and_then(|h| h.auto_remove).unwrap_or(false),
