@@ -73,6 +73,7 @@ impl Redactor {
         let json = serde_json::to_string(value).unwrap_or_default();
         let (python, shell) = (python_escaped(value), shell_escaped(value));
         let ascii_json = ascii_json(&json);
+        let html_in_json = html_in_json(&json);
         let base64 = base64::engine::general_purpose::STANDARD.encode(value);
         let url_safe = base64::engine::general_purpose::URL_SAFE.encode(value);
         let percent = [NON_ALPHANUMERIC, UNRESERVED, UNRESERVED_AND_SLASH]
@@ -84,6 +85,7 @@ impl Redactor {
             url_safe.trim_end_matches('='),
             inside_quotes(&json),
             inside_quotes(&ascii_json),
+            inside_quotes(&html_in_json),
             &python,
             &shell,
             &value.replace('\'', "'\"'\"'"),
@@ -198,6 +200,11 @@ fn ascii_json(json: &str) -> String {
         _ => c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
     };
     json.chars().map(escaped).collect()
+}
+
+/// JSON that may stand in HTML, as Go writes it.
+fn html_in_json(json: &str) -> String {
+    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
 fn inside_quotes(json: &str) -> &str {

@@ -51,7 +51,7 @@ async fn prune_one(app: &AppName, host: &Host, printer: &Printer) -> ExitStatus 
             for gone in &pruned.removed {
                 printer.data(&format!("{app}: removed {gone}"));
             }
-            for warning in &pruned.warnings {
+            for warning in pruned.kept.iter().chain(&pruned.warnings) {
                 printer.line(&format!("note:  {warning}"));
             }
             if pruned.removed.is_empty() && pruned.warnings.is_empty() {

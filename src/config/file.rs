@@ -145,6 +145,8 @@ pub(super) struct Process {
     #[serde(default)]
     pub(super) volumes: Vec<Spanned<String>>,
     #[serde(default)]
+    pub(super) anonymous_volumes: Vec<Spanned<String>>,
+    #[serde(default)]
     pub(super) extra_hosts: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) network: Option<Spanned<String>>,

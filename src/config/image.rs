@@ -14,19 +14,34 @@ use crate::suggest::nearest;
 const WAYS: &str =
     "add auth = \"none\", auth = { secret = \"NAME\" }, or auth = \"ecr\" if it is a proxy for ECR";
 
+/// ECR's public gallery: a registry of its own.
+const PUBLIC_ECR: &str = "public.ecr.aws";
+
+const PUBLIC_ECR_WAY: &str = "write auth = \"none\": everybody may pull from it; if too often, through a pull-through cache of your own ECR";
+
 pub(super) fn resolve_image(
     image: file::Image,
     secrets: &BTreeMap<String, SecretSource>,
 ) -> Result<ImageSource, Mistake> {
     let (span, repository) = (image.repository.span(), image.repository.into_inner());
     let auth = match (image.auth, &repository) {
-        (Some(auth), _) => resolve_auth(auth, secrets)?,
+        (Some(auth), _) => {
+            let at = auth.span();
+            let resolved = resolve_auth(auth, secrets)?;
+            let is_public = matches!(&repository, Repository::Full(name) if name.host == PUBLIC_ECR);
+            if resolved == Auth::Ecr && is_public {
+                let what = format!("'{PUBLIC_ECR}' does not take the token of a private registry");
+                return Err(Mistake::at(at, what).help(PUBLIC_ECR_WAY));
+            }
+            resolved
+        }
         (None, Repository::Full(name)) if name.ecr().is_none() => {
             let what = format!(
                 "'{}' is not a registry of Amazon ECR, so it has to be said how to log in",
                 name.host
             );
-            return Err(Mistake::at(span, what).help(WAYS));
+            let help = if name.host == PUBLIC_ECR { PUBLIC_ECR_WAY } else { WAYS };
+            return Err(Mistake::at(span, what).help(help));
         }
         (None, _) => Auth::Ecr,
     };
@@ -81,4 +96,22 @@ fn parse_tag(tag: Spanned<String>) -> Result<String, Mistake> {
         return Ok(tag.into_inner());
     }
     Err(Mistake::at(tag.span(), format!("'{}' is not an image tag", tag.get_ref())))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_public_gallery_is_asked_without_a_login() {
+        let parsed = |auth: &str| {
+            let text = format!(
+                "app = 'a'\n[image]\nrepository = 'public.ecr.aws/x/y'\n{auth}\ntag = 't'\n[process.web]\n"
+            );
+            crate::config::parse(&text, "f").map(drop).map_err(|mistake| mistake.to_string())
+        };
+        for auth in ["", "auth = 'ecr'"] {
+            let mistake = parsed(auth).unwrap_err();
+            assert!(mistake.contains("auth = \"none\"") && mistake.contains("pull-through"), "{mistake}");
+        }
+        assert_eq!(parsed("auth = 'none'"), Ok(()));
+    }
 }

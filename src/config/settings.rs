@@ -61,6 +61,10 @@ pub struct Process {
     /// A container that handover did not create, from which it takes over the first time. It is not part of a release.
     #[serde(skip)]
     pub replaces: Option<String>,
+    /// Folders that its image declares as volumes and that may begin empty with each release. What is said here makes no
+    /// other container.
+    #[serde(skip)]
+    pub anonymous_volumes: Vec<String>,
     /// When it counts as healthy.
     pub health: Health,
     /// What else its container is made of.
@@ -206,6 +210,7 @@ fn resolve_process(process: file::Process, name: &Spanned<ProcessName>) -> Resul
         stop_timeout: time_span_in(process.stop_timeout, Duration::from_secs(1)..=LONGEST, STOP_TIMEOUT)?,
         memory: process.memory.map(Spanned::into_inner),
         replaces: process.replaces.map(container).transpose()?,
+        anonymous_volumes: process.anonymous_volumes.into_iter().map(folder).collect::<Result<_, _>>()?,
         health,
         options,
     })
@@ -219,6 +224,16 @@ fn container(name: Spanned<String>) -> Result<String, Mistake> {
             .help("write the name that 'docker ps' shows"));
     }
     Ok(name.into_inner())
+}
+
+/// A folder of the container.
+fn folder(path: Spanned<String>) -> Result<String, Mistake> {
+    let text = path.get_ref();
+    if !text.starts_with('/') || text.trim_matches('/').is_empty() {
+        return Err(Mistake::at(path.span(), format!("'{text}' is not a folder of the container"))
+            .help("write the path of a VOLUME of the image, such as \"/data\""));
+    }
+    Ok(path.into_inner())
 }
 
 /// A container without a network can only be probed through Docker.

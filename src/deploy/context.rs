@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::health::judge::Before;
 use super::outage::Outage;
 use super::registry::Registry;
 use super::secrets;
@@ -120,6 +121,8 @@ pub struct Gathered {
     pub judged: BTreeSet<String>,
     /// Those of them that have passed a probe.
     pub answered: BTreeSet<String>,
+    /// What was wrong with what served, right before it was stopped, by process.
+    pub before: BTreeMap<ProcessName, Before>,
     /// How long each step took.
     pub timings: Vec<(String, Duration)>,
     /// What could not be undone.

@@ -1,11 +1,13 @@
 //! The images: which ones their tags mean, and their way here.
 
 use super::context::{Context, Gathered};
+use super::preflight::{self, Found};
 use super::registry::{Registry, Terms};
+use super::serving;
 use crate::config::Settings;
 use crate::environment::Secrets;
 use crate::host::Host;
-use crate::host::docker::{Docker, Platform, RegistryLogin};
+use crate::host::docker::{Docker, LocalImage, Platform, RegistryLogin};
 use crate::host::registry::advice::Wanted;
 use crate::journal::Facts;
 use crate::model::{Failure, ImageName, ImageRef, ReleaseNumber, image_tag};
@@ -16,6 +18,8 @@ pub(super) struct Meaning {
     pub(super) image: ImageRef,
     /// How much of it is to be pulled.
     pub(super) to_pull: ToPull,
+    /// What it says of itself, if it is here.
+    pub(super) local: Option<LocalImage>,
     /// The registry that was asked, with its password.
     pub(super) registry: Registry,
 }
@@ -42,7 +46,8 @@ pub(super) async fn resolve(
 ) -> Result<Meaning, Failure> {
     let mut registry = Registry::of(host, settings, name, secrets).await?;
     let image = meant_by(host, &mut registry, terms.again()).await?;
-    let to_pull = if host.docker.has_image(&image).await? {
+    let local = host.docker.image(&image).await?;
+    let to_pull = if local.is_some() {
         ToPull::Nothing
     } else {
         let machine = host.docker.platform().await?;
@@ -50,7 +55,7 @@ pub(super) async fn resolve(
         let size = host.image_sizes.of(&image, &machine, login.as_ref()).await;
         size.map_or_else(ToPull::Unknown, ToPull::Bytes)
     };
-    Ok(Meaning { image, to_pull, registry })
+    Ok(Meaning { image, to_pull, local, registry })
 }
 
 /// What a tag means now. An image that cannot run here is refused, if its registry tells what it is for.
@@ -78,6 +83,30 @@ pub(super) async fn pull_all(
         pull(context, context.settings(), context.release(), name, image, gathered).await?;
     }
     Ok(())
+}
+
+/// Looks at what the images say of themselves, now that they are here. What only may go wrong is noted.
+pub(super) async fn check_all(
+    context: &Context<'_>,
+    facts: &Facts,
+    gathered: &mut Gathered,
+) -> Result<(), Failure> {
+    let (docker, settings) = (&context.host.docker, context.settings());
+    let live = serving::live_of_all(docker, settings).await?;
+    let mut found = Found::default();
+    for name in settings.images.keys() {
+        if let Some(image) = docker.image(super::containers::image_of(facts, name)?).await? {
+            preflight::image::check(name, &image, settings, &live, &mut found);
+        }
+    }
+    for note in found.notes {
+        // Preflight has said it of an image that was here already.
+        if !gathered.notes.contains(&note) {
+            tracing::warn!("{note}");
+            gathered.notes.push(note);
+        }
+    }
+    if found.findings.is_empty() { Ok(()) } else { Err(Failure::found(found.findings)) }
 }
 
 /// Pulls an image by its digest, as the settings of its release say, and tags it as that release's: somebody's cron job

@@ -271,7 +271,9 @@ impl Cleanup<'_> {
         if self.hook && self.outcome.is_good() {
             notes.extend(install::after_a_good_deployment(&self.host.paths).await);
         }
-        notes.extend(retention::prune(self.host, &self.app, self.release).await.warnings);
+        let pruned = retention::prune(self.host, &self.app, self.release).await;
+        notes.extend(pruned.kept);
+        notes.extend(pruned.warnings);
         notes
     }
 }

@@ -108,7 +108,7 @@ impl Registry {
             let trouble = RegistryProblem::of(&error);
             let pause = pauses.next().unwrap_or_default();
             let has_time = Instant::now() + pause < deadline;
-            if tried >= self.tries(trouble) || !has_time {
+            if tried >= self.tries(trouble, wanted) || !has_time {
                 return Err(self.explained(&error, trouble, wanted, tried));
             }
             if trouble == RegistryProblem::Unauthorized {
@@ -122,10 +122,14 @@ impl Registry {
         unreachable!("there is no end of numbers")
     }
 
-    /// Only a token of ECR's can be had afresh.
-    fn tries(&self, trouble: RegistryProblem) -> usize {
-        let in_vain = trouble == RegistryProblem::Unauthorized && self.image.auth != Auth::Ecr;
-        if in_vain { 1 } else { trouble.tries() }
+    /// Only a token of ECR's can be had afresh. What a tag means has to be there: a pull-through cache names the digest
+    /// before it has the image.
+    fn tries(&self, trouble: RegistryProblem, wanted: Wanted<'_>) -> usize {
+        match (trouble, wanted) {
+            (RegistryProblem::Unauthorized, _) if self.image.auth != Auth::Ecr => 1,
+            (RegistryProblem::NoManifest, Wanted::Digest(_)) => RegistryProblem::Unreachable.tries(),
+            _ => trouble.tries(),
+        }
     }
 
     /// How to log in; asked for once, and after a refusal.

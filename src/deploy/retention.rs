@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::one_off;
 use crate::host::Host;
-use crate::host::docker::{Container, DockerError};
+use crate::host::docker::{Container, DockerError, Mounted};
 use crate::model::{AppName, ImageName, ImageRef, ReleaseNumber, image_tag};
 use crate::state::{Record, Releases, Verdict};
 use crate::text::chain;
@@ -39,6 +39,8 @@ pub struct OldRelease {
 pub struct Pruned {
     /// What is gone, for people.
     pub removed: Vec<String>,
+    /// What was left on purpose, and how to remove it.
+    pub kept: Vec<String>,
     /// What could not be removed; it is tried again next time.
     pub warnings: Vec<String>,
 }
@@ -84,6 +86,24 @@ pub fn old(records: &[Record], containers: &[Container], at: ReleaseNumber) -> O
     }
 }
 
+/// What a release has written into volumes without a name is not removed, unless its configuration says that it may be lost.
+fn volumes_to_keep<'c>(container: &'c Container, releases: &Releases) -> Vec<&'c Mounted> {
+    let labels = container.labels.as_ref();
+    let config = labels.and_then(|labels| releases.config(labels.release).ok().flatten());
+    let its = config
+        .as_ref()
+        .zip(labels)
+        .and_then(|(config, labels)| config.settings.processes.get(&labels.process));
+    let may_go = |target: &str| {
+        its.is_some_and(|its| {
+            its.anonymous_volumes
+                .iter()
+                .any(|said| said.trim_end_matches('/') == target.trim_end_matches('/'))
+        })
+    };
+    container.mounts.iter().filter(|mount| mount.is_anonymous && !may_go(&mount.target)).collect()
+}
+
 /// Removes the releases that are not kept.
 pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber) -> Pruned {
     one_off::sweep(host, app).await;
@@ -99,8 +119,23 @@ pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber) -> Pruned {
     let old = old(&releases.records(), &containers, at);
     let mut held = BTreeSet::new();
     for (id, name, release) in old.containers {
-        match host.docker.remove(&id).await {
-            Ok(()) => pruned.removed.push(format!("container {name}")),
+        let container = containers.iter().find(|container| container.id == id);
+        let kept = container.map(|container| volumes_to_keep(container, &releases)).unwrap_or_default();
+        let gone = if kept.is_empty() {
+            host.docker.remove(&id).await
+        } else {
+            host.docker.remove_but_its_volumes(&id).await
+        };
+        match gone {
+            Ok(()) => {
+                pruned.removed.push(format!("container {name}"));
+                pruned.kept.extend(kept.iter().map(|mount| {
+                    format!(
+                        "the volume of {name} at '{}' stays: docker volume rm {}, when you no longer want it",
+                        mount.target, mount.source
+                    )
+                }));
+            }
             Err(error) => {
                 pruned.warnings.push(chain(&error));
                 held.insert(release);

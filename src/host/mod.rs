@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod clock;
 pub mod docker;
+pub mod iam;
 pub mod machine;
 pub mod names;
 pub mod probe;
@@ -33,6 +34,8 @@ pub struct Paths {
     pub log: PathBuf,
     /// The Engine's socket.
     pub docker: PathBuf,
+    /// Which name servers there are.
+    pub resolv_conf: PathBuf,
     /// The binary that runs, also if its file was deleted.
     pub binary: PathBuf,
     /// The folder of its copies.
@@ -50,14 +53,13 @@ pub struct Paths {
 impl Paths {
     /// The places on a real instance. `DOCKER_HOST` may name another socket.
     pub fn of_the_system() -> Self {
-        let socket = std::env::var("DOCKER_HOST")
-            .ok()
-            .and_then(|host| host.strip_prefix("unix://").map(PathBuf::from));
+        let socket = docker_host().and_then(|host| host.strip_prefix("unix://").map(PathBuf::from));
         Self {
             state: PathBuf::from("/var/lib/handover"),
             lock: PathBuf::from("/run/handover"),
             log: PathBuf::from("/var/log/handover"),
             docker: socket.unwrap_or_else(|| PathBuf::from("/var/run/docker.sock")),
+            resolv_conf: PathBuf::from(names::RESOLV_CONF),
             binary: PathBuf::from("/proc/self/exe"),
             copies: PathBuf::from("/opt/handover/bin"),
             link: PathBuf::from("/usr/local/bin/handover"),
@@ -74,6 +76,7 @@ impl Paths {
             lock: root.join("lock"),
             log: root.join("log"),
             docker: root.join("docker.sock"),
+            resolv_conf: root.join("resolv.conf"),
             binary: root.join("handover"),
             copies: root.join("opt"),
             link: root.join("bin/handover"),
@@ -98,6 +101,11 @@ impl Paths {
     }
 }
 
+/// `DOCKER_HOST`, unless it is empty.
+fn docker_host() -> Option<String> {
+    std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty())
+}
+
 /// The adapters, built once and passed by reference.
 #[derive(Debug, Clone)]
 pub struct Host {
@@ -116,6 +124,10 @@ pub struct Host {
 impl Host {
     /// The instance that this process runs on.
     pub fn of_the_system() -> Result<Self, DockerError> {
+        // Whoever names an Engine elsewhere must not be told about the one that is here.
+        if let Some(host) = docker_host().filter(|host| !host.starts_with("unix://")) {
+            return Err(DockerError::Elsewhere { host });
+        }
         let paths = Paths::of_the_system();
         Ok(Self {
             docker: Docker::at(&paths.docker)?,

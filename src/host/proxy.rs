@@ -21,12 +21,27 @@ pub fn of_the_environment() -> Result<ProxyConfig, ProxyError> {
     named_by(|name| std::env::var(name).ok())
 }
 
+/// The proxy as people know it: its address without user and password, and the variable that names it.
+pub fn shown() -> Option<String> {
+    shown_by(|name| std::env::var(name).ok())
+}
+
+fn shown_by(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let (name, url) = written(&variable)?;
+    let address = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+    let address = address.rsplit('@').next().unwrap_or_default().trim_end_matches('/');
+    Some(format!("{address} ({name})"))
+}
+
+fn written(variable: &impl Fn(&str) -> Option<String>) -> Option<(&'static str, String)> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let (name, url) = VARIABLES.into_iter().find_map(|name| Some((name, set(name)?)))?;
+    Some((name, if url.contains("://") { url } else { format!("http://{url}") }))
+}
+
 fn named_by(variable: impl Fn(&str) -> Option<String>) -> Result<ProxyConfig, ProxyError> {
     let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-    let Some((name, url)) = VARIABLES.into_iter().find_map(|name| Some((name, set(name)?))) else {
-        return Ok(ProxyConfig::disabled());
-    };
-    let url = if url.contains("://") { url } else { format!("http://{url}") };
+    let Some((name, url)) = written(&variable) else { return Ok(ProxyConfig::disabled()) };
     let past_it = set("no_proxy").or_else(|| set("NO_PROXY")).unwrap_or_default();
     let proxy = ProxyConfig::https(url.as_str()).map_err(|_| ProxyError { variable: name })?;
     Ok(proxy.no_proxy(format!("{past_it},{NEVER}")))
@@ -45,6 +60,19 @@ mod tests {
         assert!(with(&[]).unwrap().is_disabled());
         assert!(with(&[("HTTPS_PROXY", ""), ("HTTP_PROXY", "http://p:1")]).unwrap().is_disabled());
         assert!(!with(&[("ALL_PROXY", "p:3128")]).unwrap().is_disabled());
+    }
+
+    #[test]
+    fn a_proxy_is_shown_with_its_variable_and_without_its_password() {
+        for (value, shown) in [
+            ("http://me:p@ss@proxy.internal:3128/", "proxy.internal:3128 (https_proxy)"),
+            ("proxy:3128", "proxy:3128 (https_proxy)"),
+        ] {
+            let variable =
+                |name: &str| ["https_proxy", "HTTPS_PROXY"].contains(&name).then(|| value.to_owned());
+            assert_eq!(shown_by(variable).as_deref(), Some(shown));
+        }
+        assert_eq!(shown_by(|_| None), None);
     }
 
     #[test]

@@ -33,6 +33,15 @@ pub fn pem() -> Result<Vec<u8>, RootsError> {
     Ok(to_pem(platform.iter().map(AsRef::as_ref)))
 }
 
+/// Where the roots come from, as people know it.
+pub fn shown() -> String {
+    let named = ["AWS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find_map(|name| {
+        let path = std::env::var(name).ok().filter(|path| !path.is_empty())?;
+        Some(format!("'{path}' ({name})"))
+    });
+    named.unwrap_or_else(|| "the system's certificates".to_owned())
+}
+
 /// The root certificates in a folder of the Engine's, such as `/etc/docker/certs.d/HOST`, as PEM: every `*.crt` in it that can be
 /// read.
 pub fn in_folder(folder: &Path) -> Vec<u8> {

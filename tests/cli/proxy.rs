@@ -74,8 +74,14 @@ fn aws_is_asked_through_the_proxy_whose_password_is_not_told() {
     let (bundle, proxy) = (Bundle::new(), Server::answering(NO));
     let seen = plan(&bundle, &proxy, &KEYS);
     assert_eq!(seen.exit, Some(1), "{seen}");
-    assert!(said(&seen).contains("ecr:GetAuthorizationToken"), "{seen}");
-    assert!(!said(&seen).contains("pr0xy-canary"), "{seen}");
+    let named = format!(
+        "the proxy {} (HTTPS_PROXY) does not let it through to api.ecr.eu-west-1.amazonaws.com",
+        proxy.address
+    );
+    for words in ["ecr:GetAuthorizationToken", &named, "NO_PROXY"] {
+        assert!(said(&seen).contains(words), "{words} is missing: {seen}");
+    }
+    assert!(!said(&seen).contains("pr0xy-canary") && !said(&seen).contains("VPC endpoint"), "{seen}");
     let requests = proxy.requests();
     assert!(!requests.is_empty(), "{seen}");
     for request in requests {

@@ -110,6 +110,67 @@ async fn releases_that_are_not_healthy_are_refused_with_the_reason() {
     }
 }
 
+/// A database that is down makes both releases sick: neither is refused for being sick before, and the report says so.
+#[tokio::test(flavor = "current_thread")]
+async fn what_was_sick_before_the_switch_is_told_and_is_no_reason_to_refuse() {
+    let world = World::with_v1().await;
+    world.edit("deadline = \"30s\"", "deadline = \"200ms\"");
+    world.engine.behave("status-page-web", Behaviour::Answers(500));
+    let report = world.deploy("d-2", "error").await.unwrap();
+    let told = cause(&report);
+    for words in [
+        "status 500",
+        "the release before, status-page-web (r1), failed in the same way right before the switch",
+        "look at what both releases need",
+    ] {
+        assert!(told.contains(words), "'{words}' is missing: {told}");
+    }
+    // In another way: it is not called the same.
+    let report = world.deploy("d-3", "crash").await.unwrap();
+    assert!(!cause(&report).contains("the release before"), "{report:?}");
+    let note = "status-page-web (r1) was not healthy before the switch: ";
+    assert!(report.notes.iter().any(|said| said.starts_with(note)), "{report:?}");
+    // The new release may be the remedy.
+    let report = world.deploy("d-4", "v2").await.unwrap();
+    assert_eq!(report.outcome.word(), "deployed", "{report:?}");
+    assert!(report.notes.iter().any(|said| said.starts_with(note)), "{report:?}");
+    world.assert_settled("v2");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn errors_and_nothing_else_are_remarked_on_while_they_are_waited_for() {
+    let world = World::with_v1().await;
+    world.edit("deadline = \"30s\"", "deadline = \"300ms\"");
+    let report = world.deploy("d-2", "error").await.unwrap();
+    assert!(world.heard.all().contains("web: 3 of 3 answers were errors"), "{}", world.heard.all());
+    assert!(cause(&report).contains("are all migrations made?"), "{report:?}");
+    // What it answers is quoted: the fake answers with its digest.
+    assert!(cause(&report).contains(&format!(": '{}'", Image::digest_of("error"))), "{report:?}");
+    world.assert_settled("v1");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_health_check_that_the_image_does_not_have_is_found_before_live_is_touched() {
+    let world = World::with_v1().await;
+    world.edit("http = \"/\"", "docker = true");
+    let before = world.live_hash();
+    let result = world.deploy("d-2", "v2").await;
+    assert_eq!(world.live_hash(), before);
+    assert_untouched(&world, result, &["the image has no HEALTHCHECK", "[process.web.health]"]).await;
+    // With one, its command is run at our interval and not at the Engine's.
+    let mut image =
+        Image::new(REPOSITORY, "checked", &Image::digest_of("checked")).guarded("AWS", "canary-token");
+    image.config.healthcheck = Some(fake_docker::Healthcheck {
+        test: vec!["CMD".to_owned(), "/app".to_owned(), "check".to_owned()],
+        interval: std::time::Duration::ZERO,
+        retries: 0,
+    });
+    world.engine.add_image(image);
+    let report = world.deploy("d-3", "checked").await.unwrap();
+    assert_eq!(report.outcome.word(), "deployed", "{report:?}");
+    assert!(world.engine.calls().iter().any(|call| call.path.contains("/exec")), "it was not run");
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn a_container_that_cannot_start_is_refused_with_the_engines_words() {
     let world = World::with_v1().await;

@@ -42,6 +42,22 @@ async fn what_may_pass_is_asked_again() {
     }
 }
 
+/// A pull-through cache says what a tag means before it has the image.
+#[tokio::test(flavor = "current_thread")]
+async fn what_a_tag_means_is_asked_again_while_it_is_not_there_yet() {
+    let world = World::with_v1().await;
+    world.engine.registry_moods(std::iter::once(Mood::Answers).chain(vec![Mood::Forgot; 4]));
+    assert_eq!(world.deploy("d-2", "v2").await.unwrap().outcome.word(), "deployed");
+    assert_eq!(asked(&world), (1, 5));
+    world.engine.registry_moods(std::iter::once(Mood::Answers).chain(vec![Mood::Forgot; 5]));
+    let report = world.deploy("d-3", "v3").await.unwrap();
+    for words in ["sha256:", "asked 5 times", "still be filling", "lifecycle policy"] {
+        assert!(told(&report).contains(words), "{report:?}");
+    }
+    assert!(!told(&report).contains("tag 'v3' is not in"), "{report:?}");
+    world.assert_settled("v2");
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn a_damaged_download_is_repeated_twice_and_then_told() {
     let spoilt = Mood::Spoils("filesystem layer verification failed for digest sha256:49febd");
@@ -78,7 +94,16 @@ async fn who_refuses_is_not_asked_again() {
             (1, 1),
             ["ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability", "role needs"],
         ),
-        (vec![Mood::Answers, Mood::Forgot], (1, 1), ["sha256:", "is gone now", "lifecycle policy"]),
+        (
+            vec![
+                Mood::Answers,
+                Mood::Says(
+                    "denied: User: arn:aws:sts::123456789012:assumed-role/web/i-0 is not authorized to perform: ecr:BatchImportUpstreamImage",
+                ),
+            ],
+            (1, 1),
+            ["ecr:BatchImportUpstreamImage and ecr:CreateRepository", "role needs", "pull-through cache"],
+        ),
         (
             vec![Mood::Answers, Mood::Fails("unknown blob")],
             (1, 1),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::sight::{Sight, Way};
 use crate::model::Health;
 use crate::text::duration;
 
@@ -10,10 +11,8 @@ use crate::text::duration;
 pub enum Probed {
     /// It is healthy.
     Healthy,
-    /// Somebody answered, but not what a healthy container answers; a phrase that follows "the last one that failed".
-    Sick(String),
-    /// Nobody answered; a phrase like that.
-    Silent(String),
+    /// It is not.
+    Failed(Sight),
 }
 
 /// What was seen of a container at one look.
@@ -24,7 +23,7 @@ pub struct Look {
     /// How many of its processes the kernel has killed for its memory limit, where that can be seen.
     pub oom_kills: u64,
     /// What the probe saw; an error when it does not run, and why.
-    pub state: Result<Probed, String>,
+    pub state: Result<Probed, Sight>,
 }
 
 /// What the gate says.
@@ -35,8 +34,11 @@ pub enum Verdict {
     /// It is.
     Healthy,
     /// It is not and will not be; why.
-    Unhealthy(String),
+    Unhealthy(Sight),
 }
+
+/// After so many errors of the application, and nothing else, it is said that it does not look like a slow start.
+const FEW: u32 = 3;
 
 /// What a container may have been through before this gate looks at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +70,9 @@ pub struct Gate {
     oom_kills: Option<u64>,
     probes: u32,
     successes: u32,
-    last: Option<String>,
+    /// How many probes were answered with an error of the application, as long as none was answered in another way.
+    errors: Option<u32>,
+    last: Option<Sight>,
 }
 
 impl Gate {
@@ -85,6 +89,7 @@ impl Gate {
             oom_kills: spotless.then_some(0),
             probes: 0,
             successes: 0,
+            errors: Some(0),
             last: None,
         }
     }
@@ -97,7 +102,7 @@ impl Gate {
             return Verdict::Unhealthy(self.out_of_memory(look.oom_kills - oom_kills));
         }
         if look.restarts > restarts {
-            return Verdict::Unhealthy("it was restarted while it was on trial".to_owned());
+            return Verdict::Unhealthy(Sight::down("it was restarted while it was on trial"));
         }
         match look.state {
             Err(down) => return Verdict::Unhealthy(down),
@@ -107,9 +112,15 @@ impl Gate {
                 }
                 self.streak = self.streak.saturating_add(1);
                 self.successes = self.successes.saturating_add(1);
+                self.errors = None;
             }
-            Ok(Probed::Sick(saw) | Probed::Silent(saw)) => {
+            Ok(Probed::Failed(saw)) => {
                 self.streak = 0;
+                if saw.way.is_error_of_the_app() {
+                    self.errors = self.errors.map(|errors| errors.saturating_add(1));
+                } else if saw.way.is_answer() {
+                    self.errors = None;
+                }
                 self.last = Some(saw);
             }
         }
@@ -123,35 +134,55 @@ impl Gate {
         Verdict::Wait
     }
 
+    /// What is worth saying while it is waited for, once: the application has answered a few times, and only with errors. It may
+    /// still come up, so it keeps its time.
+    pub fn remark(&self) -> Option<String> {
+        let saw = self.last.as_ref().filter(|_| self.errors == Some(FEW))?;
+        let limit = duration(self.health.deadline);
+        Some(format!(
+            "{FEW} of {FEW} answers were errors; the last probe {}; {LOOK_AT}. It has {limit} in all",
+            saw.what
+        ))
+    }
+
     /// Since when, after the start, it has been healthy without a break.
     pub fn since(&self) -> Duration {
         self.since
     }
 
-    fn out_of_memory(&self, kills: u64) -> String {
+    fn out_of_memory(&self, kills: u64) -> Sight {
         let limit = match &self.memory {
             Some(limit) => format!("its memory limit of {limit}"),
             None => "its memory limit".to_owned(),
         };
         let what =
             if kills == 1 { "one of its processes".to_owned() } else { format!("{kills} of its processes") };
-        format!("the kernel killed {what}, because it reached {limit} (OOM)")
+        Sight::down(format!("the kernel killed {what}, because it reached {limit} (OOM)"))
     }
 
-    fn why_not(&self) -> String {
+    fn why_not(&self) -> Sight {
         let cut = self.cut.as_ref().map(|cut| {
             format!(" (instead of {}: the timeout of {} leaves no more)", duration(cut.from), cut.by)
         });
         let limit = format!("{}{}", duration(self.health.deadline), cut.unwrap_or_default());
-        match &self.last {
-            Some(saw) => format!(
-                "it was not healthy within {limit}: of {} probes {} succeeded, and the last one that failed {saw}",
-                self.probes, self.successes
-            ),
-            None => format!("it was not healthy for long enough within {limit}, although no probe failed"),
-        }
+        let Some(saw) = &self.last else {
+            return Sight::of(
+                Way::NoAnswer,
+                format!("it was not healthy for long enough within {limit}, although no probe failed"),
+            );
+        };
+        let what = format!(
+            "it was not healthy within {limit}: of {} probes {} succeeded, and the last one that failed {}",
+            self.probes, self.successes, saw.what
+        );
+        let only_errors = saw.fix.is_empty() && self.errors.is_some_and(|errors| errors >= FEW);
+        let fix = if only_errors { LOOK_AT.to_owned() } else { saw.fix.clone() };
+        Sight { what, fix, ..saw.clone() }
     }
 }
+
+/// What an application needs that answers with errors from the start.
+const LOOK_AT: &str = "look at what it needs: the database (is it reachable, are all migrations made?), its secrets and its settings";
 
 #[cfg(test)]
 mod tests {
@@ -174,9 +205,12 @@ mod tests {
         Gate::new(health, past, None, Some("64 MiB".to_owned()))
     }
 
+    fn answered(status: u16) -> Sight {
+        Sight::of(Way::Status(status), format!("was answered with status {status}"))
+    }
+
     fn look(ok: bool) -> Look {
-        let state =
-            if ok { Probed::Healthy } else { Probed::Sick("was answered with status 500".to_owned()) };
+        let state = if ok { Probed::Healthy } else { Probed::Failed(answered(500)) };
         Look { restarts: 0, oom_kills: 0, state: Ok(state) }
     }
 
@@ -201,7 +235,35 @@ mod tests {
     fn at_the_deadline_the_last_failure_is_told() {
         let verdicts = verdicts(health(3, 0, 3), &[false; 4]);
         let Verdict::Unhealthy(why) = &verdicts[3] else { panic!("{verdicts:?}") };
-        assert!(why.contains("status 500") && why.contains("within 3 s:"), "{why}");
+        assert!(why.what.contains("status 500") && why.what.contains("within 3 s:"), "{why:?}");
+        assert!(why.fix.contains("database") && why.fix.contains("migrations"), "{why:?}");
+    }
+
+    /// One that boots refuses connections first; one that answers in another way in between may be coming up.
+    #[test]
+    fn errors_and_nothing_else_are_remarked_on_once_and_are_no_verdict() {
+        let refused = || Sight::of(Way::Refused, "could not connect");
+        for (seen, remarks) in [
+            (vec![refused(), answered(500), answered(503), answered(500), answered(500)], 1),
+            (vec![answered(500), answered(404), answered(500), answered(500), answered(500)], 0),
+            (vec![answered(500), answered(500)], 0),
+            (vec![refused(); 5], 0),
+        ] {
+            let mut gate = gate(health(3, 0, 60), Past::Spotless);
+            let mut said = 0;
+            for (second, sight) in (0..).zip(&seen) {
+                let look = Look { state: Ok(Probed::Failed(sight.clone())), ..look(true) };
+                assert_eq!(gate.judge(Duration::from_secs(second), look), Verdict::Wait);
+                said += usize::from(sight.way.is_error_of_the_app() && gate.remark().is_some());
+            }
+            assert_eq!(said, remarks, "{seen:?}");
+        }
+        // After a success it was healthy once: what is wrong now is something else.
+        let mut gate = gate(health(3, 0, 60), Past::Spotless);
+        for ok in [true, false, false, false] {
+            gate.judge(Duration::ZERO, look(ok));
+        }
+        assert_eq!(gate.remark(), None);
     }
 
     #[test]
@@ -210,8 +272,9 @@ mod tests {
         let mut gate = Gate::new(health(3, 0, 1), Past::Spotless, Some(cut), None);
         let Verdict::Unhealthy(why) = gate.judge(Duration::from_secs(1), look(false)) else { panic!() };
         assert!(
-            why.contains("within 1 s (instead of 2 min: the timeout of ApplicationStart leaves no more)"),
-            "{why}"
+            why.what
+                .contains("within 1 s (instead of 2 min: the timeout of ApplicationStart leaves no more)"),
+            "{why:?}"
         );
     }
 
@@ -221,9 +284,9 @@ mod tests {
         assert_eq!(on_trial.judge(Duration::ZERO, look(true)), Verdict::Wait);
         let restarted = Look { restarts: 1, ..look(true) };
         assert!(matches!(on_trial.judge(Duration::ZERO, restarted), Verdict::Unhealthy(_)));
-        let down = Look { state: Err("it exited with code 1".to_owned()), ..look(true) };
+        let down = Look { state: Err(Sight::down("it exited with code 1")), ..look(true) };
         let verdict = gate(health(3, 0, 60), Past::Spotless).judge(Duration::ZERO, down);
-        assert_eq!(verdict, Verdict::Unhealthy("it exited with code 1".to_owned()));
+        assert_eq!(verdict, Verdict::Unhealthy(Sight::down("it exited with code 1")));
     }
 
     /// An app that dies every 20 s and comes back passes two gates of 5 s; the Engine has counted.
@@ -247,7 +310,7 @@ mod tests {
             panic!("it waits out its deadline")
         };
         assert_eq!(
-            why,
+            why.what,
             "the kernel killed 2 of its processes, because it reached its memory limit of 64 MiB (OOM)"
         );
     }
@@ -258,7 +321,7 @@ mod tests {
         let killed = |oom_kills| Look { oom_kills, ..look(false) };
         assert_eq!(gate.judge(Duration::ZERO, killed(5)), Verdict::Wait);
         let Verdict::Unhealthy(why) = gate.judge(Duration::ZERO, killed(6)) else { panic!("it waits") };
-        assert!(why.starts_with("the kernel killed one of its processes,"), "{why}");
+        assert!(why.what.starts_with("the kernel killed one of its processes,"), "{why:?}");
     }
 
     /// The outage ends with the first of the successes that count.

@@ -6,13 +6,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::body::first_words;
 use super::gate::{Cut, Gate, Look, Past, Probed, Verdict};
 use super::look::{At, Looker};
+use super::sight::{Sight, Way};
 use crate::deploy::context::{Context, Gathered};
 use crate::host::docker::Container;
 use crate::model::{Explain as _, Failure, Health, ProcessName};
 use crate::signal::Termination;
-use crate::text::{amount, duration, folded};
+use crate::text::{amount, clean, duration, folded};
 
 /// How many of a failed container's last lines are shown as evidence.
 const EVIDENCE_LINES: usize = 8;
@@ -20,9 +22,38 @@ const EVIDENCE_LINES: usize = 8;
 /// How many of them are kept beside the release: the container itself is removed.
 const LOG_LINES: usize = 1_000;
 
+/// How long a release that is about to be replaced has to show that it works: it is replaced all the same.
+const BEFORE: Duration = Duration::from_secs(3);
+
+/// How a release was that serves, right before it was stopped.
+#[derive(Debug, Clone)]
+pub struct Before {
+    name: String,
+    way: Way,
+    what: String,
+}
+
+/// Why a question was not answered with "healthy".
+enum Watched {
+    /// The container is not.
+    Sick(Sight),
+    /// That could not be found out.
+    Failed(Failure),
+}
+
+impl From<Watched> for Failure {
+    fn from(watched: Watched) -> Self {
+        match watched {
+            Watched::Sick(Sight { what, fix, .. }) => Self { fix, ..Self::verdict(what, vec![]) },
+            Watched::Failed(failure) => failure,
+        }
+    }
+}
+
 /// One question.
 struct Question<'q> {
     id: &'q str,
+    process: &'q ProcessName,
     health: Health,
     at: At<'q>,
     past: Past,
@@ -39,8 +70,11 @@ pub(in crate::deploy) async fn trial(
 ) -> Result<(), Failure> {
     let (health, cut) = in_time(context, process)?;
     let termination = context.termination.clone();
-    let question = Question { id, health, at: At::Container, past: Past::Spotless, cut, termination };
-    explained(watch(context, gathered, question).await, context, gathered, process, id).await
+    let question =
+        Question { id, process, health, at: At::Container, past: Past::Spotless, cut, termination };
+    let watched = watch(context, gathered, question).await;
+    explained(watched.map_err(|watched| compared(watched, process, gathered)), context, gathered, process, id)
+        .await
 }
 
 /// The check of a container that serves, at its published port. It is brought to its end even when this process is asked
@@ -56,8 +90,10 @@ pub(in crate::deploy) async fn verify(
     let publish = context.process(process)?.publish.clone();
     let past = if is_new { Past::Spotless } else { Past::Unknown };
     let termination = if is_new { Termination::never() } else { context.termination.clone() };
-    let question = Question { id, health, at: At::Published(&publish), past, cut, termination };
-    explained(watch(context, gathered, question).await, context, gathered, process, id).await
+    let question = Question { id, process, health, at: At::Published(&publish), past, cut, termination };
+    let watched = watch(context, gathered, question).await;
+    explained(watched.map_err(|watched| compared(watched, process, gathered)), context, gathered, process, id)
+        .await
 }
 
 /// One success, soon.
@@ -70,8 +106,54 @@ pub(in crate::deploy) async fn glance(
 ) -> Result<(), Failure> {
     let health = context.process(process)?.health.clone().at_a_glance(limit);
     let termination = context.termination.clone();
-    let question = Question { id, health, at: At::Container, past: Past::Unknown, cut: None, termination };
-    watch(context, gathered, question).await
+    let question =
+        Question { id, process, health, at: At::Container, past: Past::Unknown, cut: None, termination };
+    Ok(watch(context, gathered, question).await?)
+}
+
+/// Looks at what serves before it is stopped, and keeps what is wrong with it. Sick or not it is replaced, because the new
+/// release may be the remedy; but what is wrong with both need not be the new one's fault.
+pub(in crate::deploy) async fn look_before(
+    context: &Context<'_>,
+    gathered: &mut Gathered,
+    process: &ProcessName,
+    live: &Container,
+) -> Result<(), Failure> {
+    let sick = if live.running {
+        let health = health_of_old(context, process, live)?.at_a_glance(BEFORE);
+        let termination = context.termination.clone();
+        match watch_old(context, gathered, process, live, health, termination).await {
+            Ok(()) => return Ok(()),
+            Err(Watched::Sick(sick)) => sick,
+            Err(Watched::Failed(failure)) => return Err(failure),
+        }
+    } else {
+        Sight::down("it did not run")
+    };
+    let name = match &live.labels {
+        Some(labels) => format!("{} ({})", live.name, labels.release),
+        None => live.name.clone(),
+    };
+    let note = format!("{name} was not healthy before the switch: {}", sick.what);
+    tracing::warn!("{}", clean(&gathered.redactor.redact(&note)));
+    gathered.notes.push(gathered.redactor.redact(&note));
+    gathered.before.insert(process.clone(), Before { name, way: sick.way, what: sick.what });
+    Ok(())
+}
+
+/// What is wrong with both releases in the same way is said of both.
+fn compared(watched: Watched, process: &ProcessName, gathered: &Gathered) -> Failure {
+    match (watched, gathered.before.get(process)) {
+        (Watched::Sick(sick), Some(before)) if sick.way == before.way => {
+            let what = format!(
+                "{}; the release before, {}, failed in the same way right before the switch ({})",
+                sick.what, before.name, before.what
+            );
+            let fix = "look at what both releases need: the database, the cache, their secrets, the network";
+            Failure { fix: fix.to_owned(), ..Failure::verdict(what, vec![]) }
+        }
+        (watched, _) => watched.into(),
+    }
 }
 
 /// The gate of a container that was put back: its own release's rule, where its configuration is still there.
@@ -91,10 +173,23 @@ pub(in crate::deploy) async fn regate(
         None => context.termination.clone(),
     };
     let health = hurry.map_or(health.clone(), |limit| health.at_a_glance(limit));
-    let publish = context.process(process)?.publish.clone();
+    Ok(watch_old(context, gathered, process, live, health, termination).await?)
+}
+
+/// A container that served before.
+async fn watch_old(
+    context: &Context<'_>,
+    gathered: &mut Gathered,
+    process: &ProcessName,
+    live: &Container,
+    health: Health,
+    termination: Termination,
+) -> Result<(), Watched> {
+    let publish = context.process(process).map_err(Watched::Failed)?.publish.clone();
     // Where a stranger listens inside is not known.
     let at = if live.labels.is_some() { At::Container } else { At::Published(&publish) };
-    let question = Question { id: &live.id, health, at, past: Past::Unknown, cut: None, termination };
+    let question =
+        Question { id: &live.id, process, health, at, past: Past::Unknown, cut: None, termination };
     watch(context, gathered, question).await
 }
 
@@ -131,24 +226,29 @@ async fn watch(
     context: &Context<'_>,
     gathered: &mut Gathered,
     question: Question<'_>,
-) -> Result<(), Failure> {
-    let Question { id, health, at, past, cut, termination } = question;
+) -> Result<(), Watched> {
+    let Question { id, process, health, at, past, cut, termination } = question;
     let start = Instant::now();
     let started = Timestamp::now();
-    let mut looker = Looker::new(context.host, &health, at);
-    let memory = context.host.docker.inspect(id).await.ok().flatten().and_then(|c| c.memory).map(amount);
+    let mut looker = Looker::new(context.host, process, &health, at);
+    let mut container = context.host.docker.inspect(id).await.ok().flatten();
+    let memory = container.as_ref().and_then(|c| c.memory).map(amount);
     let mut gate = Gate::new(health.clone(), past, cut, memory);
+    let mut has_remarked = false;
     loop {
         let seen = tokio::select! {
             seen = looker.look(id) => seen,
-            () = termination.requested() => return Err(interrupted()),
+            () = termination.requested() => return Err(Watched::Failed(interrupted())),
         };
         let verdict = match seen {
             // An Engine that is restarting says nothing about the container, so it is asked again, while there is time.
             Err(error) if error.is_passing() && start.elapsed() < health.deadline => Verdict::Wait,
-            Err(error) => return Err(error.into()),
-            Ok(look) => {
+            Err(error) => return Err(Watched::Failed(error.into())),
+            Ok(mut look) => {
                 note(&look, id, gathered);
+                if let Ok(Probed::Failed(sight)) = &mut look.state {
+                    quote(sight, &mut container, context, gathered);
+                }
                 gate.judge(start.elapsed(), look)
             }
         };
@@ -157,13 +257,37 @@ async fn watch(
                 gathered.outage.healthy(started.saturating_add(gate.since()).unwrap_or(started));
                 return Ok(());
             }
-            Verdict::Unhealthy(why) => return Err(Failure::verdict(why, vec![])),
+            Verdict::Unhealthy(sight) => return Err(Watched::Sick(sight)),
             Verdict::Wait => {}
+        }
+        // Who only looks whether something serves has no use for it.
+        if let Some(remark) = gate.remark().filter(|_| past == Past::Spotless && !has_remarked) {
+            has_remarked = true;
+            let remark = clean(&gathered.redactor.redact(&format!("{process}: {remark}")));
+            tracing::warn!("{remark}");
+            context.talk.say(&format!("  ..  {remark}"));
         }
         tokio::select! {
             () = tokio::time::sleep(health.interval) => {}
-            () = termination.requested() => return Err(interrupted()),
+            () = termination.requested() => return Err(Watched::Failed(interrupted())),
         }
+    }
+}
+
+/// What an application says of itself becomes part of what was seen, without what it was given to know.
+fn quote(
+    sight: &mut Sight,
+    container: &mut Option<Container>,
+    context: &Context<'_>,
+    gathered: &mut Gathered,
+) {
+    let Some(said) = sight.said.take().filter(|said| !said.is_empty()) else { return };
+    if let Some(container) = container.take() {
+        gathered.learn_what_it_knows(&container, context);
+    }
+    let words = first_words(&said, &gathered.redactor);
+    if !words.is_empty() {
+        sight.what = format!("{}: '{words}'", sight.what);
     }
 }
 
@@ -178,8 +302,8 @@ fn note(look: &Look, id: &str, gathered: &mut Gathered) {
             gathered.answered.insert(id.to_owned());
             gathered.outage.answered(Timestamp::now());
         }
-        Ok(Probed::Sick(_)) => gathered.outage.answered(Timestamp::now()),
-        Ok(Probed::Silent(_)) | Err(_) => {}
+        Ok(Probed::Failed(sight)) if sight.way.is_answer() => gathered.outage.answered(Timestamp::now()),
+        Ok(Probed::Failed(_)) | Err(_) => {}
     }
 }
 
@@ -206,5 +330,6 @@ async fn explained(
     context.keep_log(process, &log, &gathered.redactor);
     let folded = folded(&log);
     let evidence = folded[folded.len().saturating_sub(EVIDENCE_LINES)..].to_vec();
-    Err(Failure::verdict(format!("container '{name}' is not healthy: {}", failure.what), evidence))
+    let what = format!("container '{name}' is not healthy: {}", failure.what);
+    Err(Failure { fix: failure.fix, ..Failure::verdict(what, evidence) })
 }

@@ -4,10 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::gate::{Look, Probed};
+use super::reach::listens;
+use super::sight::{Sight, Way};
 use crate::host::Host;
-use crate::host::docker::{Container, DockerError, Exec, HealthCheck};
+use crate::host::docker::{Container, DockerError, Exec, HealthCommand};
 use crate::host::probe::{self, Saw};
-use crate::model::{Health, Probe, Publish};
+use crate::model::{Health, Probe, ProcessName, Publish};
 use crate::text::duration;
 
 /// What a container exits with that was killed.
@@ -28,6 +30,7 @@ pub enum At<'a> {
 /// Looks at containers for one gate: it knows the command that it has left running.
 pub struct Looker<'a> {
     host: &'a Host,
+    process: &'a ProcessName,
     health: &'a Health,
     at: At<'a>,
     /// A health command that did not end in time and could not be killed.
@@ -35,9 +38,9 @@ pub struct Looker<'a> {
 }
 
 impl<'a> Looker<'a> {
-    /// Who has not looked yet.
-    pub fn new(host: &'a Host, health: &'a Health, at: At<'a>) -> Self {
-        Self { host, health, at, hanging: None }
+    /// Who has not looked yet. The process is the one that the container is of, for people.
+    pub fn new(host: &'a Host, process: &'a ProcessName, health: &'a Health, at: At<'a>) -> Self {
+        Self { host, process, health, at, hanging: None }
     }
 
     /// One look.
@@ -45,7 +48,7 @@ impl<'a> Looker<'a> {
         let gone = || Look {
             restarts: 0,
             oom_kills: 0,
-            state: Err("it was removed while it was on trial".to_owned()),
+            state: Err(Sight::down("it was removed while it was on trial")),
         };
         let Some(container) = self.host.docker.inspect(id).await? else { return Ok(gone()) };
         let look = |container: &Container, state| Look {
@@ -59,9 +62,9 @@ impl<'a> Looker<'a> {
             // With its last process goes the kernel's count: the Engine remembers that there was one.
             return Ok(Look { oom_kills: seen.oom_kills.max(u64::from(ended.oom_killed)), ..seen });
         }
-        if matches!((&self.health.probe, &container.health), (Probe::Docker, HealthCheck::None)) {
+        if matches!((&self.health.probe, &container.healthcheck), (Probe::Docker, None)) {
             let none = "its image has no HEALTHCHECK, which health.docker asks for";
-            return Ok(look(&container, Err(none.to_owned())));
+            return Ok(look(&container, Err(Sight::down(none))));
         }
         let before = look(&container, Ok(Probed::Healthy));
         let seen = self.probe(&container).await?;
@@ -88,39 +91,84 @@ impl<'a> Looker<'a> {
     }
 
     async fn probe(&mut self, container: &Container) -> Result<Probed, DockerError> {
-        let health = self.health;
+        let (health, at) = (self.health, self.at);
+        let address =
+            |port| address(container, port, at).map_err(|saw| Probed::Failed(Sight::of(Way::NoAnswer, saw)));
         match &health.probe {
-            Probe::Http { path, port, host, status } => Ok(match address(container, *port, self.at) {
+            Probe::Http { path, port, host, status } => Ok(match address(*port) {
                 Ok(address) => {
-                    as_probed(probe::http(address, path, host.as_deref(), status, health.timeout).await)
+                    let seen = probe::http(address, path, host.as_deref(), status, health.timeout).await;
+                    self.probed(container, address, host.is_some(), seen)
                 }
-                Err(saw) => Probed::Silent(saw),
+                Err(saw) => saw,
             }),
-            Probe::Tcp { port } => Ok(match address(container, *port, self.at) {
-                Ok(address) => as_probed(probe::tcp(address, health.timeout).await),
-                Err(saw) => Probed::Silent(saw),
-            }),
-            Probe::Command(command) => self.command(container, command).await,
-            Probe::Docker => Ok(match &container.health {
-                HealthCheck::Healthy => Probed::Healthy,
-                HealthCheck::Starting | HealthCheck::None => {
-                    Probed::Silent("(Docker's health check) has not succeeded yet".to_owned())
+            Probe::Tcp { port } => Ok(match address(*port) {
+                Ok(address) => {
+                    self.probed(container, address, true, probe::tcp(address, health.timeout).await)
                 }
-                HealthCheck::Unhealthy(said) => {
-                    Probed::Sick(format!("(Docker's health check) printed '{}'", said.trim()))
-                }
+                Err(saw) => saw,
             }),
+            Probe::Command(command) => self.command(container, command, "the command", health.timeout).await,
+            Probe::Docker => match &container.healthcheck {
+                Some(HealthCommand { argv, timeout }) => {
+                    // A check that the image gives more time has it, but not more than there is.
+                    let longest = health.timeout.max(timeout.unwrap_or_default()).min(health.deadline);
+                    self.command(container, argv, "Docker's health check", longest).await
+                }
+                // Looked for before.
+                None => Ok(Probed::Failed(Sight::of(Way::NoExit, "(Docker's health check) is not there"))),
+            },
             Probe::Running => Ok(Probed::Healthy),
         }
     }
 
+    /// What a probe over the network saw, with what to do about it.
+    fn probed(
+        &self,
+        container: &Container,
+        address: SocketAddr,
+        has_host: bool,
+        seen: Result<(), Saw>,
+    ) -> Probed {
+        let process = self.process;
+        Probed::Failed(match seen {
+            Ok(()) => return Probed::Healthy,
+            Err(Saw::Nothing(what)) => Sight::of(Way::NoAnswer, what),
+            Err(Saw::Refused(what)) => {
+                // At a published port it is Docker's proxy that does not listen.
+                let pid = container.pid.filter(|_| container.ip == Some(address.ip()));
+                let listening = pid.and_then(|pid| self.host.machine.listening_in(pid, &container.id));
+                let found = listening.map(|sockets| listens(address.port(), &sockets, process));
+                let (more, fix) = found.unwrap_or_default();
+                Sight { fix, ..Sight::of(Way::Refused, format!("{what}{more}")) }
+            }
+            Err(Saw::Answered { status, what, said }) => {
+                let fix = if !has_host && is_about_the_host(status, &said) {
+                    format!(
+                        "the Host header of the probe was the address, {address}: write host = \"NAME\" into [process.{process}.health], a name that the app answers to (Django: one of ALLOWED_HOSTS)"
+                    )
+                } else {
+                    String::new()
+                };
+                Sight { fix, said: Some(said), ..Sight::of(Way::Status(status), what) }
+            }
+        })
+    }
+
     /// A command that hangs is killed; while one cannot be, no other is started: they would pile up in the container
     /// that is to serve.
-    async fn command(&mut self, container: &Container, command: &[String]) -> Result<Probed, DockerError> {
+    async fn command(
+        &mut self,
+        container: &Container,
+        command: &[String],
+        name: &str,
+        timeout: Duration,
+    ) -> Result<Probed, DockerError> {
         let docker = &self.host.docker;
+        let failed = |way, what: String| Ok(Probed::Failed(Sight::of(way, format!("({name}) {what}"))));
         if let Some(hanging) = &self.hanging {
             if docker.exec_runs(hanging).await? {
-                return Ok(Probed::Sick("(the command) still runs since an earlier probe".to_owned()));
+                return failed(Way::NoExit, "still runs since an earlier probe".to_owned());
             }
             self.hanging = None;
         }
@@ -128,49 +176,50 @@ impl<'a> Looker<'a> {
             Ok(exec) => exec,
             // The container may have gone in between: the next look tells.
             Err(DockerError::Refused { message, .. }) => {
-                return Ok(Probed::Sick(format!("(the command) could not be run: {message}")));
+                return failed(Way::NoExit, format!("could not be run: {message}"));
             }
             Err(error) => return Err(error),
         };
-        match docker.run_exec(&exec, self.health.timeout).await {
+        match docker.run_exec(&exec, timeout).await {
             Ok((0, _)) => Ok(Probed::Healthy),
             Ok((code, printed)) if printed.is_empty() => {
-                Ok(Probed::Sick(format!("(the command) exited with code {code}")))
+                failed(Way::Exit(code), format!("exited with code {code}"))
             }
             Ok((code, printed)) => {
-                Ok(Probed::Sick(format!("(the command) exited with code {code} and printed '{printed}'")))
+                failed(Way::Exit(code), format!("exited with code {code} and printed '{printed}'"))
             }
             Err(DockerError::Refused { message, .. }) => {
-                Ok(Probed::Sick(format!("(the command) could not be run: {message}")))
+                failed(Way::NoExit, format!("could not be run: {message}"))
             }
             Err(DockerError::Slow { limit, .. }) => {
                 if let Some(pid) = docker.exec_pid(&exec).await? {
                     self.host.machine.kill_group_of(pid, &container.id);
                 }
                 self.hanging = Some(exec);
-                Ok(Probed::Sick(format!("(the command) did not end within {}", duration(limit))))
+                failed(Way::NoExit, format!("did not end within {}", duration(limit)))
             }
             Err(error) => Err(error),
         }
     }
 }
 
-fn as_probed(seen: Result<(), Saw>) -> Probed {
-    match seen {
-        Ok(()) => Probed::Healthy,
-        Err(Saw::Answered(saw)) => Probed::Sick(saw),
-        Err(Saw::Nothing(saw)) => Probed::Silent(saw),
+/// Whether an answer is what frameworks say to a host that they do not know: Django 400, Rails 403, HTTP itself 421.
+fn is_about_the_host(status: u16, said: &str) -> bool {
+    match status {
+        400 | 421 => true,
+        403 | 404 => said.to_ascii_lowercase().contains("host"),
+        _ => false,
     }
 }
 
-fn why_down(container: &Container) -> String {
-    match container {
+fn why_down(container: &Container) -> Sight {
+    Sight::down(match container {
         Container { oom_killed: true, .. } => {
             "it was killed because it used more memory than it may (OOM)".to_owned()
         }
         Container { error, .. } if !error.is_empty() => format!("it did not start: {error}"),
         Container { exit_code, .. } => format!("it exited with code {exit_code}{}", signal(*exit_code)),
-    }
+    })
 }
 
 /// A shell's way to say that a signal ended it: 128 and the signal's number.

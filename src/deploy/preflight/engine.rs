@@ -2,6 +2,7 @@
 
 use super::Found;
 use crate::config::Settings;
+use crate::config::settings::FileSource;
 use crate::host::docker::Engine;
 
 /// The oldest API with every call that is made: `GET /distribution/NAME/json` came with 1.30 (Docker 17.06). There is no
@@ -25,6 +26,16 @@ pub(super) fn check(engine: &Engine, settings: &Settings, found: &mut Found) {
             "let it run Linux containers",
         );
     }
+    // Its numbers mean other users inside: only what all may read is read.
+    let for_some = |file: &FileSource| file.owner.is_some() || file.mode & 0o004 == 0;
+    if let Some((path, _)) = settings.files.iter().find(|(_, file)| engine.remaps_users && for_some(file)) {
+        found.finding(
+            format!(
+                "this Docker gives the users of a container other numbers (userns-remap), and [file.\"{path}\"] is for one user"
+            ),
+            "leave out 'owner' and let all read it (mode = \"0444\"): on the host only root gets into its folder; or take userns-remap out of /etc/docker/daemon.json",
+        );
+    }
     for (name, process) in &settings.processes {
         if process.memory.is_some() && !engine.limits_memory {
             found.note(format!(
@@ -45,6 +56,7 @@ mod tests {
             api,
             os: os.to_owned(),
             limits_memory,
+            remaps_users: false,
             images: "/var/lib/docker".into(),
         };
         let mut found = Found::default();
@@ -58,6 +70,32 @@ mod tests {
         assert_eq!(found((1, 52), "linux", true), Found::default());
         let old = found((1, 26), "linux", true).findings;
         assert_eq!(old[0].what, "Docker 1.13.1 speaks API 1.26 at most, and 1.30 is needed");
+    }
+
+    #[test]
+    fn a_file_for_one_user_and_users_that_are_remapped_do_not_go_together() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("templates")).unwrap();
+        crate::fs::write_atomically(&dir.path().join("templates/x"), b"x", 0o600).unwrap();
+        for (keys, remaps_users, findings) in
+            [("owner = 999", true, 1), ("mode = '0440'", true, 1), ("", true, 0), ("owner = 999", false, 0)]
+        {
+            let text = format!(
+                "app = 'a'\n[image]\nrepository = 'x'\ntag = 't'\n[process.web]\n[file.'/x']\ntemplate = 'templates/x'\n{keys}\n"
+            );
+            let settings = crate::config::parse_in(dir.path(), &text, "f").unwrap();
+            let engine = Engine {
+                version: "28.0".to_owned(),
+                api: (1, 48),
+                os: "linux".to_owned(),
+                limits_memory: true,
+                remaps_users,
+                images: "/var/lib/docker".into(),
+            };
+            let mut found = Found::default();
+            check(&engine, &settings, &mut found);
+            assert_eq!(found.findings.len(), findings, "{keys}: {found:?}");
+        }
     }
 
     #[test]

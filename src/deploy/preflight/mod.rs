@@ -6,6 +6,7 @@
 mod clock;
 mod disk;
 mod engine;
+pub(super) mod image;
 mod memory;
 mod names;
 mod ports;
@@ -23,6 +24,7 @@ use crate::config::Settings;
 use crate::environment::Secrets;
 use crate::host::Host;
 use crate::host::docker::{Container, Docker, DockerError, Engine, Listed};
+use crate::host::names as hosts_names;
 use crate::model::{Auth, DeploymentId, Failure, Finding, ImageName, ReleaseNumber};
 use crate::redact::Redactor;
 
@@ -104,6 +106,11 @@ pub(super) async fn look(host: &Host, target: &Target<'_>, terms: Terms<'_>) -> 
             let to_pull = meanings.iter().map(|(_, meaning)| &meaning.to_pull);
             disk::check(&disk::needs(&docked.engine.images, to_pull, &host.paths), &host.machine, &mut found);
             memory::check(settings, host.machine.memory(), &docked.live, &mut found);
+            for (name, meaning) in &meanings {
+                if let Some(local) = &meaning.local {
+                    image::check(name, local, settings, &docked.live, &mut found);
+                }
+            }
         }
         Err(error) => failures.push(Finding::of(&error)),
     }
@@ -118,6 +125,9 @@ pub(super) async fn look(host: &Host, target: &Target<'_>, terms: Terms<'_>) -> 
         if !found.findings.contains(&failure) {
             found.findings.push(failure);
         }
+    }
+    for line in hosts_names::ignored_lines(&host.paths.resolv_conf) {
+        found.note(line);
     }
     if let Some(aws) = host.aws.if_used() {
         clock::check(aws.clock().ahead(), &mut found);

@@ -32,6 +32,7 @@ impl Step for PullImages {
         gathered: &mut Gathered,
     ) -> Result<Vec<Fact>, Failure> {
         images::pull_all(context, facts, gathered).await?;
+        images::check_all(context, facts, gathered).await?;
         Ok(vec![])
     }
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::Step;
 use crate::deploy::context::{Context, Gathered};
+use crate::deploy::health::judge;
 use crate::deploy::serving;
 use crate::deploy::{containers, images, preflight};
 use crate::journal::{Fact, Facts};
@@ -43,6 +44,9 @@ impl Step for Recheck {
         let taken = preflight::recheck(context, &live).await?;
         if !taken.is_empty() {
             return Err(Failure::found(taken));
+        }
+        for (process, container) in &live {
+            judge::look_before(context, gathered, process, container).await?;
         }
         let mut found: Vec<Fact> = serving::as_facts(&live).collect();
         for process in context.processes() {

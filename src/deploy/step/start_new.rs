@@ -4,14 +4,12 @@ use async_trait::async_trait;
 
 use super::{Step, new_id};
 use crate::deploy::context::{Context, Gathered};
+use crate::host::docker::start;
 use crate::journal::{Fact, Facts, Inverse};
 use crate::model::{AtBoot, Failure, Nature, ProcessName};
 
 /// Starts the new container.
 pub struct StartNew(pub ProcessName);
-
-/// The Engine's words for a command that the image does not have; it looks only when it starts one.
-const NO_SUCH_PROGRAM: [&str; 2] = ["executable file not found", "no such file or directory"];
 
 #[async_trait(?Send)]
 impl Step for StartNew {
@@ -44,16 +42,10 @@ impl Step for StartNew {
         let started = context.host.docker.start(&new_id(facts, &self.0)?).await;
         started.map_err(|error| {
             let failure = Failure::from(error);
-            if failure.what.contains("exec: ")
-                && NO_SUCH_PROGRAM.iter().any(|words| failure.what.contains(words))
-            {
-                let fix = format!(
-                    "the image has no such program: correct 'command' in [process.{}], or the image",
-                    self.0
-                );
-                return Failure { fix, ..failure };
+            match start::advice(&failure.what, &self.0) {
+                Some(fix) => Failure { fix, ..failure },
+                None => failure,
             }
-            failure
         })?;
         Ok(vec![])
     }

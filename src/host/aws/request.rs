@@ -7,6 +7,8 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use super::error::{AwsError, chain, one_line};
 use super::secret::SecretVersion;
 use super::{clock, credentials};
+use crate::host::iam::Refusal;
+use crate::host::web;
 
 /// A request, as errors name it.
 pub(super) struct Request<'a> {
@@ -54,11 +56,19 @@ impl<'a> Request<'a> {
             return AwsError::Credentials(why);
         }
         let unreached = matches!(error, SdkError::DispatchFailure(_) | SdkError::TimeoutError(_));
-        let fix = if unreached { self.reachability_fix() } else { String::new() };
-        AwsError::Failed { act, why: chain(&error), fix }
+        let why = chain(&error);
+        let fix = if unreached { self.reachability_fix(&why) } else { String::new() };
+        AwsError::Failed { act, why, fix }
     }
 
-    fn reachability_fix(&self) -> String {
+    fn reachability_fix(&self, why: &str) -> String {
+        let host = match self.endpoint {
+            "ecr.api" => format!("api.ecr.{}.amazonaws.com", self.region),
+            service => format!("{service}.{}.amazonaws.com", self.region),
+        };
+        if let Some(fix) = web::advice(why, &host) {
+            return fix;
+        }
         format!(
             "check that it can be reached: a subnet without a NAT gateway needs the VPC endpoint com.amazonaws.{}.{} with private DNS, whose security group has to let this instance in on port 443",
             self.region, self.endpoint
@@ -76,14 +86,7 @@ impl<'a> Request<'a> {
             (throttled, _) if is_throttling(throttled) => {
                 format!("tried {} times: deploy to fewer instances at a time, or later", super::ATTEMPTS)
             }
-            ("AccessDeniedException", Some(secret)) if is_about_kms(message) => format!(
-                "allow kms:Decrypt on the key that encrypts '{}', {role} and in the key's own policy",
-                secret.secret
-            ),
-            ("AccessDeniedException", Some(secret)) => {
-                format!("allow secretsmanager:GetSecretValue on {}, {role}", resource(secret))
-            }
-            ("AccessDeniedException", None) => format!("allow ecr:GetAuthorizationToken on *, {role}"),
+            ("AccessDeniedException" | "AccessDenied", secret) => denied(secret, message),
             ("DecryptionFailure", Some(secret)) => format!(
                 "its KMS key cannot be used: check that the key is enabled and that kms:Decrypt is allowed {role} ('aws secretsmanager describe-secret --secret-id {} --region {}' names the key)",
                 secret.secret, secret.region
@@ -95,6 +98,30 @@ impl<'a> Request<'a> {
             ),
             _ => String::new(),
         }
+    }
+}
+
+/// The action that IAM names is the one to allow; the one that was asked for where it names none.
+fn denied(secret: Option<&SecretVersion>, message: &str) -> String {
+    let role = "in the policy of the instance profile's role";
+    let refusal = Refusal::in_text(message);
+    let beside = refusal.map(|refusal| refusal.beside_the_role()).unwrap_or_default();
+    let asked = if secret.is_some() { "secretsmanager:GetSecretValue" } else { "ecr:GetAuthorizationToken" };
+    let action = refusal.map(|refusal| refusal.action).filter(|action| *action != asked);
+    match (secret, action) {
+        (Some(secret), action) if action.unwrap_or(message).starts_with("kms:") || is_about_kms(message) => {
+            format!(
+                "allow {} on the key that encrypts '{}', {role} and in the key's own policy{beside}",
+                action.unwrap_or("kms:Decrypt"),
+                secret.secret
+            )
+        }
+        (_, Some(action)) => {
+            let on = refusal.and_then(|refusal| refusal.resource).unwrap_or("*");
+            format!("allow {action} on {on}, {role}{beside}")
+        }
+        (Some(secret), None) => format!("allow {asked} on {}, {role}{beside}", resource(secret)),
+        (None, None) => format!("allow {asked} on *, {role}{beside}"),
     }
 }
 

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HealthStatusEnum, HostConfig, Mount,
+    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HostConfig, Mount, MountPoint,
     MountType, PortBinding,
 };
 use secrecy::{ExposeSecret, SecretString};
 
 use super::engine::{HostPort, host_address};
+use super::healthcheck::HealthCommand;
 use super::labels::Labels;
 use super::options;
 use super::restart::RestartPolicy;
@@ -19,17 +20,24 @@ use crate::model::container::{ContainerOptions, Log};
 use crate::model::container_name;
 use crate::model::{Bytes, Protocol, Publish};
 
-/// The state of Docker's own health check.
+/// A volume or a path of the host that is mounted into a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HealthCheck {
-    /// The image has none.
-    None,
-    /// It has no result yet.
-    Starting,
-    /// It succeeds.
-    Healthy,
-    /// It fails; with the output of the last one.
-    Unhealthy(String),
+pub struct Mounted {
+    /// The volume's name, or the path of the host.
+    pub source: String,
+    /// Where it is in the container.
+    pub target: String,
+    /// Whether it is a volume that nobody has given a name: Docker made it for this container, because its image declares it.
+    pub is_anonymous: bool,
+}
+
+impl Mounted {
+    fn of(mount: MountPoint) -> Option<Self> {
+        let name = mount.name.filter(|name| !name.is_empty());
+        let is_anonymous =
+            name.as_ref().is_some_and(|name| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit()));
+        Some(Self { source: name.or(mount.source)?, target: mount.destination?, is_anonymous })
+    }
 }
 
 /// A container as it is now.
@@ -68,12 +76,14 @@ pub struct Container {
     pub auto_remove: bool,
     /// Where it is reached from the host: its address on its network, or the host's loopback when it is on the host's own.
     pub ip: Option<IpAddr>,
-    /// Docker's own health check.
-    pub health: HealthCheck,
+    /// The health check of its image, if it has one.
+    pub healthcheck: Option<HealthCommand>,
     /// How long it may take to stop.
     pub stop_timeout: Duration,
     /// The ports of the host that it publishes, whether it runs or not.
     pub ports: Vec<HostPort>,
+    /// What is mounted into it.
+    pub mounts: Vec<Mounted>,
     /// Its memory limit in bytes, if it has one.
     pub memory: Option<u64>,
     /// The values of its environment: kept only to mask them.
@@ -95,8 +105,6 @@ impl Container {
         let host = inspect.host_config.as_ref();
         let config = inspect.config.unwrap_or_default();
         let networks = inspect.network_settings.and_then(|n| n.networks).unwrap_or_default();
-        let health = state.health.unwrap_or_default();
-        let output = || health.log.iter().flatten().last().and_then(|l| l.output.clone()).unwrap_or_default();
         Self {
             id: inspect.id.unwrap_or_default(),
             name: inspect.name.unwrap_or_default().trim_start_matches('/').to_owned(),
@@ -118,17 +126,13 @@ impl Container {
                 Some("host") => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
                 _ => networks.values().find_map(address),
             },
-            health: match health.status {
-                Some(HealthStatusEnum::HEALTHY) => HealthCheck::Healthy,
-                Some(HealthStatusEnum::UNHEALTHY) => HealthCheck::Unhealthy(output()),
-                Some(HealthStatusEnum::STARTING) => HealthCheck::Starting,
-                _ => HealthCheck::None,
-            },
+            healthcheck: HealthCommand::of(config.healthcheck.as_ref(), config.shell.as_ref()),
             stop_timeout: config
                 .stop_timeout
                 .and_then(|t| u64::try_from(t).ok())
                 .map_or(DOCKER_STOP_TIMEOUT, Duration::from_secs),
             ports: inspect.host_config.as_ref().map(host_ports).unwrap_or_default(),
+            mounts: inspect.mounts.unwrap_or_default().into_iter().filter_map(Mounted::of).collect(),
             memory: inspect
                 .host_config
                 .as_ref()

@@ -23,6 +23,8 @@ pub struct Engine {
     pub os: String,
     /// Whether the kernel lets it limit the memory of a container.
     pub limits_memory: bool,
+    /// Whether the users of a container are others outside of it (`userns-remap`).
+    pub remaps_users: bool,
     /// The folder of its images.
     pub images: PathBuf,
 }
@@ -49,6 +51,11 @@ impl Engine {
             api: version.api_version.as_deref().and_then(parse_version).unwrap_or_default(),
             os: info.os_type.or(version.os).unwrap_or_default(),
             limits_memory: info.memory_limit.unwrap_or(true),
+            remaps_users: info
+                .security_options
+                .iter()
+                .flatten()
+                .any(|option| option.starts_with("name=userns")),
             images,
         }
     }

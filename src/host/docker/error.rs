@@ -18,6 +18,12 @@ pub enum DockerError {
         /// Why.
         why: String,
     },
+    /// The environment names an Engine that is not on this instance.
+    #[error("DOCKER_HOST is '{}', and handover works with the Engine of its own instance, by its Unix socket", clean(.host))]
+    Elsewhere {
+        /// The variable.
+        host: String,
+    },
     /// The Engine refused.
     #[error("Docker refuses to {act}: {}", clean(.message))]
     Refused {
@@ -112,6 +118,10 @@ impl Explain for DockerError {
     fn fix(&self) -> Option<String> {
         match self {
             Self::Unreachable { .. } => Some("check that it runs: systemctl status docker".to_owned()),
+            Self::Elsewhere { .. } => Some(
+                "unset DOCKER_HOST, or write DOCKER_HOST=unix:///PATH/OF/THE/SOCKET; another instance: run handover there"
+                    .to_owned(),
+            ),
             Self::NoNetwork { name } => {
                 Some(format!("create it (docker network create {name}), or change 'network'"))
             }

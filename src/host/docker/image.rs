@@ -8,7 +8,7 @@ use bollard::query_parameters::{RemoveImageOptions, TagImageOptionsBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::{Docker, DockerError, INSPECT, REMOVE, gone_is_fine};
+use super::{Docker, DockerError, HealthCommand, INSPECT, REMOVE, gone_is_fine};
 use crate::model::{ImageDigest, ImageRef};
 
 /// The login of a registry.
@@ -78,10 +78,14 @@ pub struct Resolved {
 }
 
 /// An image on this instance.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct LocalImage {
     /// Its platform, if it has one.
     pub platform: Option<Platform>,
+    /// Its `HEALTHCHECK`, if it has one.
+    pub healthcheck: Option<HealthCommand>,
+    /// The folders that it declares as volumes.
+    pub volumes: Vec<String>,
 }
 
 impl Docker {
@@ -118,7 +122,14 @@ impl Docker {
     pub async fn image(&self, image: &ImageRef) -> Result<Option<LocalImage>, DockerError> {
         let act = format!("inspect image '{image}'");
         match self.call(act, INSPECT, self.client.inspect_image(&image.to_string())).await {
-            Ok(answer) => Ok(Some(LocalImage { platform: Platform::of(answer.os, answer.architecture) })),
+            Ok(answer) => {
+                let config = answer.config.unwrap_or_default();
+                Ok(Some(LocalImage {
+                    platform: Platform::of(answer.os, answer.architecture),
+                    healthcheck: HealthCommand::of(config.healthcheck.as_ref(), config.shell.as_ref()),
+                    volumes: config.volumes.unwrap_or_default(),
+                }))
+            }
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }

@@ -5,12 +5,14 @@ mod attended;
 mod container;
 mod engine;
 mod error;
+mod healthcheck;
 mod image;
 pub mod labels;
 mod options;
 mod output;
 mod pull;
 mod restart;
+pub mod start;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -26,9 +28,10 @@ use bollard::query_parameters::{
 use futures_util::StreamExt as _;
 
 pub use attended::{Attached, Printed};
-pub use container::{Container, HealthCheck, Spec};
+pub use container::{Container, Mounted, Spec};
 pub use engine::{Engine, HostPort, Listed};
 pub use error::DockerError;
+pub use healthcheck::HealthCommand;
 pub use image::{LocalImage, Platform, RegistryLogin, Resolved};
 use output::Output;
 pub use pull::{Patience, Progress};
@@ -264,8 +267,17 @@ impl Docker {
 
     /// Removes a container that does not run, with its anonymous volumes.
     pub async fn remove(&self, id: &str) -> Result<(), DockerError> {
+        self.remove_with(id, true).await
+    }
+
+    /// The same, without its anonymous volumes: what is in them stays.
+    pub async fn remove_but_its_volumes(&self, id: &str) -> Result<(), DockerError> {
+        self.remove_with(id, false).await
+    }
+
+    async fn remove_with(&self, id: &str, volumes: bool) -> Result<(), DockerError> {
         let act = format!("remove container '{}'", short(id));
-        let options = RemoveContainerOptionsBuilder::new().v(true).build();
+        let options = RemoveContainerOptionsBuilder::new().v(volumes).build();
         gone_is_fine(self.call(act, REMOVE, self.client.remove_container(id, Some(options))).await)
     }
 

@@ -65,6 +65,11 @@ impl Machine {
         sockets::all(&self.proc)
     }
 
+    /// What listens (TCP) in the network of a container, whose first process this is; nothing where that cannot be seen.
+    pub fn listening_in(&self, pid: u32, container: &str) -> Option<Vec<Socket>> {
+        sockets::listening_in(&self.proc, pid, container)
+    }
+
     /// The process that has a socket open, if it can be seen from here.
     pub fn holder(&self, socket: &Socket) -> Option<Holder> {
         sockets::holder(&self.proc, socket.inode)

@@ -39,11 +39,36 @@ const FILES: [(&str, Protocol, &str); 4] = [
 
 /// Every such socket of this network namespace. A file that is not there (no IPv6) has none.
 pub(super) fn all(proc: &Path) -> Vec<Socket> {
+    of_process(proc, "self")
+}
+
+fn of_process(proc: &Path, process: &str) -> Vec<Socket> {
     let read = |(file, protocol, state)| {
-        let text = std::fs::read_to_string(proc.join("self/net").join(file)).unwrap_or_default();
+        let text = std::fs::read_to_string(proc.join(process).join("net").join(file)).unwrap_or_default();
         parse(&text, protocol, state)
     };
     FILES.into_iter().flat_map(read).collect()
+}
+
+/// Docker's resolver, which listens in every container of a network with a name.
+const RESOLVER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
+
+/// The TCP sockets that listen in a container; nothing where its network cannot be looked into. In the host's own network
+/// they are those of its processes.
+pub(super) fn listening_in(proc: &Path, pid: u32, container: &str) -> Option<Vec<Socket>> {
+    let process = pid.to_string();
+    if !proc.join(&process).join("net/tcp").exists() {
+        return None;
+    }
+    let namespace = |process: &str| std::fs::read_link(proc.join(process).join("ns/net")).ok();
+    let of_host = namespace(&process).is_some_and(|its| Some(its) == namespace("self"));
+    let is_its = |socket: &Socket| {
+        !of_host
+            || holder(proc, socket.inode).is_some_and(|holder| holder.container.as_deref() == Some(container))
+    };
+    let mut found = of_process(proc, &process);
+    found.retain(|socket| socket.protocol == Protocol::Tcp && socket.address != RESOLVER && is_its(socket));
+    Some(found)
 }
 
 fn parse(text: &str, protocol: Protocol, state: &str) -> Vec<Socket> {
@@ -154,6 +179,22 @@ mod tests {
         assert_eq!(holder.pid, std::process::id());
         drop(listener);
         assert!(!all(proc).iter().any(|s| s.port == port && s.inode == socket.inode));
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn what_listens_in_a_container_is_tcp_and_not_dockers() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(listening_in(dir.path(), 7, "c"), None);
+        std::fs::create_dir_all(dir.path().join("7/net")).unwrap();
+        let resolver = "   9: 0B00007F:A1B2 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 9 1 f 1\n";
+        for (file, text) in [("tcp", format!("{TCP}{resolver}")), ("udp", UDP.to_owned())] {
+            crate::fs::write_atomically(&dir.path().join("7/net").join(file), text.as_bytes(), 0o600)
+                .unwrap();
+        }
+        let ports: Vec<u16> =
+            listening_in(dir.path(), 7, "c").unwrap().iter().map(|socket| socket.port).collect();
+        assert_eq!(ports, [22, 53, 8000]);
     }
 
     #[test]

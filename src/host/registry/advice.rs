@@ -1,6 +1,7 @@
 //! What to do about a registry's problem: which endpoint, which permission, which file. Pure.
 
 use super::RegistryProblem;
+use crate::host::iam::Refusal;
 use crate::model::{Auth, ImageDigest, RepositoryName};
 
 /// A request to a registry.
@@ -46,7 +47,7 @@ impl Request<'_> {
             RegistryProblem::NoManifest => match self.wanted {
                 Wanted::Tag(tag) => format!("tag '{tag}' is not in {name}: was it pushed{}?", self.account_and_region()),
                 Wanted::Digest(_) => format!(
-                    "the image was in {name} when its tag was resolved, and is gone now: a lifecycle policy may have removed it; push it again, or start a new deployment"
+                    "its tag means this image, and {name} does not have it: a pull-through cache may still be filling (deploy again in a minute), or a lifecycle policy has removed it (push it again)"
                 ),
             },
             RegistryProblem::NoRepository => {
@@ -56,15 +57,17 @@ impl Request<'_> {
             RegistryProblem::Damaged => {
                 "what is downloaded does not match the manifest, every time: push the image again, or look for a proxy that changes it".to_owned()
             }
-            RegistryProblem::Untrusted => format!("put the registry's CA certificate into /etc/docker/certs.d/{host}/ca.crt"),
+            RegistryProblem::Untrusted => self.trust(text),
             RegistryProblem::PlainHttp => format!(
                 "'{host}' speaks HTTP without TLS: give it a certificate, or add it to insecure-registries in /etc/docker/daemon.json"
             ),
-            RegistryProblem::Proxy => {
-                "this is the Engine's own proxy: check 'systemctl show docker --property Environment' and /etc/docker/daemon.json".to_owned()
+            RegistryProblem::Proxy | RegistryProblem::ProxyRefuses => proxy(problem, text),
+            RegistryProblem::Unreadable => {
+                "Docker before 23 cannot unpack layers that are compressed with zstd: take Docker 23 or newer, or build the image with gzip (docker buildx build --output type=image,compression=gzip,force-compression=true)".to_owned()
             }
+            RegistryProblem::Throttled => self.throttled(),
             RegistryProblem::NoSpace => "free space on Docker's disk: see 'docker system df'".to_owned(),
-            RegistryProblem::Throttled | RegistryProblem::Server | RegistryProblem::Engine | RegistryProblem::NoPlatform | RegistryProblem::Other => {
+            RegistryProblem::Server | RegistryProblem::Engine | RegistryProblem::NoPlatform | RegistryProblem::Other => {
                 return None;
             }
         })
@@ -78,6 +81,39 @@ impl Request<'_> {
     fn account_hint(&self) -> String {
         let ecr = self.repository.ecr();
         ecr.map(|(account, region)| format!(", account {account} and region {region}")).unwrap_or_default()
+    }
+
+    /// What to do about a certificate. The host is the message's: layers are elsewhere than manifests.
+    fn trust(&self, text: &str) -> String {
+        let host = host_in(text).unwrap_or(&self.repository.host);
+        if text.contains("expired or is not yet valid") {
+            return format!(
+                "the certificate of '{host}' has expired, or this instance's clock is wrong: see 'timedatectl'"
+            );
+        }
+        if text.contains("certificate is valid for") || text.contains("doesn't contain any IP SANs") {
+            return format!(
+                "'{host}' answers with a certificate for another name: write the name that its certificate has"
+            );
+        }
+        let ours = format!("put the CA certificate into /etc/docker/certs.d/{host}/ca.crt");
+        if host.contains(".amazonaws.com") || PUBLIC.contains(&host) {
+            return format!(
+                "its own certificate is trusted everywhere, so something in between answers instead, such as a proxy that inspects TLS: {ours}, or into the system's trust store (then: systemctl restart docker)"
+            );
+        }
+        ours
+    }
+
+    /// Who asks too often: the fleet, or everybody behind one address.
+    fn throttled(&self) -> String {
+        match self.auth {
+            Auth::None => format!(
+                "without a login '{}' answers only so many requests of one address: log in (auth = {{ secret = \"NAME\" }}), or pull through a cache of ECR's (pull-through cache rule)",
+                self.repository.host
+            ),
+            Auth::Ecr | Auth::Secret(_) => "deploy to fewer instances at a time, or later".to_owned(),
+        }
     }
 
     /// The VPC endpoint that a subnet without a NAT gateway needs.
@@ -107,10 +143,18 @@ impl Request<'_> {
         )
     }
 
-    /// The IAM action that is missing, and whose policy has to grant it.
+    /// The IAM action that is missing, and whose policy has to grant it. The one that IAM names is the one.
     fn permission(&self, text: &str) -> String {
         let name = self.repository;
+        let refusal = Refusal::in_text(text);
         let Some((account, _)) = name.ecr() else {
+            if let Some(refusal) = refusal {
+                return format!(
+                    "allow {} to whoever pulls from {name}{}",
+                    refusal.action,
+                    refusal.beside_the_role()
+                );
+            }
             let who = match self.auth {
                 Auth::Ecr => "the instance's role".to_owned(),
                 Auth::None => "a client without a login".to_owned(),
@@ -118,30 +162,69 @@ impl Request<'_> {
             };
             return format!("{who} may not pull from {name}, or there is no such repository");
         };
-        let layers = text.contains("GetDownloadUrlForLayer") || text.contains("BatchCheckLayerAvailability");
-        let actions = match self.wanted {
-            _ if layers => "ecr:GetDownloadUrlForLayer and ecr:BatchCheckLayerAvailability",
-            Wanted::Tag(_) => "ecr:BatchGetImage",
-            Wanted::Digest(_) if text.contains("BatchGetImage") => "ecr:BatchGetImage",
-            Wanted::Digest(_) => {
-                "ecr:BatchGetImage, ecr:GetDownloadUrlForLayer and ecr:BatchCheckLayerAvailability"
-            }
+        let (action, own) =
+            (refusal.map(|refusal| refusal.action), refusal.and_then(|refusal| refusal.account));
+        let actions = match (action, self.wanted) {
+            (Some(action), _) if PULL_THROUGH.contains(&action) => PULL_THROUGH.join(" and "),
+            (Some(action), _) if LAYERS.contains(&action) => LAYERS.join(" and "),
+            (Some(action), _) => action.to_owned(),
+            (None, Wanted::Tag(_)) => "ecr:BatchGetImage".to_owned(),
+            (None, Wanted::Digest(_)) => format!("ecr:BatchGetImage, {}", LAYERS.join(" and ")),
         };
-        let whose = match account_of_role(text) {
+        // An action of another service is about another thing than the repository.
+        let on = match refusal.and_then(|refusal| refusal.resource) {
+            Some(resource) if action.is_some_and(|action| !action.starts_with("ecr:")) => resource.to_owned(),
+            _ => name.to_string(),
+        };
+        let whose = match own {
             Some(own) if own != account => {
                 format!(", and the repository policy of account {account} has to grant it to account {own}")
             }
             Some(_) => String::new(),
             None => format!("; if {account} is not the instance's account, so does its repository policy"),
         };
-        format!("the instance's role needs {actions} on {name}{whose}")
+        let why = if action.is_some_and(|action| PULL_THROUGH.contains(&action)) {
+            ": it is below a pull-through cache rule, which fetches what the account does not have yet"
+        } else {
+            ""
+        };
+        let beside = refusal.map(|refusal| refusal.beside_the_role()).unwrap_or_default();
+        format!("the instance's role needs {actions} on {on}{whose}{beside}{why}")
     }
 }
 
-/// The account of the role that was refused, from IAM's message.
-fn account_of_role(text: &str) -> Option<&str> {
-    let account = text.split("arn:aws").nth(1)?.split(':').nth(3)?;
-    (account.len() == 12).then_some(account)
+/// What a pull needs beside the manifest.
+const LAYERS: [&str; 2] = ["ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"];
+
+/// What a pull through ECR's own cache needs when the image, or its repository, is not in the account yet.
+const PULL_THROUGH: [&str; 2] = ["ecr:BatchImportUpstreamImage", "ecr:CreateRepository"];
+
+/// Registries whose certificates everybody trusts.
+const PUBLIC: [&str; 6] =
+    ["docker.io", "registry-1.docker.io", "public.ecr.aws", "ghcr.io", "quay.io", "gcr.io"];
+
+/// What to do about the Engine's proxy, which is not ours.
+fn proxy(problem: RegistryProblem, text: &str) -> String {
+    let place = "the Engine has a proxy of its own: see 'systemctl show docker --property Environment' and \"proxies\" in /etc/docker/daemon.json";
+    if problem == RegistryProblem::ProxyRefuses {
+        let host = host_in(text).unwrap_or("the registry");
+        return format!(
+            "its proxy does not let it through to '{host}': allow it there, or add it to NO_PROXY; {place}"
+        );
+    }
+    match text.split_once("proxyconnect tcp: ").and_then(|(_, why)| after_dial(why)) {
+        Some(address) => {
+            format!("the proxy {address} cannot be reached or is not well: check that it runs; {place}")
+        }
+        None => format!("its proxy cannot be reached or is not well; {place}"),
+    }
+}
+
+/// The address in Go's `dial tcp 10.0.0.9:3128: connect: …`, `dial tcp: lookup NAME on …`.
+fn after_dial(why: &str) -> Option<&str> {
+    let rest = why.strip_prefix("dial tcp")?;
+    let rest = rest.strip_prefix(": lookup ").or_else(|| rest.strip_prefix(' '))?;
+    rest.split_whitespace().next().map(|address| address.trim_end_matches(':'))
 }
 
 /// The host of the first URL or look-up in the Engine's message.
@@ -203,6 +286,21 @@ mod tests {
         assert_eq!(own, format!("the instance's role needs ecr:BatchGetImage on {ECR}"));
         let cross = denied(&said("999999999999", "BatchGetImage"));
         assert!(cross.contains("repository policy of account 123456789012"), "{cross}");
+        for action in ["BatchImportUpstreamImage", "CreateRepository"] {
+            let cache = denied(&said("123456789012", action));
+            assert!(
+                cache.contains("needs ecr:BatchImportUpstreamImage and ecr:CreateRepository on")
+                    && cache.contains("pull-through"),
+                "{cache}"
+            );
+        }
+        let other = denied(&said("123456789012", "ReplicateImage"));
+        assert!(other.contains("needs ecr:ReplicateImage on"), "{other}");
+        let key = denied(&format!(
+            "{} on resource: arn:aws:kms:x",
+            said("123456789012", "x").replace("ecr:x", "kms:Decrypt")
+        ));
+        assert!(key.contains("needs kms:Decrypt on arn:aws:kms:x"), "{key}");
         let layers = denied(&said("123456789012", "GetDownloadUrlForLayer"));
         assert!(
             layers.contains("ecr:GetDownloadUrlForLayer and ecr:BatchCheckLayerAvailability"),
@@ -220,6 +318,60 @@ mod tests {
             "denied",
         );
         assert!(elsewhere.contains("[secret.gh]") && elsewhere.contains("ghcr.io/o/a"), "{elsewhere}");
+    }
+
+    #[test]
+    fn a_certificate_is_about_the_host_that_showed_it() {
+        let said = |host: &str, why: &str| {
+            let text = format!("Get \"https://{host}/v2/\": x509: {why}");
+            advice(ECR, Auth::Ecr, Wanted::Tag("v1"), RegistryProblem::Untrusted, &text)
+        };
+        let unknown = "certificate signed by unknown authority";
+        for (host, why, words) in [
+            ("r.internal", unknown, ["/etc/docker/certs.d/r.internal/ca.crt", "CA"]),
+            (
+                "b.s3.eu-west-1.amazonaws.com",
+                unknown,
+                ["inspects TLS", "certs.d/b.s3.eu-west-1.amazonaws.com/"],
+            ),
+            (
+                "r.internal",
+                "certificate has expired or is not yet valid: current time",
+                ["expired", "timedatectl"],
+            ),
+            (
+                "r.internal",
+                "certificate is valid for a.internal, not r.internal",
+                ["another name", "r.internal"],
+            ),
+        ] {
+            let fix = said(host, why);
+            assert!(words.iter().all(|word| fix.contains(word)), "{fix}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_named_and_is_the_engines() {
+        for (problem, text, words) in [
+            (
+                RegistryProblem::Proxy,
+                "Get \"https://h/v2/\": proxyconnect tcp: dial tcp 10.0.0.9:3128: connect: connection refused",
+                ["10.0.0.9:3128", "daemon.json"],
+            ),
+            (
+                RegistryProblem::Proxy,
+                "Get \"https://h/v2/\": proxyconnect tcp: dial tcp: lookup squid.internal on 10.0.0.2:53: no such host",
+                ["squid.internal", "daemon.json"],
+            ),
+            (
+                RegistryProblem::ProxyRefuses,
+                "Get \"https://h/v2/\": Forbidden",
+                ["through to 'h'", "NO_PROXY"],
+            ),
+        ] {
+            let fix = advice(ECR, Auth::Ecr, Wanted::Tag("v1"), problem, text);
+            assert!(words.iter().all(|word| fix.contains(word)) && !fix.contains("endpoint"), "{fix}");
+        }
     }
 
     #[test]

@@ -34,8 +34,12 @@ pub enum RegistryProblem {
     Untrusted,
     /// It speaks HTTP without TLS.
     PlainHttp,
-    /// The Engine's proxy fails.
+    /// The Engine's proxy cannot be reached, or is not well.
     Proxy,
+    /// The Engine's proxy does not let it through.
+    ProxyRefuses,
+    /// What was downloaded is in no form that this Engine can unpack.
+    Unreadable,
     /// There is no room for the image.
     NoSpace,
     /// Something else.
@@ -46,6 +50,11 @@ pub enum RegistryProblem {
 const WORDS: &[(RegistryProblem, &[&str])] = &[
     (RegistryProblem::NoSpace, &["no space left on device"]),
     (RegistryProblem::Throttled, &["toomanyrequests", "too many requests", "rate exceeded", "http 429"]),
+    // Go has nothing but the words of the proxy's status: `Get "https://…": Forbidden`.
+    (
+        RegistryProblem::ProxyRefuses,
+        &["proxy authentication required", " : forbidden", " : method not allowed"],
+    ),
     // Where a repository is private or missing, Docker Hub says so. Before the 401 that it comes with.
     (RegistryProblem::Denied, &["insufficient_scope"]),
     (
@@ -63,7 +72,11 @@ const WORDS: &[(RegistryProblem, &[&str])] = &[
         RegistryProblem::PlainHttp,
         &["server gave http response to https client", "first record does not look like a tls handshake"],
     ),
-    (RegistryProblem::Proxy, &["proxyconnect"]),
+    (
+        RegistryProblem::Proxy,
+        &["proxyconnect", " : bad gateway", " : service unavailable", " : gateway timeout"],
+    ),
+    (RegistryProblem::Unreadable, &["archive/tar: invalid tar header"]),
     (RegistryProblem::NoPlatform, &["no matching manifest for", "no match for platform"]),
     (
         RegistryProblem::Damaged,
@@ -151,9 +164,10 @@ impl RegistryProblem {
             DockerError::Refused { status, message, .. } => classify(*status, message),
             DockerError::Slow { .. } => Self::Silent,
             DockerError::Unreachable { .. } | DockerError::Incomplete { .. } => Self::Engine,
-            DockerError::Failed { .. } | DockerError::NoNetwork { .. } | DockerError::PortHeld { .. } => {
-                Self::Other
-            }
+            DockerError::Failed { .. }
+            | DockerError::NoNetwork { .. }
+            | DockerError::PortHeld { .. }
+            | DockerError::Elsewhere { .. } => Self::Other,
         }
     }
 
@@ -161,7 +175,7 @@ impl RegistryProblem {
     /// where a moment may help; three where a fresh login or a fresh download may; else once.
     pub fn tries(self) -> usize {
         match self {
-            Self::Throttled | Self::Server | Self::Unreachable | Self::Engine => 5,
+            Self::Throttled | Self::Server | Self::Unreachable | Self::Engine | Self::Proxy => 5,
             Self::Silent | Self::Unauthorized | Self::Damaged => 3,
             _ => 1,
         }
@@ -283,6 +297,14 @@ mod tests {
             "Get \"https://h/v2/\": proxyconnect tcp: dial tcp 10.0.0.9:3128: connect: connection refused",
             Proxy,
         ),
+        (500, "Get \"https://h/v2/\": Forbidden", ProxyRefuses),
+        (500, "Get \"https://h/v2/\": Proxy Authentication Required", ProxyRefuses),
+        (500, "Get \"https://h/v2/\": Bad Gateway", Proxy),
+        (
+            200,
+            "failed to register layer: Error processing tar file(exit status 1): archive/tar: invalid tar header",
+            Unreadable,
+        ),
         (200, "write /var/lib/docker/tmp/GetImageBlob1: no space left on device", NoSpace),
         (400, "invalid reference format", Other),
     ];
@@ -359,12 +381,22 @@ mod tests {
 
     #[test]
     fn a_refusal_is_not_asked_again() {
-        for problem in
-            [Denied, NoManifest, NoRepository, NoBlob, NoPlatform, Untrusted, PlainHttp, NoSpace, Other]
-        {
+        for problem in [
+            Denied,
+            NoManifest,
+            NoRepository,
+            NoBlob,
+            NoPlatform,
+            Untrusted,
+            ProxyRefuses,
+            Unreadable,
+            PlainHttp,
+            NoSpace,
+            Other,
+        ] {
             assert_eq!(problem.tries(), 1, "{problem:?}");
         }
-        for problem in [Throttled, Server, Unreachable, Silent, Engine, Unauthorized, Damaged] {
+        for problem in [Throttled, Server, Unreachable, Silent, Engine, Proxy, Unauthorized, Damaged] {
             assert!((3..=5).contains(&problem.tries()), "{problem:?}");
         }
     }
