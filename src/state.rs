@@ -6,6 +6,7 @@
 //!   releases/12/journal.jsonl  the run that made it; that of the highest number is the run in progress, or the last one
 //!   releases/12/handover.toml
 //!   releases/12/templates/  the templates of the bundle that it names
+//!   releases/12/bundle/     what else of the bundle it names, by its path there
 //!   releases/12/files/      the files of its containers, rendered, by their paths there
 //!   releases/12/web.log     the last lines of its container, when it was refused; without secrets
 //! ```
@@ -90,6 +91,9 @@ pub enum StateError {
     /// A file operation failed.
     #[error(transparent)]
     File(#[from] FsError),
+    /// A part of the bundle cannot be kept.
+    #[error(transparent)]
+    Tree(#[from] fs::tree::TreeError),
     /// A file of ours does not parse.
     #[error("'{}' is damaged", path.display())]
     Damaged {
@@ -112,6 +116,7 @@ impl Explain for StateError {
     fn fix(&self) -> Option<String> {
         match self {
             Self::File(error) => error.fix(),
+            Self::Tree(_) => None,
             Self::Damaged { path, .. } => {
                 Some(format!("move it aside: mv {} {}.damaged", path.display(), path.display()))
             }
@@ -188,7 +193,7 @@ impl Releases {
         Ok(fs::write_atomically(&folder.join("record.json"), &text, 0o600)?)
     }
 
-    /// Keeps the configuration of a release, as a folder that can be read like a bundle.
+    /// Keeps the configuration of a release, with all that it takes from its bundle, so that neither is needed later.
     pub fn keep_config(&self, release: ReleaseNumber, config: &Config) -> Result<(), StateError> {
         let folder = self.make_folder(release)?;
         for file in config.settings.files.values() {
@@ -196,7 +201,16 @@ impl Releases {
             fs::durable_private_dir(&folder, path.parent().unwrap_or(&folder))?;
             fs::write_atomically(&path, file.text.as_bytes(), 0o600)?;
         }
+        for (path, source) in &config.settings.bundle {
+            fs::tree::copy(source, &self.bundled(release, path))?;
+        }
         Ok(fs::write_atomically(&folder.join(config::FILE_NAME), config.text.as_bytes(), 0o600)?)
+    }
+
+    /// Where a file or folder of the bundle of a release is kept.
+    pub fn bundled(&self, release: ReleaseNumber, path: &str) -> PathBuf {
+        let kept = self.folder(release).join(config::KEPT);
+        if path == "." { kept } else { kept.join(path) }
     }
 
     /// Writes the rendered files of a release anew. No container has them yet: whatever an earlier process left is

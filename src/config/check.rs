@@ -5,12 +5,13 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::bundle_files::BundleFiles;
 use super::diagnostic::Mistake;
+use super::file::FROM;
 use super::groups::Layers;
 use super::mask::masked;
 use super::merge::Effective;
-use super::templates::Templates;
-use super::{Diagnostic, Settings, settings};
+use super::{Diagnostic, Settings, env_file, settings};
 
 /// Tags that are usually moved from one image to the next.
 const MOVING_TAGS: &[&str] = &[
@@ -39,7 +40,7 @@ pub struct Checked {
 }
 
 /// Checks a configuration for every group that it is for.
-pub(super) fn check(text: &str, origin: &str, templates: &Templates) -> Checked {
+pub(super) fn check(text: &str, origin: &str, files: &BundleFiles) -> Checked {
     let shown = masked(text);
     let located = |mistakes: Vec<Mistake>| mistakes.into_iter().map(|m| m.located(&shown, origin)).collect();
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -55,7 +56,7 @@ pub(super) fn check(text: &str, origin: &str, templates: &Templates) -> Checked 
     let mut all_settings = Vec::new();
     for entry in &entries {
         let (mistakes, settings) = match layers.effective(*entry) {
-            Ok(effective) => check_effective(effective, text, templates),
+            Ok(effective) => check_effective(effective, text, files),
             Err(mistake) => (vec![mistake], None),
         };
         found.add(mistakes, entry.unwrap_or_default());
@@ -95,12 +96,12 @@ impl MistakesByGroup {
 fn check_effective(
     mut effective: Effective<'_>,
     text: &str,
-    templates: &Templates,
+    files: &BundleFiles,
 ) -> (Vec<Mistake>, Option<Settings>) {
-    let mut found = lints(&effective);
+    let mut found = lints(&effective, files);
     let mut is_whole = true;
     loop {
-        let mistake = match settings(&effective, templates) {
+        let mistake = match settings(&effective, files) {
             Ok(settings) => return (found, is_whole.then_some(settings)),
             Err(mistake) => mistake,
         };
@@ -135,7 +136,7 @@ fn remove_value(table: &mut DeTable<'_>, span: &Range<usize>, text: &str) -> boo
 }
 
 /// What works, but may not do what was expected, or should not be in a file.
-fn lints(effective: &Effective<'_>) -> Vec<Mistake> {
+fn lints(effective: &Effective<'_>, files: &BundleFiles) -> Vec<Mistake> {
     let root = effective.table.get_ref();
     let mut found = Vec::new();
     let tag = root.get("image").and_then(|image| image.get_ref().get("tag"));
@@ -156,15 +157,21 @@ fn lints(effective: &Effective<'_>) -> Vec<Mistake> {
             ));
         }
     }
+    let from = root.get("environment").and_then(|environment| environment.get_ref().get(FROM));
+    for path in from.and_then(|from| from.get_ref().as_array()).into_iter().flatten() {
+        if let Some(text) = path.get_ref().as_str() {
+            found.extend(env_file::lints(&Spanned::new(path.span(), text.to_owned()), files));
+        }
+    }
     found
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Checked, Templates};
+    use super::{BundleFiles, Checked};
 
     fn check(text: &str, origin: &str) -> Checked {
-        super::check(text, origin, &Templates::none())
+        super::check(text, origin, &BundleFiles::none())
     }
 
     fn headlines(text: &str) -> Vec<String> {

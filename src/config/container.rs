@@ -39,6 +39,15 @@ pub(super) fn resolve_options(process: &file::Process) -> Result<ContainerOption
         shm_size: process.shm_size,
         init: process.init,
         no_new_privileges: process.no_new_privileges,
+        labels: values::parse_labels(&process.labels)?,
+        hostname: process.hostname.as_ref().map(parse).transpose()?,
+        entrypoint: process.entrypoint.as_ref().map(|entrypoint| entrypoint.get_ref().clone()),
+        working_dir: process.working_dir.as_ref().map(values::parse_working_dir).transpose()?,
+        devices: process.devices.iter().map(parse).collect::<Result<_, _>>()?,
+        dns: process.dns.iter().map(values::parse_dns).collect::<Result<_, _>>()?,
+        pids_limit: process.pids_limit.as_ref().map(values::parse_pids_limit).transpose()?,
+        security_opt: process.security_opt.iter().map(parse).collect::<Result<_, _>>()?,
+        gpus: process.gpus.as_ref().map(parse_text_or_number).transpose()?,
     };
     check_targets(&options.volumes, &options.tmpfs, process)?;
     Ok(options)

@@ -88,7 +88,7 @@ fn quoted(key: &str) -> String {
 mod tests {
     use insta::assert_snapshot;
 
-    use crate::config::templates::Templates;
+    use crate::config::bundle_files::BundleFiles;
     use crate::config::{RequestedGroup, effective_settings, parse};
 
     const TEXT: &str = r#"app = "status-page"
@@ -128,7 +128,7 @@ health = false
 
     fn shown(group: &str) -> String {
         let (settings, effective) =
-            effective_settings(&Templates::none(), TEXT, "handover.toml", RequestedGroup::Show(group))
+            effective_settings(&BundleFiles::none(), TEXT, "handover.toml", RequestedGroup::Show(group))
                 .unwrap();
         let shown = super::render(&effective, TEXT);
         let again = parse(&shown, "shown").unwrap_or_else(|e| panic!("{e}\n{shown}"));
@@ -212,7 +212,7 @@ health = false
     fn shown_again_it_is_the_same() {
         let once = shown("test");
         let (_, effective) =
-            effective_settings(&Templates::none(), &once, "shown", RequestedGroup::Operator(None)).unwrap();
+            effective_settings(&BundleFiles::none(), &once, "shown", RequestedGroup::Operator(None)).unwrap();
         let strip = |text: &str| -> Vec<String> {
             text.lines()
                 .filter(|l| !l.starts_with('#'))

@@ -7,10 +7,10 @@ use std::path::Path;
 use serde::Serialize;
 use toml::Spanned;
 
+use super::bundle_files::BundleFiles;
 use super::diagnostic::Mistake;
-use super::file;
 use super::secret::SecretSource;
-use super::templates::Templates;
+use super::{env_file, file};
 use crate::suggest::nearest;
 use crate::template;
 
@@ -60,7 +60,24 @@ const MODE: u32 = 0o444;
 
 pub(super) type Secrets = BTreeMap<String, SecretSource>;
 
-pub(super) fn variable_name(name: Spanned<String>) -> Result<String, Mistake> {
+/// Every variable: those of the table, and below them those of the files that it names, the last of them first.
+pub(super) fn variables(
+    written: file::Environment,
+    secrets: &Secrets,
+    files: &BundleFiles,
+) -> Result<BTreeMap<String, Value>, Mistake> {
+    let mut all = BTreeMap::new();
+    for path in written.from {
+        let read = env_file::read(&path, files)?;
+        all.extend(read.into_iter().map(|variable| (variable.name, Value::Literal(variable.value))));
+    }
+    for (name, value) in written.variables {
+        all.insert(variable_name(name)?, variable(value, secrets)?);
+    }
+    Ok(all)
+}
+
+fn variable_name(name: Spanned<String>) -> Result<String, Mistake> {
     let text = name.get_ref();
     if text.is_empty() || text.contains(['=', '\0']) {
         return Err(Mistake::at(
@@ -71,7 +88,7 @@ pub(super) fn variable_name(name: Spanned<String>) -> Result<String, Mistake> {
     Ok(name.into_inner())
 }
 
-pub(super) fn variable(value: Spanned<file::Value>, secrets: &Secrets) -> Result<Value, Mistake> {
+fn variable(value: Spanned<file::Value>, secrets: &Secrets) -> Result<Value, Mistake> {
     let span = value.span();
     let without_nul = |text: &str| {
         let nul = || Mistake::at(span.clone(), "an environment variable cannot contain a NUL character");
@@ -118,10 +135,10 @@ fn known(name: &str, secrets: &Secrets, span: &Range<usize>) -> Result<(), Mista
 }
 
 /// Every `[file."/path"]`, by its path in the containers.
-pub(super) fn files(
+pub(super) fn rendered_files(
     written: BTreeMap<Spanned<String>, file::Rendered>,
     secrets: &Secrets,
-    templates: &Templates,
+    bundle: &BundleFiles,
 ) -> Result<BTreeMap<String, FileSource>, Mistake> {
     let mut files: BTreeMap<String, FileSource> = BTreeMap::new();
     for (path, rendered) in written {
@@ -130,7 +147,7 @@ pub(super) fn files(
         if let Some(outer) = files.keys().find(|outer| Path::new(path.get_ref()).starts_with(outer)) {
             return Err(Mistake::at(span, format!("'{outer}' is a file, so nothing can be below it")));
         }
-        files.insert(path.into_inner(), file_source(rendered, secrets, templates)?);
+        files.insert(path.into_inner(), file_source(rendered, secrets, bundle)?);
     }
     Ok(files)
 }
@@ -145,12 +162,8 @@ fn check_path(path: &Spanned<String>) -> Result<(), Mistake> {
     }
 }
 
-fn file_source(
-    file: file::Rendered,
-    secrets: &Secrets,
-    templates: &Templates,
-) -> Result<FileSource, Mistake> {
-    let text = templates.read(&file.template)?;
+fn file_source(file: file::Rendered, secrets: &Secrets, files: &BundleFiles) -> Result<FileSource, Mistake> {
+    let text = files.template(&file.template)?;
     check(&text, secrets, &file.template.span(), file.template.get_ref())?;
     Ok(FileSource {
         template: file.template.into_inner(),

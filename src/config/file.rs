@@ -1,8 +1,10 @@
 //! The configuration as written: the keys of `handover.toml`, and nothing that they imply.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use toml::Spanned;
 
 use crate::model::{AppName, Bytes, ProcessName, Publish, Repository, StatusRange, TimeSpan};
@@ -18,7 +20,7 @@ pub(super) struct ConfigFile {
     #[serde(default)]
     pub(super) secret: BTreeMap<Spanned<String>, Spanned<Secret>>,
     #[serde(default)]
-    pub(super) environment: BTreeMap<Spanned<String>, Spanned<Value>>,
+    pub(super) environment: Environment,
     #[serde(default)]
     pub(super) file: BTreeMap<Spanned<String>, Rendered>,
     pub(super) process: Spanned<BTreeMap<Spanned<ProcessName>, Process>>,
@@ -65,11 +67,58 @@ pub(super) struct Secret {
 }
 
 /// A value of `fields` and `literal`: a number is as good as a string, a port is written either way.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(untagged, expecting = "write a string or a whole number")]
 pub(super) enum Field {
     Text(String),
     Number(i64),
+}
+
+impl Field {
+    /// As text: a number in its plain digits.
+    pub(super) fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Number(number) => number.to_string(),
+        }
+    }
+}
+
+/// The key of `[environment]` that names files, and no variable.
+pub(super) const FROM: &str = "from";
+
+/// `[environment]`.
+#[derive(Debug, Default)]
+pub(super) struct Environment {
+    pub(super) from: Vec<Spanned<String>>,
+    pub(super) variables: BTreeMap<Spanned<String>, Spanned<Value>>,
+}
+
+/// By hand: serde's `flatten` loses the places of the variables.
+impl<'de> Deserialize<'de> for Environment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfTable;
+        impl<'de> Visitor<'de> for OfTable {
+            type Value = Environment;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table of variables")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Environment, A::Error> {
+                let mut environment = Environment::default();
+                while let Some(key) = table.next_key::<Spanned<String>>()? {
+                    if key.get_ref() == FROM {
+                        environment.from = table.next_value()?;
+                    } else {
+                        environment.variables.insert(key, table.next_value()?);
+                    }
+                }
+                Ok(environment)
+            }
+        }
+        deserializer.deserialize_map(OfTable)
+    }
 }
 
 /// A value of `[environment]`.
@@ -160,6 +209,24 @@ pub(super) struct Process {
     pub(super) init: bool,
     #[serde(default)]
     pub(super) no_new_privileges: bool,
+    #[serde(default)]
+    pub(super) labels: BTreeMap<Spanned<String>, Field>,
+    #[serde(default)]
+    pub(super) hostname: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) entrypoint: Option<Spanned<Vec<String>>>,
+    #[serde(default)]
+    pub(super) working_dir: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) devices: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) dns: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) pids_limit: Option<Spanned<i64>>,
+    #[serde(default)]
+    pub(super) security_opt: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) gpus: Option<Spanned<Field>>,
     #[serde(default)]
     pub(super) health: Option<Spanned<Health>>,
 }

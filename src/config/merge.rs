@@ -141,8 +141,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::bundle_files::BundleFiles;
     use crate::config::groups::{Layers, RequestedGroup};
-    use crate::config::templates::Templates;
     use crate::config::{Settings, settings};
 
     const BASE: &str = r#"app = "status-page"
@@ -172,7 +172,7 @@ interval = "2s"
             Layers::of(root).map_err(|mistake| mistake.located(&text, "handover.toml").to_string())?;
         layers
             .effective(layers.entry_for(RequestedGroup::Hook(Some("test"))).unwrap())
-            .and_then(|effective| settings(&effective, &Templates::none()))
+            .and_then(|effective| settings(&effective, &BundleFiles::none()))
             .map_err(|mistake| mistake.located(&text, "handover.toml").to_string())
     }
 
@@ -312,7 +312,7 @@ interval = "2s"
                 }).collect()),
             );
             let layers = Layers::of(DeTable::parse(&text).unwrap()).unwrap();
-            let merged = settings(&layers.effective(Some("g")).unwrap(), &Templates::none()).unwrap().environment;
+            let merged = settings(&layers.effective(Some("g")).unwrap(), &BundleFiles::none()).unwrap().environment;
             let mut expected = base.clone();
             for (key, value) in over {
                 match value {

@@ -1,10 +1,12 @@
 //! `handover.toml`: as written (`file`), as a deployment group gets it (`groups`, `merge`), checked and complete
 //! ([`mod@settings`]), and what is wrong with it, shown in place ([`diagnostic`]).
 
+mod bundle_files;
 pub mod check;
 mod container;
 pub mod diagnostic;
 mod effective;
+mod env_file;
 mod environment;
 mod file;
 mod groups;
@@ -14,7 +16,6 @@ mod mask;
 mod merge;
 mod secret;
 pub mod settings;
-mod templates;
 mod time_span;
 
 use std::path::{Path, PathBuf};
@@ -24,11 +25,12 @@ use toml::de::DeTable;
 
 use crate::fs::{Context, FsError};
 use crate::model::AppName;
+use bundle_files::BundleFiles;
 use diagnostic::Mistake;
 use groups::Layers;
 use merge::Effective;
-use templates::Templates;
 
+pub use bundle_files::KEPT;
 pub use diagnostic::{Diagnostic, Severity};
 pub use groups::RequestedGroup;
 pub use settings::Settings;
@@ -71,7 +73,7 @@ pub enum ConfigError {
 /// it: production must not fail for a mistake in `[group.test]`. `handover lint` finds them all.
 pub fn load(bundle: &Path, asked: RequestedGroup<'_>) -> Result<Config, ConfigError> {
     let (text, origin) = read(bundle)?;
-    let (settings, effective) = effective_settings(&Templates::of(bundle), &text, &origin, asked)?;
+    let (settings, effective) = effective_settings(&BundleFiles::of(bundle), &text, &origin, asked)?;
     let text = if effective.entry.is_some() { effective::render(&effective, &text) } else { text };
     Ok(Config { settings, text, bundle: Some(bundle.to_owned()) })
 }
@@ -80,12 +82,12 @@ pub fn load(bundle: &Path, asked: RequestedGroup<'_>) -> Result<Config, ConfigEr
 pub fn show(bundle: &Path, group: &str) -> Result<String, ConfigError> {
     let (text, origin) = read(bundle)?;
     let (_, effective) =
-        effective_settings(&Templates::of(bundle), &text, &origin, RequestedGroup::Show(group))?;
+        effective_settings(&BundleFiles::of(bundle), &text, &origin, RequestedGroup::Show(group))?;
     Ok(effective::render(&effective, &text))
 }
 
 fn effective_settings<'t>(
-    templates: &Templates,
+    files: &BundleFiles,
     text: &'t str,
     origin: &str,
     asked: RequestedGroup<'_>,
@@ -97,13 +99,13 @@ fn effective_settings<'t>(
         .entry_for(asked)
         .map_err(|mistake| ConfigError::NotForThisGroup(mistake.located(&shown, origin)))?;
     let effective = layers.effective(entry).map_err(wrong)?;
-    Ok((settings(&effective, templates).map_err(wrong)?, effective))
+    Ok((settings(&effective, files).map_err(wrong)?, effective))
 }
 
 /// Everything that is wrong with the configuration of a bundle, for every group.
 pub fn check_bundle(bundle: &Path) -> Result<check::Checked, ConfigError> {
     let (text, origin) = read(bundle)?;
-    Ok(check::check(&text, &origin, &Templates::of(bundle)))
+    Ok(check::check(&text, &origin, &BundleFiles::of(bundle)))
 }
 
 /// The app that a bundle is about, as far as that can be said before its group is known.
@@ -122,21 +124,21 @@ fn read(bundle: &Path) -> Result<(String, String), ConfigError> {
     Ok((text, path.display().to_string()))
 }
 
-/// Parses a configuration that has no templates and is for one group, or for all. `origin` is the name that errors give
+/// Parses a configuration that names no files of its bundle and is for one group, or for all. `origin` is the name that errors give
 /// as its place.
 pub fn parse(text: &str, origin: &str) -> Result<Settings, Diagnostic> {
-    parse_with(&Templates::none(), text, origin)
+    parse_with(&BundleFiles::none(), text, origin)
 }
 
-/// Parses a configuration whose templates are in a folder: that of a release.
+/// Parses a configuration that is kept with a release, in the folder of that.
 pub fn parse_in(folder: &Path, text: &str, origin: &str) -> Result<Settings, Diagnostic> {
-    parse_with(&Templates::of(folder), text, origin)
+    parse_with(&BundleFiles::kept_in(folder), text, origin)
 }
 
-fn parse_with(templates: &Templates, text: &str, origin: &str) -> Result<Settings, Diagnostic> {
+fn parse_with(files: &BundleFiles, text: &str, origin: &str) -> Result<Settings, Diagnostic> {
     layers(text)
         .and_then(|layers| layers.effective(layers.entry_for(RequestedGroup::Operator(None))?))
-        .and_then(|effective| settings(&effective, templates))
+        .and_then(|effective| settings(&effective, files))
         .map_err(|mistake| mistake.located(&mask::masked(text), origin))
 }
 
@@ -144,9 +146,9 @@ fn layers(text: &str) -> Result<Layers<'_>, Mistake> {
     Layers::of(DeTable::parse(text).map_err(|error| Mistake::from(&error))?)
 }
 
-fn settings(effective: &Effective<'_>, templates: &Templates) -> Result<Settings, Mistake> {
+fn settings(effective: &Effective<'_>, files: &BundleFiles) -> Result<Settings, Mistake> {
     file::ConfigFile::deserialize(toml::Deserializer::from(effective.table.clone()))
         .map_err(|error| Mistake::from(&error))
-        .and_then(|written| Settings::from_file(written, templates))
+        .and_then(|written| Settings::from_file(written, files))
         .map_err(|mistake| effective.explain(mistake))
 }

@@ -189,11 +189,7 @@ pub(super) fn resolve_secret(
 }
 
 fn texts(fields: BTreeMap<String, file::Field>) -> BTreeMap<String, String> {
-    let text = |field| match field {
-        file::Field::Text(text) => text,
-        file::Field::Number(number) => number.to_string(),
-    };
-    fields.into_iter().map(|(name, field)| (name, text(field))).collect()
+    fields.into_iter().map(|(name, field)| (name, field.into_text())).collect()
 }
 
 #[cfg(test)]

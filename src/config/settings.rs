@@ -3,21 +3,22 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 use toml::Spanned;
 
+use super::bundle_files::BundleFiles;
 use super::container::resolve_options;
 use super::diagnostic::Mistake;
 pub use super::environment::{FileSource, Owner, Value};
-use super::environment::{files, variable, variable_name};
+use super::environment::{rendered_files, variables};
 use super::file;
 use super::health::resolve_health;
 use super::image::resolve_image;
 use super::secret::resolve_secret;
 pub use super::secret::{SecretFormat, SecretId, SecretSource, StoredSecret};
-use super::templates::Templates;
 use super::time_span::{LONGEST, time_span_in};
 use crate::model::container::{ContainerOptions, Network};
 use crate::model::{
@@ -43,6 +44,10 @@ pub struct Settings {
     pub files: BTreeMap<String, FileSource>,
     /// The long-running commands.
     pub processes: BTreeMap<ProcessName, Process>,
+    /// What is kept of the bundle with the release, apart from templates: paths there, and where that is now. What counts
+    /// of it is in the other settings.
+    #[serde(skip)]
+    pub bundle: BTreeMap<String, PathBuf>,
 }
 
 /// One long-running command.
@@ -113,7 +118,7 @@ impl Settings {
     }
 
     /// Validates a parsed file.
-    pub(super) fn from_file(file: file::ConfigFile, templates: &Templates) -> Result<Self, Mistake> {
+    pub(super) fn from_file(file: file::ConfigFile, files: &BundleFiles) -> Result<Self, Mistake> {
         let secrets = file
             .secret
             .into_iter()
@@ -122,12 +127,9 @@ impl Settings {
                 Ok((name.into_inner(), source))
             })
             .collect::<Result<BTreeMap<_, _>, Mistake>>()?;
-        let environment = file
-            .environment
-            .into_iter()
-            .map(|(name, value)| Ok((variable_name(name)?, variable(value, &secrets)?)))
-            .collect::<Result<_, Mistake>>()?;
-        let files = files(file.file, &secrets, templates)?;
+        let bundle = file.environment.from.iter().map(|path| files.find(path)).collect::<Result<_, _>>()?;
+        let environment = variables(file.environment, &secrets, files)?;
+        let rendered = rendered_files(file.file, &secrets, files)?;
         let span = file.process.span();
         let written = file.process.into_inner();
         if written.is_empty() {
@@ -147,8 +149,9 @@ impl Settings {
             images,
             secrets,
             environment,
-            files,
+            files: rendered,
             processes,
+            bundle,
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::value::RawValue;
 
 use super::EnvironmentError;
 use crate::config::settings::{SecretFormat, SecretSource, StoredSecret};
@@ -85,24 +86,30 @@ fn members(name: &str, source: &StoredSecret, text: &SecretString) -> Result<Fie
     let not_json =
         |place| EnvironmentError::NotJson { name: name.to_owned(), id: source.id.to_string(), place };
     // serde_json's messages can quote what they found: only the position is passed on.
-    let value: serde_json::Value = serde_json::from_str(text.expose_secret())
-        .map_err(|e| not_json(format!("its JSON is broken at line {}, column {}", e.line(), e.column())))?;
-    let serde_json::Value::Object(members) = value else {
-        return Err(not_json("it is JSON, but not an object".to_owned()));
+    let broken = |e: serde_json::Error| {
+        not_json(format!("its JSON is broken at line {}, column {}", e.line(), e.column()))
     };
-    Ok(members.into_iter().map(|(field, value)| (field, of_member(value))).collect())
+    let whole: &RawValue = serde_json::from_str(text.expose_secret()).map_err(broken)?;
+    if !whole.get().starts_with('{') {
+        return Err(not_json("it is JSON, but not an object".to_owned()));
+    }
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text.expose_secret()).map_err(broken)?;
+    let field_of = |(field, written): (String, &RawValue)| match of_member(written.get()) {
+        Ok(value) => Ok((field, value)),
+        Err(_) => Err(not_json(format!("the text of its member '{field}' is broken"))),
+    };
+    members.into_iter().map(field_of).collect()
 }
 
-/// Numbers keep the digits they were written with: a port may come as 5432 or as "5432".
-fn of_member(value: serde_json::Value) -> Field {
-    match value {
-        serde_json::Value::String(text) => Field::Text(SecretString::from(text)),
-        serde_json::Value::Number(number) => Field::Text(SecretString::from(number.to_string())),
-        serde_json::Value::Bool(flag) => Field::Text(SecretString::from(flag.to_string())),
-        serde_json::Value::Null => Field::Unusable("null"),
-        serde_json::Value::Array(_) => Field::Unusable("an array"),
-        serde_json::Value::Object(_) => Field::Unusable("an object"),
-    }
+/// A number is the text that was written, be it `5432`, `1.10` or `1e3`: a password may look like one.
+fn of_member(written: &str) -> Result<Field, serde_json::Error> {
+    Ok(match written.as_bytes().first() {
+        Some(b'"') => Field::Text(SecretString::from(serde_json::from_str::<String>(written)?)),
+        Some(b'n') => Field::Unusable("null"),
+        Some(b'[') => Field::Unusable("an array"),
+        Some(b'{') => Field::Unusable("an object"),
+        _ => Field::Text(SecretString::from(written)),
+    })
 }
 
 #[cfg(test)]
@@ -133,8 +140,19 @@ mod tests {
         for text in [r#"{"port": 5432}"#, r#"{"port": "5432"}"#] {
             assert_eq!(read(&json(&[]), text).unwrap()["port"], "5432");
         }
-        let long = read(&json(&[]), r#"{"n": 90071992547409931234}"#).unwrap();
-        assert_eq!(long["n"], "90071992547409931234");
+    }
+
+    #[test]
+    fn a_number_is_the_text_that_was_written() {
+        for written in ["90071992547409931234", "1e3", "1E3", "1e+03", "1.10", "-0", "0.0", "true", "1e999"] {
+            let fields = read(&json(&[]), &format!("{{ \"n\" :\t{written} }}")).unwrap();
+            assert_eq!(fields["n"], written);
+        }
+    }
+
+    #[test]
+    fn the_last_of_two_members_with_one_name_counts() {
+        assert_eq!(read(&json(&[]), r#"{"a": 1, "\u0061": "two"}"#).unwrap()["a"], "two");
     }
 
     /// The shapes that services write.
@@ -194,7 +212,16 @@ mod tests {
 
     #[test]
     fn what_is_not_an_object_is_an_error_without_the_value() {
-        for text in ["hunter2", r#""hunter2""#, r#"["hunter2"]"#, r#"{"a": "hunter2""#, "", "null"] {
+        for text in [
+            "hunter2",
+            r#""hunter2""#,
+            r#"["hunter2"]"#,
+            r#"{"a": "hunter2""#,
+            r#"{"a": "hunter2\ud800"}"#,
+            r#"{"a": 01}"#,
+            "",
+            "null",
+        ] {
             let error = read(&json(&[]), text).unwrap_err().to_string();
             assert!(error.contains("prod/db") && !error.contains("hunter2"), "{error}");
         }

@@ -1,7 +1,9 @@
 //! The nouns of a deployment, which every other room uses: plain data that knows nothing of Docker, AWS or files. A value
 //! that is written as text parses itself.
 
+mod bytes;
 pub mod container;
+pub mod container_label;
 mod failure;
 mod health;
 mod image;
@@ -10,6 +12,7 @@ mod release;
 mod repository;
 mod units;
 
+pub use bytes::Bytes;
 pub use failure::{Explain, Failure, FailureKind, Finding};
 pub use health::{Health, Probe};
 pub use image::{Auth, ImageSource};
@@ -19,4 +22,4 @@ pub use release::{
     container_name, image_tag,
 };
 pub use repository::{Repository, RepositoryName};
-pub use units::{Bytes, Protocol, Publish, StatusRange, TimeSpan, is_docker_name};
+pub use units::{Protocol, Publish, StatusRange, TimeSpan, is_docker_name};

@@ -36,42 +36,6 @@ pub fn is_docker_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
 
-/// An amount of memory in bytes, in Docker's notation: `512m`, `2g`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Bytes(pub i64);
-
-impl TryFrom<String> for Bytes {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (digits, unit) = text.split_at(split);
-        let shift = match unit {
-            "b" => 0,
-            "k" => 10,
-            "m" => 20,
-            "g" => 30,
-            _ => {
-                return Err(format!(
-                    "'{text}' is not an amount of memory: write a number and b, k, m or g, such as \"512m\""
-                ));
-            }
-        };
-        digits
-            .parse::<i64>()
-            .ok()
-            .and_then(|n| n.checked_mul(1 << shift))
-            .map(Self)
-            .ok_or_else(|| format!("'{text}' is more memory than any machine has"))
-    }
-}
-
-impl From<Bytes> for String {
-    fn from(bytes: Bytes) -> String {
-        format!("{}b", bytes.0)
-    }
-}
-
 /// A transport protocol of a published port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
@@ -203,10 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_and_time() {
-        assert_eq!(Bytes::try_from("512m".to_owned()).unwrap().0, 512 << 20);
-        assert!(Bytes::try_from("512".to_owned()).is_err());
-        assert!(Bytes::try_from("99999999999999g".to_owned()).is_err());
+    fn spans_of_time() {
         assert_eq!(TimeSpan::try_from("1m30s".to_owned()).unwrap().0, Duration::from_secs(90));
         assert!(TimeSpan::try_from("-1s".to_owned()).is_err());
         assert!(TimeSpan::try_from("10".to_owned()).is_err());

@@ -11,6 +11,12 @@ use crate::model::Bytes;
 use crate::model::container::{Log, LogDriver};
 
 pub(super) fn resolve_log(written: &WrittenLog) -> Result<Log, Mistake> {
+    let is_limited = written.max_size.is_some() || written.max_file.is_some();
+    if written.driver.is_none() && !is_limited && !written.options.is_empty() {
+        // As `docker run --log-opt` without a driver: they are for whichever the Engine has.
+        let options = written.options.iter().map(|(name, value)| (name.get_ref().clone(), value.clone()));
+        return Ok(Log::of_default_driver(options.collect()));
+    }
     let driver = written.driver.as_ref().map_or(Log::JSON_FILE, |driver| driver.get_ref().as_str());
     let has_files = Log::has_files(driver);
     let limited = written.max_size.as_ref().map(Spanned::span);
@@ -42,13 +48,6 @@ pub(super) fn resolve_log(written: &WrittenLog) -> Result<Log, Mistake> {
         }
     }
     let driver = match (driver, &written.driver) {
-        ("engine", Some(driver)) if !options.is_empty() => {
-            return Err(Mistake::at(
-                driver.span(),
-                "driver = \"engine\" leaves logging to the Engine, so it takes no options",
-            )
-            .help("remove 'options', or name the driver"));
-        }
         ("engine", _) => LogDriver::Engine,
         ("", Some(driver)) => return Err(Mistake::at(driver.span(), "the driver's name is empty")),
         (name, _) => LogDriver::Named(name.to_owned()),

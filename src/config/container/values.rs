@@ -1,13 +1,15 @@
 //! Values that are not written as text, or as more than one.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use toml::Spanned;
 
 use super::written::parse;
 use crate::config::diagnostic::Mistake;
-use crate::config::file::{SoftAndHard, WrittenCpus, WrittenUlimit};
+use crate::config::file::{Field, SoftAndHard, WrittenCpus, WrittenUlimit};
 use crate::model::container::{Capability, Cpus, ULIMITS, Ulimit};
+use crate::model::container_label;
 use crate::suggest::nearest;
 
 pub(super) fn parse_cpus(written: &Spanned<WrittenCpus>) -> Result<Cpus, Mistake> {
@@ -30,6 +32,50 @@ pub(super) fn parse_capabilities(written: Option<&[Spanned<String>]>) -> Result<
     capabilities.sort();
     capabilities.dedup();
     Ok(capabilities)
+}
+
+pub(super) fn parse_labels(
+    written: &BTreeMap<Spanned<String>, Field>,
+) -> Result<BTreeMap<String, String>, Mistake> {
+    let mut labels = BTreeMap::new();
+    for (name, value) in written {
+        let key = name.get_ref();
+        if key.is_empty() {
+            return Err(Mistake::at(name.span(), "the name of a label is empty"));
+        }
+        if container_label::is_ours(key) {
+            let what = format!("label '{key}' is handover's own: it finds its containers by it");
+            return Err(Mistake::at(name.span(), what)
+                .help(format!("use a name that does not begin with '{}'", container_label::PREFIX)));
+        }
+        labels.insert(key.clone(), value.clone().into_text());
+    }
+    Ok(labels)
+}
+
+pub(super) fn parse_working_dir(written: &Spanned<String>) -> Result<String, Mistake> {
+    if written.get_ref().starts_with('/') {
+        return Ok(written.get_ref().clone());
+    }
+    Err(Mistake::at(
+        written.span(),
+        format!("'{}' is not the path of a folder in the container", written.get_ref()),
+    )
+    .help("write an absolute path, such as \"/app\""))
+}
+
+pub(super) fn parse_dns(written: &Spanned<String>) -> Result<IpAddr, Mistake> {
+    written.get_ref().parse().map_err(|_| {
+        Mistake::at(written.span(), format!("'{}' is not the address of a DNS server", written.get_ref()))
+            .help("write an IP address, such as \"10.0.0.2\"")
+    })
+}
+
+pub(super) fn parse_pids_limit(written: &Spanned<i64>) -> Result<i64, Mistake> {
+    match *written.get_ref() {
+        limit @ -1.. => Ok(limit),
+        _ => Err(Mistake::at(written.span(), "a limit cannot be negative").help("-1 means no limit")),
+    }
 }
 
 pub(super) fn parse_ulimits(

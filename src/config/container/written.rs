@@ -14,9 +14,5 @@ pub(super) fn parse<T: TryFrom<String, Error = String>>(written: &Spanned<String
 pub(super) fn parse_text_or_number<T: TryFrom<String, Error = String>>(
     written: &Spanned<file::Field>,
 ) -> Result<T, Mistake> {
-    let text = match written.get_ref() {
-        file::Field::Text(text) => text.clone(),
-        file::Field::Number(number) => number.to_string(),
-    };
-    T::try_from(text).map_err(|what| Mistake::at(written.span(), what))
+    T::try_from(written.get_ref().clone().into_text()).map_err(|what| Mistake::at(written.span(), what))
 }

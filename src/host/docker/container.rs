@@ -206,7 +206,7 @@ impl Spec {
             image: Some(self.image.clone()),
             cmd: self.command.clone(),
             env: Some(self.environment.iter().map(|pair| pair.expose_secret().to_owned()).collect()),
-            labels: Some(self.labels.to_map()),
+            labels: Some(self.options.labels.clone().into_iter().chain(self.labels.to_map()).collect()),
             exposed_ports: Some(self.publish.iter().map(Publish::container_key).collect()),
             stop_timeout: i64::try_from(self.stop_timeout.as_secs()).ok(),
             host_config: Some(HostConfig {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::model::{AppName, DeploymentId, ProcessName, ReleaseNumber};
 
+// All of them begin with `container_label::PREFIX`, so that nobody else's label is taken for one.
 /// The label with the app of a container; also the filter that finds all of an app's.
 pub const APP: &str = "handover.app";
 const PROCESS: &str = "handover.process";

@@ -14,7 +14,7 @@ mod pull;
 mod restart;
 pub mod start;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ use output::Output;
 pub use pull::{Patience, Progress};
 pub use restart::{RestartPolicy, UnknownPolicy};
 
-use crate::model::container::{Log, Network};
+use crate::model::container::{Log, LogDriver, Network};
 use crate::model::{AppName, Explain as _};
 
 /// Limits of the Engine's answers; those of the ECS agent (agent/dockerclient/timeout.go), which has seen slow disks.
@@ -170,11 +170,12 @@ impl Docker {
 
     /// Where the output of a container goes.
     async fn log_of(&self, spec: &Spec) -> Result<Log, DockerError> {
-        if let Some(log) = &spec.options.log {
-            return Ok(log.clone());
+        let log = spec.options.log.clone().unwrap_or_else(|| Log::of_default_driver(BTreeMap::new()));
+        if log.driver != LogDriver::Default {
+            return Ok(log);
         }
         let info = self.call("report its log driver", INSPECT, self.client.info()).await?;
-        Ok(Log::default_with(info.logging_driver.as_deref().unwrap_or_default()))
+        Ok(log.on_engine(info.logging_driver.as_deref().unwrap_or_default()))
     }
 
     /// The Engine would notice a network that is not there only when it starts the container: too late, live is stopped

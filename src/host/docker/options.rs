@@ -1,15 +1,22 @@
 //! The options of a container, as the Engine's API takes them.
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits,
+    ContainerCreateBody, DeviceMapping, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType,
+    ResourcesUlimits,
 };
 
-use crate::model::container::{ContainerOptions, Log, LogDriver, Source, Volume};
+use crate::model::container::{
+    ContainerOptions, Device, Gpus, Log, LogDriver, SecurityOption, Source, Volume,
+};
 
 /// Adds the options to the request. `log` is the log to use.
 pub(super) fn apply(options: &ContainerOptions, log: &Log, body: &mut ContainerCreateBody) {
     body.stop_signal = options.stop_signal.as_ref().map(ToString::to_string);
     body.user = options.user.as_ref().map(ToString::to_string);
+    body.hostname = options.hostname.as_ref().map(ToString::to_string);
+    body.entrypoint.clone_from(&options.entrypoint);
+    body.working_dir.clone_from(&options.working_dir);
+    let shown = options.security_opt.iter().any(SecurityOption::shows_system_paths);
     let host = body.host_config.get_or_insert_default();
     *host = HostConfig {
         log_config: log_config(log),
@@ -23,20 +30,26 @@ pub(super) fn apply(options: &ContainerOptions, log: &Log, body: &mut ContainerC
         ulimits: some(ulimits(options)),
         shm_size: options.shm_size.map(|size| size.0),
         init: options.init.then_some(true),
-        security_opt: options.no_new_privileges.then(|| vec!["no-new-privileges:true".to_owned()]),
+        security_opt: some(security_opt(options)),
+        masked_paths: shown.then(Vec::new),
+        readonly_paths: shown.then(Vec::new),
+        devices: some(options.devices.iter().map(device).collect()),
+        device_requests: options.gpus.as_ref().map(|gpus| vec![gpu_request(gpus)]),
+        dns: texts(&options.dns),
+        pids_limit: options.pids_limit,
         ..std::mem::take(host)
     };
     host.mounts.get_or_insert_default().extend(options.volumes.iter().map(mount));
 }
 
+/// Without a name, the Engine takes its own driver, and adds its own options to those that are given.
 fn log_config(log: &Log) -> Option<HostConfigLogConfig> {
-    match &log.driver {
-        LogDriver::Engine => None,
-        LogDriver::Named(driver) => Some(HostConfigLogConfig {
-            typ: Some(driver.clone()),
-            config: Some(log.options.clone().into_iter().collect()),
-        }),
-    }
+    let typ = match &log.driver {
+        LogDriver::Engine | LogDriver::Default => None,
+        LogDriver::Named(driver) => Some(driver.clone()),
+    };
+    let says = typ.is_some() || !log.options.is_empty();
+    says.then(|| HostConfigLogConfig { typ, config: Some(log.options.clone().into_iter().collect()) })
 }
 
 /// As a mount, not as a bind: for a bind the Engine creates a folder for a missing path.
@@ -63,6 +76,35 @@ fn ulimits(options: &ContainerOptions) -> Vec<ResourcesUlimits> {
             hard: Some(limit.hard),
         })
         .collect()
+}
+
+fn security_opt(options: &ContainerOptions) -> Vec<String> {
+    let own = options.no_new_privileges.then(|| "no-new-privileges:true".to_owned());
+    let others = options.security_opt.iter().filter(|option| !option.shows_system_paths());
+    own.into_iter().chain(others.map(ToString::to_string)).collect()
+}
+
+fn device(device: &Device) -> DeviceMapping {
+    DeviceMapping {
+        path_on_host: Some(device.host.clone()),
+        path_in_container: Some(device.container.clone()),
+        cgroup_permissions: Some(device.access.clone()),
+    }
+}
+
+/// As docker's client asks for GPUs.
+fn gpu_request(gpus: &Gpus) -> DeviceRequest {
+    let (count, devices) = match gpus {
+        Gpus::All => (Some(-1), None),
+        Gpus::Count(count) => (Some(*count), None),
+        Gpus::Device(devices) => (None, Some(devices.clone())),
+    };
+    DeviceRequest {
+        count,
+        device_ids: devices,
+        capabilities: Some(vec![vec!["gpu".to_owned()]]),
+        ..DeviceRequest::default()
+    }
 }
 
 fn texts<T: ToString>(values: &[T]) -> Option<Vec<String>> {

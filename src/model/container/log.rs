@@ -19,6 +19,8 @@ pub struct Log {
 pub enum LogDriver {
     /// Whatever the Engine is configured to use, with its own options.
     Engine,
+    /// The same, but limited where that driver has no limit of its own.
+    Default,
     /// This one.
     Named(String),
 }
@@ -41,13 +43,22 @@ impl Log {
         [("max-size".to_owned(), size.to_owned()), ("max-file".to_owned(), files.to_string())].into()
     }
 
-    /// The default when the configuration does not say, by the Engine's default driver: limits for the one that has none.
-    /// Another driver was chosen for this instance on purpose, so it stays as it is.
-    pub fn default_with(engine: &str) -> Self {
-        if engine == Self::JSON_FILE {
-            let driver = LogDriver::Named(Self::JSON_FILE.to_owned());
-            return Self { driver, options: Self::limits(None, None) };
+    /// That of a container whose configuration names no driver, with options for whichever it is.
+    pub fn of_default_driver(options: BTreeMap<String, String>) -> Self {
+        Self { driver: LogDriver::Default, options }
+    }
+
+    /// With the default replaced by what it means on an Engine with this driver: limits for the one that has none. Another
+    /// driver was chosen for this instance on purpose, so it stays as it is.
+    pub fn on_engine(self, engines: &str) -> Self {
+        match self.driver {
+            LogDriver::Default if engines == Self::JSON_FILE => {
+                let mut options = Self::limits(None, None);
+                options.extend(self.options);
+                Self { driver: LogDriver::Named(Self::JSON_FILE.to_owned()), options }
+            }
+            LogDriver::Default => Self { driver: LogDriver::Engine, ..self },
+            LogDriver::Engine | LogDriver::Named(_) => self,
         }
-        Self { driver: LogDriver::Engine, options: BTreeMap::new() }
     }
 }

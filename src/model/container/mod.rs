@@ -3,19 +3,24 @@
 //! A key that is not set is left out of what is serialized: the fingerprint of a release must not change because a
 //! newer version knows more keys.
 
+mod devices;
 mod log;
 mod mounts;
+mod security;
 mod values;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::units::Bytes;
+use super::Bytes;
 
+pub use devices::{Device, Gpus};
 pub use log::{Log, LogDriver};
 pub use mounts::{Source, Tmpfs, Volume};
-pub use values::{Capability, Cpus, ExtraHost, Network, StopSignal, ULIMITS, Ulimit, User};
+pub use security::SecurityOption;
+pub use values::{Capability, Cpus, ExtraHost, Hostname, Network, StopSignal, ULIMITS, Ulimit, User};
 
 /// What a container is made of, where it differs from Docker's defaults.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -66,6 +71,33 @@ pub struct ContainerOptions {
     /// Whether setuid programs in it gain nothing.
     #[serde(skip_serializing_if = "is_false")]
     pub no_new_privileges: bool,
+    /// Labels beside handover's own.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// What it calls its host; the first letters of its id when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<Hostname>,
+    /// What runs in place of the image's `ENTRYPOINT`; an empty one is none at all. The image's `CMD` does not count with one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entrypoint: Option<Vec<String>>,
+    /// The folder in which its command starts; the image's own when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
+    /// Devices of the host.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Device>,
+    /// The servers that it asks for names; the host's when there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dns: Vec<IpAddr>,
+    /// The most processes and threads that it may have; -1 and 0 are no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pids_limit: Option<i64>,
+    /// What confines it, apart from `no_new_privileges`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub security_opt: Vec<SecurityOption>,
+    /// GPUs of the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<Gpus>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

@@ -52,6 +52,32 @@ impl TryFrom<String> for User {
     }
 }
 
+/// What a container calls its host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Hostname(String);
+
+/// The kernel takes no longer one (`__NEW_UTS_LEN`), and says so only when the container starts.
+const LONGEST_HOSTNAME: usize = 64;
+
+impl TryFrom<String> for Hostname {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let is_label = |label: &str| {
+            !label.is_empty()
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        };
+        if text.len() <= LONGEST_HOSTNAME && text.split('.').all(is_label) {
+            return Ok(Self(text));
+        }
+        Err(format!(
+            "'{text}' is not a host's name: write letters, digits, dashes and dots, {LONGEST_HOSTNAME} characters at most"
+        ))
+    }
+}
+
 /// A line of `/etc/hosts`: `NAME:ADDRESS`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -231,4 +257,4 @@ macro_rules! shown_as_written {
         }
     )*};
 }
-shown_as_written!(StopSignal, User, ExtraHost, Capability);
+shown_as_written!(StopSignal, User, Hostname, ExtraHost, Capability);

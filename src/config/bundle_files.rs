@@ -1,0 +1,102 @@
+//! The files of a bundle that the configuration names, or those that are kept with a release.
+
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+
+use super::diagnostic::Mistake;
+
+/// The folder of a bundle, and of a release, that has the templates.
+const TEMPLATES: &str = "templates";
+
+/// The folder of a release that has the other files of its bundle, by their paths there: beside the templates it would be
+/// in the way of what handover keeps itself.
+pub const KEPT: &str = "bundle";
+
+/// Where they are read. Nothing outside is: a bundle must not reach the host's files.
+pub(super) struct BundleFiles(Option<Roots>);
+
+struct Roots {
+    /// What has the folder `templates/`.
+    templates: PathBuf,
+    /// What has all others.
+    others: PathBuf,
+}
+
+impl BundleFiles {
+    /// Those of a bundle.
+    pub(super) fn of(bundle: &Path) -> Self {
+        Self(Some(Roots { templates: bundle.to_owned(), others: bundle.to_owned() }))
+    }
+
+    /// Those that are kept with a release.
+    pub(super) fn kept_in(release: &Path) -> Self {
+        Self(Some(Roots { templates: release.to_owned(), others: release.join(KEPT) }))
+    }
+
+    /// None: there is only the text of a configuration.
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
+    /// The text of a template: a file in `templates/`.
+    pub(super) fn template(&self, path: &Spanned<String>) -> Result<String, Mistake> {
+        let text = path.get_ref();
+        let wrong = |what: String| Mistake::at(path.span(), what);
+        let below = text.strip_prefix(TEMPLATES).and_then(|rest| rest.strip_prefix('/'));
+        if !below.is_some_and(is_inside) {
+            return Err(wrong(format!("'{text}' is not the path of a template"))
+                .help("templates are files in the bundle's folder templates/: write \"templates/NAME\""));
+        }
+        let Some(roots) = &self.0 else {
+            return Err(wrong(format!("template '{text}' cannot be read without the bundle's folder")));
+        };
+        let unreadable = |e: std::io::Error| wrong(format!("cannot read '{text}' in the bundle: {e}"));
+        let root = roots.templates.join(TEMPLATES).canonicalize().map_err(unreadable)?;
+        let real = roots.templates.join(text).canonicalize().map_err(unreadable)?;
+        let bundle = roots.templates.canonicalize().map_err(unreadable)?;
+        if !real.starts_with(&root) || !root.starts_with(bundle) {
+            return Err(wrong(format!("'{text}' is a link that leads out of the bundle's templates/")));
+        }
+        read_text(&real, path)
+    }
+
+    /// A file or folder anywhere in the bundle: its path there, plain, and where it is.
+    pub(super) fn find(&self, path: &Spanned<String>) -> Result<(String, PathBuf), Mistake> {
+        let text = path.get_ref();
+        let wrong = |what: String| Mistake::at(path.span(), what);
+        let mut plain = text.trim_end_matches('/');
+        while let Some(rest) = plain.strip_prefix("./") {
+            plain = rest.trim_start_matches('/');
+        }
+        if plain != "." && !is_inside(plain) {
+            return Err(wrong(format!("'{text}' is not a path in the bundle"))
+                .help("write it from the bundle's folder on, without '..': \"conf/app.conf\""));
+        }
+        let Some(roots) = &self.0 else {
+            return Err(wrong(format!("'{text}' cannot be read without the bundle's folder")));
+        };
+        let unreadable = |e: std::io::Error| wrong(format!("cannot read '{text}' in the bundle: {e}"));
+        let bundle = roots.others.canonicalize().map_err(unreadable)?;
+        let real = bundle.join(plain).canonicalize().map_err(unreadable)?;
+        if !real.starts_with(&bundle) {
+            return Err(wrong(format!("'{text}' is a link that leads out of the bundle")));
+        }
+        Ok((plain.to_owned(), real))
+    }
+}
+
+/// The text of a file that was found.
+pub(super) fn read_text(file: &Path, path: &Spanned<String>) -> Result<String, Mistake> {
+    let wrong = |what: String| Mistake::at(path.span(), what);
+    let text = path.get_ref();
+    if !file.is_file() {
+        return Err(wrong(format!("'{text}' is not a file")));
+    }
+    let bytes = std::fs::read(file).map_err(|e| wrong(format!("cannot read '{text}' in the bundle: {e}")))?;
+    String::from_utf8(bytes).map_err(|_| wrong(format!("'{text}' is not UTF-8 text")))
+}
+
+fn is_inside(path: &str) -> bool {
+    path.split('/').all(|part| !matches!(part, "" | "." | "..")) && !path.contains('\0')
+}
