@@ -153,6 +153,11 @@ fn read_pieces(path: &Path, mut each: impl FnMut(&[u8])) -> Result<(), FsError> 
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::type_complexity,
+    reason = "what a test writes need not outlive a power cut"
+)]
 mod tests {
     use std::os::unix::fs::symlink;
 

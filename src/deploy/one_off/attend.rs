@@ -37,13 +37,11 @@ pub(super) async fn attend(
         _ = hang_up.recv() => None,
     };
     drop(raw);
-    match code {
-        Some(code) => Ok(code),
-        None => {
-            docker.stop(id, spec.stop_timeout).await?;
-            Ok(docker.exit_code(id).await?)
-        }
+    if let Some(code) = code {
+        return Ok(code);
     }
+    docker.stop(id, spec.stop_timeout).await?;
+    Ok(docker.exit_code(id).await?)
 }
 
 /// Passes on what is typed and what is printed, until nothing more is printed.

@@ -50,6 +50,7 @@ impl Log {
 
     /// With the default replaced by what it means on an Engine with this driver: limits for the one that has none. Another
     /// driver was chosen for this instance on purpose, so it stays as it is.
+    #[must_use]
     pub fn on_engine(self, engines: &str) -> Self {
         match self.driver {
             LogDriver::Default if engines == Self::JSON_FILE => {

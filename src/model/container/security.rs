@@ -13,7 +13,7 @@ pub struct SecurityOption(String);
 
 const KEYS: &[&str] = &["apparmor", "label", "seccomp", "systempaths", "no-new-privileges"];
 
-/// The words of SELinux that `label` takes, each with a value behind a colon, and `disable`.
+/// The words of `SELinux` that `label` takes, each with a value behind a colon, and `disable`.
 const LABELS: &[&str] = &["user", "role", "type", "level", "filetype"];
 
 impl SecurityOption {
