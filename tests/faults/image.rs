@@ -45,7 +45,8 @@ fn one_that_never_listens() -> Result<()> {
     assert_snapshot!(told, @r"
     ApplicationStart ends with 1
     why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2 s: of N probes 0 succeeded, and
-           the last one that failed could not connect to ADDRESS:8000: Connection refused (os error 111)
+           the last one that failed could not connect to ADDRESS:8000: Connection refused (os error 111); nothing in
+           the container listens on any port
     the container's last lines:
       | app bad starts as never-listens
     gap:   nothing answered for N s
@@ -61,10 +62,11 @@ fn one_that_never_listens() -> Result<()> {
 fn one_that_answers_500() -> Result<()> {
     let (case, bundle) = with("error", "answers 500")?;
     let told = case.put_back(&bundle)?;
-    assert_snapshot!(told, @r"
+    assert_snapshot!(told, @r#"
     ApplicationStart ends with 1
     why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2 s: of N probes 0 succeeded, and
-           the last one that failed was answered with status 500 after N ms
+           the last one that failed was answered with status 500 after N ms: '{"error":"as I was told","release":"bad"}'
+    fix:   look at what it needs: the database (is it reachable, are all migrations made?), its secrets and its settings
     the container's last lines:
       | app bad starts as error
       | app listens on 8000
@@ -72,7 +74,7 @@ fn one_that_answers_500() -> Result<()> {
     now:   status-page-web (r1) is running
     next:  tail -n 50 /var/lib/handover/status-page/releases/2/web.log
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
-    ");
+    "#);
     told.next_shows(&case.world, "starts as error")?;
     case.mended()
 }
@@ -81,10 +83,10 @@ fn one_that_answers_500() -> Result<()> {
 fn one_that_answers_once() -> Result<()> {
     let (case, bundle) = with("flaky", "answers 200 once and then 500")?;
     let told = case.put_back(&bundle)?;
-    assert_snapshot!(told, @r"
+    assert_snapshot!(told, @r#"
     ApplicationStart ends with 1
     why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2 s: of N probes 1 succeeded, and
-           the last one that failed was answered with status 500 after N ms
+           the last one that failed was answered with status 500 after N ms: '{"error":"as I was told","release":"bad"}'
     the container's last lines:
       | app bad starts as flaky
       | app listens on 8000
@@ -92,7 +94,7 @@ fn one_that_answers_once() -> Result<()> {
     now:   status-page-web (r1) is running
     next:  tail -n 50 /var/lib/handover/status-page/releases/2/web.log
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
-    ");
+    "#);
     told.next_shows(&case.world, "starts as flaky")?;
     case.mended()
 }
@@ -124,7 +126,10 @@ fn one_that_ignores_sigterm() -> Result<()> {
     assert_snapshot!(case.put_back(&bundle)?, @r"
     ApplicationStart ends with 1
     why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2 s: of N probes 0 succeeded, and
-           the last one that failed could not connect to ADDRESS:8001: Connection refused (os error 111)
+           the last one that failed could not connect to ADDRESS:8001: Connection refused (os error 111); in the
+           container listens port 8000
+    fix:   let the app listen on 8001, or write its port into 'publish' of [process.web] and, if it stands there, as port
+           = 8000 into [process.web.health]
     the container's last lines:
       | app bad starts as ignore-term
       | app listens on 8000

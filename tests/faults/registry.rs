@@ -115,9 +115,10 @@ fn a_digest_that_is_gone() -> Result<()> {
                '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
                failed to copy: httpReadSeeker: failed open: content at
                https://123456789012.dkr.ecr.eu-west-1.amazonaws.com/v2/status-page/manifests/sha256:DIGEST
-               not found: not found
-        fix:   the image was in 123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page when its tag was resolved, and is
-               gone now: a lifecycle policy may have removed it; push it again, or start a new deployment
+               not found: not found (asked 5 times)
+        fix:   its tag means this image, and 123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page does not have it: a
+               pull-through cache may still be filling (deploy again in a minute), or a lifecycle policy has removed it (push
+               it again)
         now:   status-page-web (r1) is running
         next:  handover status
         handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -129,9 +130,10 @@ fn a_digest_that_is_gone() -> Result<()> {
                '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
                manifest for
                123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST
-               not found: manifest unknown: manifest unknown
-        fix:   the image was in 123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page when its tag was resolved, and is
-               gone now: a lifecycle policy may have removed it; push it again, or start a new deployment
+               not found: manifest unknown: manifest unknown (asked 5 times)
+        fix:   its tag means this image, and 123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page does not have it: a
+               pull-through cache may still be filling (deploy again in a minute), or a lifecycle policy has removed it (push
+               it again)
         now:   status-page-web (r1) is running
         next:  handover status
         handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
@@ -213,6 +215,7 @@ fn too_many_requests_for_ever() -> Result<()> {
     BeforeInstall ends with 1
     why:   Docker refuses to find '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:v2' in its registry:
            toomanyrequests: Rate exceeded (asked 5 times)
+    fix:   deploy to fewer instances at a time, or later
     now:   status-page-web (r1) is running
     next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
