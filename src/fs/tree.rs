@@ -163,12 +163,16 @@ mod tests {
 
     use super::*;
 
+    fn write(path: &Path, text: &str) {
+        crate::fs::write_atomically(path, text.as_bytes(), 0o644).unwrap();
+    }
+
     fn tree() -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("conf");
         std::fs::create_dir_all(root.join("d")).unwrap();
-        std::fs::write(root.join("d/a.conf"), "a").unwrap();
-        std::fs::write(root.join("run.sh"), "#!/bin/sh").unwrap();
+        write(&root.join("d/a.conf"), "a");
+        write(&root.join("run.sh"), "#!/bin/sh");
         std::fs::set_permissions(root.join("run.sh"), Permissions::from_mode(0o755)).unwrap();
         symlink("d/a.conf", root.join("current")).unwrap();
         (dir, root)
@@ -195,13 +199,14 @@ mod tests {
     #[test]
     fn any_difference_is_one_of_the_digest() {
         let (_dir, root) = tree();
-        let changes: [(&str, fn(&Path)); 5] = [
-            ("a content", |root| std::fs::write(root.join("d/a.conf"), "b").unwrap()),
+        type Change = fn(&Path);
+        let changes: [(&str, Change); 5] = [
+            ("a content", |root| write(&root.join("d/a.conf"), "b")),
             ("a name", |root| std::fs::rename(root.join("run.sh"), root.join("ran.sh")).unwrap()),
             ("permissions", |root| {
                 std::fs::set_permissions(root.join("ran.sh"), Permissions::from_mode(0o700)).unwrap();
             }),
-            ("one more", |root| std::fs::write(root.join("d/b.conf"), "").unwrap()),
+            ("one more", |root| write(&root.join("d/b.conf"), "")),
             ("a link", |root| {
                 std::fs::remove_file(root.join("current")).unwrap();
                 symlink("d/b.conf", root.join("current")).unwrap();
@@ -218,7 +223,7 @@ mod tests {
     fn what_would_not_be_in_a_copy_is_refused() {
         for to in ["/etc/passwd", "../outside", "nowhere"] {
             let (dir, root) = tree();
-            std::fs::write(dir.path().join("outside"), "").unwrap();
+            write(&dir.path().join("outside"), "");
             symlink(to, root.join("d/out")).unwrap();
             let error = digest(&root).unwrap_err().to_string();
             assert!(error.contains("d/out' is a link that leads out"), "{error}");

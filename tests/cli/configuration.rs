@@ -508,3 +508,32 @@ fn templates_that_cannot_be_right() {
     handover: FAILED (exit 2): nothing was changed
     "#);
 }
+
+/// What a bundle says of files with variables: a headline and a hint for each.
+#[test]
+fn mistakes_in_a_file_of_variables_name_its_line_and_no_value() {
+    let bundle = Bundle::new();
+    std::fs::create_dir(bundle.path("env")).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", bundle.path("env/link")).unwrap();
+    bundle.write("env/good", "A=1\n");
+    bundle.write("env/bare", "A=1\nHOME\n");
+    bundle.write("env/shell", "export A=hunter2\n");
+    let said = |files: &str| {
+        let from = format!("[environment]\nfrom = {files}\n[process.web]");
+        bundle.write("handover.toml", &CONFIG.replacen("[process.web]", &from, 1));
+        let seen = bundle.hook("ApplicationStart").seen();
+        let is_shown = |line: &&str| line.starts_with("error:") || line.contains('^');
+        seen.stderr.lines().filter(is_shown).collect::<Vec<_>>().join("\n")
+    };
+    let all = [
+        "[\"env/good\", \"env/bare\"]",
+        "[\"env/shell\"]",
+        "[\"env/none\"]",
+        "[\"env\"]",
+        "[\"../env/good\"]",
+        "[\"/etc/hostname\"]",
+        "[\"env/link\"]",
+        "\"env/good\"",
+    ];
+    assert_snapshot!(all.map(said).join("\n"), @"");
+}

@@ -49,7 +49,15 @@ fn each_value_is_checked_and_shown_where_it_is() {
         "log = { max-size = \"10 MB\" }",
         "log = { max-file = 0 }",
         "log = { driver = \"json-file\", options = { max-size = \"10m\" } }",
-        "log = { driver = \"engine\", options = { mode = \"non-blocking\" } }",
+        "labels = { \"handover.app\" = \"other\" }",
+        "hostname = \"-web\"",
+        "working-dir = \"app\"",
+        "devices = [\"/dev/fuse\", \"fuse\"]",
+        "dns = [\"resolver.internal\"]",
+        "pids-limit = -2",
+        "security-opt = [\"seccomp=profile.json\"]",
+        "gpus = 0",
+        "memory = \"half\"",
         "log = { size = \"10m\" }",
     ];
     let all: Vec<String> = lines.map(said).into();

@@ -412,3 +412,12 @@ fn what_a_group_gets() {
         "exit: 0\n--- stdout\nhandover lint: no errors, no warnings"
     );
 }
+
+#[test]
+fn a_secret_in_a_file_of_variables_is_a_warning_without_its_value() {
+    let bundle = Bundle::with_a_script();
+    bundle.write("app.env", "LEVEL=INFO\nDATABASE_PASSWORD=hunter2\n");
+    let from = "[environment]\nfrom = [\"app.env\"]\n[process.web]";
+    bundle.write("handover.toml", &CONFIG.replacen("[process.web]", from, 1));
+    assert_snapshot!(bundle.lint(&[]).seen(), @"");
+}

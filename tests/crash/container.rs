@@ -29,6 +29,13 @@ ulimits = { nofile = 1024 }
 shm-size = "32m"
 init = true
 no-new-privileges = true
+labels = { "com.example.team" = "web", shard = 3 }
+hostname = "web.internal"
+working-dir = "/tmp"
+devices = ["/dev/null:/dev/nothing:r"]
+dns = ["10.0.0.2"]
+pids-limit = 200
+security-opt = ["seccomp=unconfined", "systempaths=unconfined"]
 "#;
     world.edit(KEY, &format!("{KEY}{options}"));
     assert_eq!(world.deploy("d-1", "v1").await.unwrap().exit().code(), 0);
@@ -42,6 +49,18 @@ no-new-privileges = true
         assert_eq!(host[key][0], value, "{key}");
     }
     assert_eq!((&host["Tmpfs"]["/tmp"], &host["Ulimits"][0]["Hard"]), (&"size=1m".into(), &1024.into()));
+    assert_eq!(host["SecurityOpt"].as_array().map(Vec::len), Some(2), "{host}");
+    assert_eq!(
+        (&host["MaskedPaths"], &host["ReadonlyPaths"]),
+        (&serde_json::json!([]), &serde_json::json!([]))
+    );
+    let device = serde_json::json!([
+        { "PathOnHost": "/dev/null", "PathInContainer": "/dev/nothing", "CgroupPermissions": "r" }
+    ]);
+    assert_eq!(
+        (&host["Devices"], &host["PidsLimit"], &host["Dns"][0]),
+        (&device, &200.into(), &"10.0.0.2".into())
+    );
     for key in ["ReadonlyRootfs", "Init"] {
         assert_eq!(host[key], true, "{key}");
     }

@@ -148,3 +148,27 @@ async fn what_a_container_prints_of_its_file_is_masked_by_a_later_process() {
     assert!(evidence.contains(&"tried the password ***".to_owned()), "{evidence:?}");
     assert!(evidence.contains(&"on db.internal".to_owned()), "{evidence:?}");
 }
+
+/// The variables of a file of the bundle are part of the release, and what is kept with it is enough to deploy it again.
+#[tokio::test(flavor = "current_thread")]
+async fn a_file_of_variables_is_part_of_the_release_and_kept_with_it() {
+    let world = World::with_v1().await;
+    let file = world.bundle().join("env/common.env");
+    std::fs::create_dir(world.bundle().join("env")).unwrap();
+    std::fs::write(&file, "# all groups\nONE=from the file\nTWO=\"as it is\" \n").unwrap();
+    world.edit("[environment]", "[environment]\nfrom = [\"./env/common.env\"]\nONE = \"from the table\"");
+    let outcome = async |id| world.deploy(id, "v2").await.unwrap().outcome.word();
+    assert_eq!((outcome("d-2").await, outcome("d-3").await), ("deployed", "unchanged"));
+    let live = world.host().docker.inspect("status-page-web").await.unwrap().unwrap();
+    let value = |name: &str| {
+        let found = live.environment.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| secrecy::ExposeSecret::expose_secret(value).to_owned()).unwrap_or_default()
+    };
+    assert_eq!((value("ONE").as_str(), value("TWO").as_str()), ("from the table", "\"as it is\" "));
+    std::fs::write(&file, "TWO=changed\n").unwrap();
+    assert_eq!(outcome("d-4").await, "deployed");
+    std::fs::remove_dir_all(world.bundle()).unwrap();
+    let releases = Releases::of(&world.state());
+    let kept = releases.config(releases.last_good().unwrap().release).unwrap().unwrap();
+    assert_eq!(format!("{:?}", kept.settings.environment["TWO"]), "Literal(\"changed\")");
+}

@@ -22,6 +22,14 @@ ulimits      = { nofile = { soft = 1024, hard = 4096 }, core = 0 }
 shm-size     = "32m"
 init         = true
 no-new-privileges = true
+labels       = { "com.example.team" = "web", shard = 3 }
+hostname     = "web.internal"
+entrypoint   = ["/app"]
+working-dir  = "/tmp"
+devices      = ["/dev/null:/dev/nothing:r"]
+dns          = ["10.66.0.2"]
+pids-limit   = 200
+security-opt = ["seccomp=unconfined", "systempaths=unconfined"]
 "#;
 
 fn live(world: &World) -> Result<Value> {
@@ -45,7 +53,14 @@ fn a_container_is_made_of_what_was_asked_for() -> Result<()> {
     ensure!(report.succeeded(), "{report:?}");
     world.assert_settled("v1")?;
     let container = live(&world)?;
-    let config = json!({ "StopSignal": "SIGINT", "StopTimeout": 35, "User": "1000:1000" });
+    let config = json!({
+        "StopSignal": "SIGINT",
+        "StopTimeout": 35,
+        "User": "1000:1000",
+        "Hostname": "web.internal",
+        "Entrypoint": ["/app"],
+        "WorkingDir": "/tmp",
+    });
     assert_has("Config", &container["Config"], &config)?;
     let options = json!({ "max-size": "1m", "max-file": "2", "compress": "false" });
     let host = json!({
@@ -65,9 +80,18 @@ fn a_container_is_made_of_what_was_asked_for() -> Result<()> {
         ],
         "ShmSize": 32 << 20,
         "Init": true,
-        "SecurityOpt": ["no-new-privileges:true"],
+        "SecurityOpt": ["no-new-privileges:true", "seccomp=unconfined"],
+        "MaskedPaths": [],
+        "ReadonlyPaths": [],
+        "Devices": [
+            { "PathOnHost": "/dev/null", "PathInContainer": "/dev/nothing", "CgroupPermissions": "r" },
+        ],
+        "Dns": ["10.66.0.2"],
+        "PidsLimit": 200,
     });
     assert_has("HostConfig", &container["HostConfig"], &host)?;
+    let labels = json!({ "com.example.team": "web", "shard": "3", "handover.app": "status-page" });
+    assert_has("Config.Labels", &container["Config"]["Labels"], &labels)?;
     let mounts = container["Mounts"].as_array().context("no mounts")?;
     for (target, typ, writable) in [("/certificates", "bind", false), ("/media", "volume", true)] {
         let mount = mounts.iter().find(|m| m["Destination"] == target).context("it is not mounted")?;
@@ -104,6 +128,19 @@ fn what_is_not_said_is_dockers_default_but_the_log_is_limited() -> Result<()> {
     let engine = world.engine()?;
     ensure!(network == if engine.major < 28 { "default" } else { "bridge" }, "{engine:?} says {network}");
     Ok(())
+}
+
+/// As `docker run --log-opt` without a driver, and limited all the same where the Engine's driver is not.
+#[test]
+fn options_for_the_engines_own_log_driver() -> Result<()> {
+    let world = World::up()?;
+    let log = "log = { options = { max-size = \"2m\", labels = \"shard\" } }";
+    let bundle = Bundle::of("v1").edit(PUBLISH, &format!("{PUBLISH}\n{log}"));
+    let report = world.deploy("d-000000001", &bundle)?;
+    ensure!(report.succeeded(), "{report:?}");
+    let options = json!({ "max-size": "2m", "max-file": "3", "labels": "shard" });
+    let log = json!({ "LogConfig": { "Type": "json-file", "Config": options } });
+    assert_has("HostConfig", &live(&world)?["HostConfig"], &log)
 }
 
 #[test]
@@ -146,6 +183,7 @@ fn what_the_instance_lacks_is_noticed_before_live_is_touched() -> Result<()> {
         ("network = \"apps\"", "Docker has no network 'apps'"),
         ("volumes = [\"/srv/nowhere:/media\"]", "bind source path does not exist: /srv/nowhere"),
         ("cpus = 1000", "as there are only"),
+        ("devices = [\"/dev/nowhere\"]", "there is no '/dev/nowhere' on this host"),
     ];
     for (n, (line, says)) in (2..).zip(lacking) {
         let bundle = Bundle::of("v2").edit(PUBLISH, &format!("{PUBLISH}\n{line}"));

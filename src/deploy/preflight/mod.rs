@@ -4,6 +4,7 @@
 //! Each check is a pure function over what was seen. What would surely fail is a finding; what only might is a note.
 
 mod clock;
+mod devices;
 mod disk;
 mod engine;
 pub(super) mod image;
@@ -97,6 +98,7 @@ pub(super) async fn look(host: &Host, target: &Target<'_>, terms: Terms<'_>) -> 
             Err(failure) => failures.extend(failure.into_findings()),
         }
     }
+    devices::check(settings, std::path::Path::exists, &mut found);
     match docked {
         Ok(docked) => {
             engine::check(&docked.engine, settings, &mut found);

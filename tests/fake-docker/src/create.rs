@@ -236,7 +236,10 @@ fn merge(fields: &Map<String, Value>, local: &LocalImage) -> Result<Map<String, 
         if strings(&config, "Cmd").is_empty() {
             config.insert("Cmd".to_owned(), json!(some(&image.cmd)));
         }
-        config.insert("Entrypoint".to_owned(), json!(some(&image.entrypoint)));
+        // One that is given and empty is none at all.
+        if config.get("Entrypoint").is_none_or(Value::is_null) {
+            config.insert("Entrypoint".to_owned(), json!(some(&image.entrypoint)));
+        }
     }
     let mut env = strings(&config, "Env");
     let key = |entry: &str| entry.split('=').next().unwrap_or_default().to_owned();

@@ -47,8 +47,20 @@ pub(crate) fn verify(host: &Value) -> Result<(), Reply> {
         }
     }
     for option in texts(host, "SecurityOpt") {
-        if option != "no-new-privileges:true" {
+        let key = option.split(['=', ':']).next().unwrap_or_default();
+        if option == key || !["no-new-privileges", "seccomp", "apparmor", "label"].contains(&key) {
             return Err(refuse(500, format!("invalid --security-opt 1: {option:?}")));
+        }
+    }
+    for device in host.get("Devices").and_then(Value::as_array).into_iter().flatten() {
+        let path = device.get("PathOnHost").and_then(Value::as_str).unwrap_or_default();
+        if !std::path::Path::new(path).exists() {
+            return Err(complain(
+                400,
+                format!(
+                    "it would fail to start: error gathering device information while adding custom device {path:?}"
+                ),
+            ));
         }
     }
     tmpfs(host.get("Tmpfs"))?;

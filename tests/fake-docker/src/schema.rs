@@ -40,6 +40,7 @@ const LOG_CONFIG: &[Field] = &[("Type", Text), ("Config", TextMap)];
 const ULIMIT: &[Field] = &[("Name", Text), ("Soft", Number), ("Hard", Number)];
 const BIND_OPTIONS: &[Field] = &[("Propagation", Text), ("NonRecursive", Flag)];
 const TMPFS_OPTIONS: &[Field] = &[("SizeBytes", Number), ("Mode", Number)];
+const DEVICE: &[Field] = &[("PathOnHost", Text), ("PathInContainer", Text), ("CgroupPermissions", Text)];
 const MOUNT: &[Field] = &[
     ("Target", Text),
     ("Source", Text),
@@ -58,6 +59,7 @@ const HOST_CONFIG: &[Field] = &[
     ("CpuPeriod", Number),
     ("CpuQuota", Number),
     ("CpuShares", Number),
+    ("Devices", Objects(DEVICE)),
     ("Dns", Texts),
     ("DnsOptions", Texts),
     ("DnsSearch", Texts),
@@ -66,6 +68,7 @@ const HOST_CONFIG: &[Field] = &[
     ("Init", Flag),
     ("IpcMode", Text),
     ("LogConfig", Object(LOG_CONFIG)),
+    ("MaskedPaths", Texts),
     ("Memory", Number),
     ("MemoryReservation", Number),
     ("MemorySwap", Number),
@@ -77,6 +80,7 @@ const HOST_CONFIG: &[Field] = &[
     ("PortBindings", ObjectsMap(BINDING)),
     ("Privileged", Flag),
     ("PublishAllPorts", Nothing),
+    ("ReadonlyPaths", Texts),
     ("ReadonlyRootfs", Flag),
     ("RestartPolicy", Object(RESTART_POLICY)),
     ("SecurityOpt", Texts),
