@@ -49,7 +49,7 @@ enum Kind {
 pub fn digest(root: &Path) -> Result<String, TreeError> {
     let mut digest = Sha256::default();
     for member in members(root)? {
-        let path = root.join(&member.below);
+        let path = join(root, &member.below);
         let (kind, length) = match &member.kind {
             Kind::File => ("file", std::fs::metadata(&path).on("read", &path)?.len()),
             Kind::Folder => ("folder", 0),

@@ -37,6 +37,9 @@ impl TryFrom<String> for Bytes {
             text.rfind(|c: char| c.is_ascii_digit() || c == '.' || c == ' ').ok_or_else(wrong)?;
         let (number, unit) = text.split_at(end_of_number + 1);
         let number = number.strip_suffix(' ').unwrap_or(number);
+        if !number.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err(wrong());
+        }
         let number: f64 = number.parse().ok().filter(|number| *number >= 0.0).ok_or_else(wrong)?;
         let bytes = number * multiplier(&unit.to_lowercase()).ok_or_else(wrong)?;
         // The next one does not fit any more.
