@@ -37,9 +37,6 @@ impl TryFrom<String> for Bytes {
             text.rfind(|c: char| c.is_ascii_digit() || c == '.' || c == ' ').ok_or_else(wrong)?;
         let (number, unit) = text.split_at(end_of_number + 1);
         let number = number.strip_suffix(' ').unwrap_or(number);
-        if !number.starts_with(|c: char| c.is_ascii_digit()) {
-            return Err(wrong());
-        }
         let number: f64 = number.parse().ok().filter(|number| *number >= 0.0).ok_or_else(wrong)?;
         let bytes = number * multiplier(&unit.to_lowercase()).ok_or_else(wrong)?;
         // The next one does not fit any more.
@@ -52,9 +49,12 @@ impl TryFrom<String> for Bytes {
 }
 
 fn multiplier(unit: &str) -> Option<f64> {
-    let (prefix, rest) = unit.split_at_checked(1).unwrap_or_default();
+    if unit.is_empty() {
+        return Some(1.0);
+    }
+    let (prefix, rest) = unit.split_at_checked(1)?;
     let power = match prefix {
-        "" | "b" if rest.is_empty() => return Some(1.0),
+        "b" if rest.is_empty() => return Some(1.0),
         "k" => 1,
         "m" => 2,
         "g" => 3,
