@@ -163,6 +163,8 @@ mod tests {
 
     use super::*;
 
+    type Change = fn(&Path);
+
     fn write(path: &Path, text: &str) {
         crate::fs::write_atomically(path, text.as_bytes(), 0o644).unwrap();
     }
@@ -199,7 +201,6 @@ mod tests {
     #[test]
     fn any_difference_is_one_of_the_digest() {
         let (_dir, root) = tree();
-        type Change = fn(&Path);
         let changes: [(&str, Change); 5] = [
             ("a content", |root| write(&root.join("d/a.conf"), "b")),
             ("a name", |root| std::fs::rename(root.join("run.sh"), root.join("ran.sh")).unwrap()),

@@ -535,5 +535,22 @@ fn mistakes_in_a_file_of_variables_name_its_line_and_no_value() {
         "[\"env/link\"]",
         "\"env/good\"",
     ];
-    assert_snapshot!(all.map(said).join("\n"), @"");
+    assert_snapshot!(all.map(said).join("\n"), @r#"
+    error: env/bare, line 2: 'HOME' has no value: docker would take that of its own environment, and a hook has none
+      |                     ^^^^^^^^^^ write NAME=VALUE, or NAME= for an empty one
+    error: env/shell, line 1: the name of a variable has a space behind 'export'
+      |         ^^^^^^^^^^^ remove 'export': it is no shell that reads this file
+    error: cannot read 'env/none' in the bundle: No such file or directory (os error 2)
+      |         ^^^^^^^^^^ here
+    error: 'env' is not a file
+      |         ^^^^^ here
+    error: '../env/good' is not a path in the bundle
+      |         ^^^^^^^^^^^^^ write it from the bundle's folder on, without '..': "conf/app.conf"
+    error: '/etc/hostname' is not a path in the bundle
+      |         ^^^^^^^^^^^^^^^ write it from the bundle's folder on, without '..': "conf/app.conf"
+    error: 'env/link' is a link that leads out of the bundle
+      |         ^^^^^^^^^^ here
+    error: invalid type: string "env/good", expected a sequence
+      |        ^^^^^^^^^^ here
+    "#);
 }

@@ -44,9 +44,9 @@ fn each_value_is_checked_and_shown_where_it_is() {
         "ulimits = { nofile = { soft = 20, hard = 10 } }",
         "ulimits = { nofile = -1 }",
         "ulimits = { nofile = \"many\" }",
-        "shm-size = \"64\"",
+        "shm-size = \"64x\"",
         "log = { driver = \"awslogs\", max-size = \"10m\" }",
-        "log = { max-size = \"10 MB\" }",
+        "log = { max-size = \"10 XB\" }",
         "log = { max-file = 0 }",
         "log = { driver = \"json-file\", options = { max-size = \"10m\" } }",
         "labels = { \"handover.app\" = \"other\" }",
@@ -150,16 +150,16 @@ fn each_value_is_checked_and_shown_where_it_is() {
     7 | ulimits = { nofile = "many" }
       |                      ^^^^^^ here
 
-    error: '64' is not an amount of memory: write a number and b, k, m or g, such as "512m"
-    7 | shm-size = "64"
-      |            ^^^^ here
+    error: '64x' is not an amount of memory: write a number and b, k, m or g, such as "512m"
+    7 | shm-size = "64x"
+      |            ^^^^^ here
 
     error: 'max-size' and 'max-file' cannot be used with driver 'awslogs'
     7 | log = { driver = "awslogs", max-size = "10m" }
       |                                        ^^^^^ remove it; the driver's own options go into options = { ... }
 
-    error: '10 MB' is not an amount of memory: write a number and b, k, m or g, such as "512m"
-    7 | log = { max-size = "10 MB" }
+    error: '10 XB' is not an amount of memory: write a number and b, k, m or g, such as "512m"
+    7 | log = { max-size = "10 XB" }
       |                    ^^^^^^^ here
 
     error: at least one log file has to be kept
@@ -170,9 +170,41 @@ fn each_value_is_checked_and_shown_where_it_is() {
     7 | log = { driver = "json-file", options = { max-size = "10m" } }
       |                                           ^^^^^^^^ write it next to 'driver'
 
-    error: driver = "engine" leaves logging to the Engine, so it takes no options
-    7 | log = { driver = "engine", options = { mode = "non-blocking" } }
-      |                  ^^^^^^^^ remove 'options', or name the driver
+    error: label 'handover.app' is handover's own: it finds its containers by it
+    7 | labels = { "handover.app" = "other" }
+      |            ^^^^^^^^^^^^^^ use a name that does not begin with 'handover.'
+
+    error: '-web' is not a host's name: write letters, digits, dashes and dots, 64 characters at most
+    7 | hostname = "-web"
+      |            ^^^^^^ here
+
+    error: 'app' is not the path of a folder in the container
+    7 | working-dir = "app"
+      |               ^^^^^ write an absolute path, such as "/app"
+
+    error: 'fuse' is not a device: write "/dev/NAME" or "/dev/NAME:/dev/NAME", with :r, :rw or :rwm for what the container may do
+    7 | devices = ["/dev/fuse", "fuse"]
+      |                         ^^^^^^ here
+
+    error: 'resolver.internal' is not the address of a DNS server
+    7 | dns = ["resolver.internal"]
+      |        ^^^^^^^^^^^^^^^^^^^ write an IP address, such as "10.0.0.2"
+
+    error: a limit cannot be negative
+    7 | pids-limit = -2
+      |              ^^ -1 means no limit
+
+    error: 'seccomp=profile.json' names a profile in a file, which handover does not read: write seccomp=unconfined, or set the Engine's default (seccomp-profile in /etc/d...
+    7 | security-opt = ["seccomp=profile.json"]
+      |                 ^^^^^^^^^^^^^^^^^^^^^^ here
+
+    error: '0' does not say which GPUs: write "all", a number, or "device=0,1"
+    7 | gpus = 0
+      |        ^ here
+
+    error: 'half' is not an amount of memory: write a number and b, k, m or g, such as "512m"
+    7 | memory = "half"
+      |          ^^^^^^ here
 
     error: unknown key 'size'
     7 | log = { size = "10m" }

@@ -419,5 +419,15 @@ fn a_secret_in_a_file_of_variables_is_a_warning_without_its_value() {
     bundle.write("app.env", "LEVEL=INFO\nDATABASE_PASSWORD=hunter2\n");
     let from = "[environment]\nfrom = [\"app.env\"]\n[process.web]";
     bundle.write("handover.toml", &CONFIG.replacen("[process.web]", from, 1));
-    assert_snapshot!(bundle.lint(&[]).seen(), @"");
+    assert_snapshot!(bundle.lint(&[]).seen(), @r#"
+    exit: 0
+    --- stdout
+    warning: app.env, line 2: the value of 'DATABASE_PASSWORD' looks like a secret
+     --> ./handover.toml:6:9
+      |
+    6 | from = ["app.env"]
+      |         ^^^^^^^^^ keep it in Secrets Manager, and write DATABASE_PASSWORD = { secret = "NAME.FIELD" }
+
+    handover lint: no errors, 1 warning
+    "#);
 }

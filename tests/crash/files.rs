@@ -153,8 +153,9 @@ async fn what_a_container_prints_of_its_file_is_masked_by_a_later_process() {
 #[tokio::test(flavor = "current_thread")]
 async fn a_file_of_variables_is_part_of_the_release_and_kept_with_it() {
     let world = World::with_v1().await;
-    let file = world.bundle().join("env/common.env");
-    std::fs::create_dir(world.bundle().join("env")).unwrap();
+    // What is kept with a release is in a folder of its own, and the world's bundle is read like that.
+    let file = world.bundle().join("bundle/env/common.env");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(&file, "# all groups\nONE=from the file\nTWO=\"as it is\" \n").unwrap();
     world.edit("[environment]", "[environment]\nfrom = [\"./env/common.env\"]\nONE = \"from the table\"");
     let outcome = async |id| world.deploy(id, "v2").await.unwrap().outcome.word();
