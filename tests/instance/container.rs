@@ -27,7 +27,7 @@ hostname     = "web.internal"
 entrypoint   = ["/app"]
 working-dir  = "/tmp"
 devices      = ["/dev/null:/dev/nothing:r"]
-dns          = ["10.66.0.2"]
+dns          = ["10.66.0.1"]
 pids-limit   = 200
 security-opt = ["seccomp=unconfined", "systempaths=unconfined"]
 "#;
@@ -86,7 +86,7 @@ fn a_container_is_made_of_what_was_asked_for() -> Result<()> {
         "Devices": [
             { "PathOnHost": "/dev/null", "PathInContainer": "/dev/nothing", "CgroupPermissions": "r" },
         ],
-        "Dns": ["10.66.0.2"],
+        "Dns": ["10.66.0.1"],
         "PidsLimit": 200,
     });
     assert_has("HostConfig", &container["HostConfig"], &host)?;
