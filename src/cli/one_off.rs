@@ -38,11 +38,11 @@ pub(super) async fn run(args: Args) -> ExitCode {
     let printer = Printer::new(false);
     let app = match apps::the_one(&Paths::of_the_system(), args.app.as_deref()) {
         Ok(app) => app,
-        Err(error) => return refuse(&printer, &error, ""),
+        Err(error) => return refuse(&printer, &error),
     };
     let process = match args.process.as_deref().map(str::parse).transpose() {
         Ok(process) => process,
-        Err(error) => return refuse(&printer, &chain(&error), ""),
+        Err(error) => return refuse(&printer, &chain(&error)),
     };
     let (host, termination) = match (Host::of_the_system(), Termination::listen()) {
         (Ok(host), Ok(termination)) => (host, termination),
@@ -71,10 +71,7 @@ pub(super) async fn run(args: Args) -> ExitCode {
     }
 }
 
-fn refuse(printer: &Printer, why: &str, fix: &str) -> ExitCode {
+fn refuse(printer: &Printer, why: &str) -> ExitCode {
     printer.line(&format!("handover: {why}"));
-    if !fix.is_empty() {
-        printer.line(&format!("fix:   {fix}"));
-    }
     ExitStatus::Usage.into()
 }

@@ -77,10 +77,20 @@ pub struct Process {
     pub options: ContainerOptions,
 }
 
+/// Whether two paths in a container are one: a slash at the end says nothing.
+pub fn is_same_path(one: &str, other: &str) -> bool {
+    one.trim_end_matches('/') == other.trim_end_matches('/')
+}
+
 /// Docker's default of ten seconds is short for a web server that finishes its requests.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Process {
+    /// Whether what a release writes below `folder`, in a volume without a name, may be lost with it.
+    pub fn may_lose(&self, folder: &str) -> bool {
+        self.anonymous_volumes.iter().any(|said| is_same_path(said, folder))
+    }
+
     /// What going back to the old release may take: the new container's stop, live's start and its gate.
     pub fn reserve(&self) -> Duration {
         const START: Duration = Duration::from_secs(5);

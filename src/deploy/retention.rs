@@ -94,13 +94,7 @@ fn volumes_to_keep<'c>(container: &'c Container, releases: &Releases) -> Vec<&'c
         .as_ref()
         .zip(labels)
         .and_then(|(config, labels)| config.settings.processes.get(&labels.process));
-    let may_go = |target: &str| {
-        its.is_some_and(|its| {
-            its.anonymous_volumes
-                .iter()
-                .any(|said| said.trim_end_matches('/') == target.trim_end_matches('/'))
-        })
-    };
+    let may_go = |target: &str| its.is_some_and(|its| its.may_lose(target));
     container.mounts.iter().filter(|mount| mount.is_anonymous && !may_go(&mount.target)).collect()
 }
 

@@ -73,8 +73,7 @@ pub(in crate::deploy) async fn trial(
     let question =
         Question { id, process, health, at: At::Container, past: Past::Spotless, cut, termination };
     let watched = watch(context, gathered, question).await;
-    explained(watched.map_err(|watched| compared(watched, process, gathered)), context, gathered, process, id)
-        .await
+    explained(watched, context, gathered, process, id).await
 }
 
 /// The check of a container that serves, at its published port. It is brought to its end even when this process is asked
@@ -92,8 +91,7 @@ pub(in crate::deploy) async fn verify(
     let termination = if is_new { Termination::never() } else { context.termination.clone() };
     let question = Question { id, process, health, at: At::Published(&publish), past, cut, termination };
     let watched = watch(context, gathered, question).await;
-    explained(watched.map_err(|watched| compared(watched, process, gathered)), context, gathered, process, id)
-        .await
+    explained(watched, context, gathered, process, id).await
 }
 
 /// One success, soon.
@@ -142,9 +140,9 @@ pub(in crate::deploy) async fn look_before(
 }
 
 /// What is wrong with both releases in the same way is said of both.
-fn compared(watched: Watched, process: &ProcessName, gathered: &Gathered) -> Failure {
-    match (watched, gathered.before.get(process)) {
-        (Watched::Sick(sick), Some(before)) if sick.way == before.way => {
+fn compared(sick: Sight, process: &ProcessName, gathered: &Gathered) -> Failure {
+    match gathered.before.get(process) {
+        Some(before) if sick.way == before.way => {
             let what = format!(
                 "{}; the release before, {}, failed in the same way right before the switch ({})",
                 sick.what, before.name, before.what
@@ -152,7 +150,7 @@ fn compared(watched: Watched, process: &ProcessName, gathered: &Gathered) -> Fai
             let fix = "look at what both releases need: the database, the cache, their secrets, the network";
             Failure { fix: fix.to_owned(), ..Failure::verdict(what, vec![]) }
         }
-        (watched, _) => watched.into(),
+        _ => Watched::Sick(sick).into(),
     }
 }
 
@@ -309,15 +307,15 @@ fn note(look: &Look, id: &str, gathered: &mut Gathered) {
 
 /// A verdict with its evidence: what the container printed last, which is kept beside the release, too.
 async fn explained(
-    watched: Result<(), Failure>,
+    watched: Result<(), Watched>,
     context: &Context<'_>,
     gathered: &mut Gathered,
     process: &ProcessName,
     id: &str,
 ) -> Result<(), Failure> {
     let failure = match watched {
-        Err(failure) if failure.kind == crate::model::FailureKind::Verdict => failure,
-        watched => return watched,
+        Err(Watched::Sick(sick)) => compared(sick, process, gathered),
+        watched => return Ok(watched?),
     };
     let docker = &context.host.docker;
     let log = docker.last_lines(id, LOG_LINES).await;

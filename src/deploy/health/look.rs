@@ -57,10 +57,8 @@ impl<'a> Looker<'a> {
             state,
         };
         if !container.running {
-            let ended = self.once_told(container).await?;
-            let seen = look(&ended, Err(why_down(&ended)));
-            // With its last process goes the kernel's count: the Engine remembers that there was one.
-            return Ok(Look { oom_kills: seen.oom_kills.max(u64::from(ended.oom_killed)), ..seen });
+            let before = look(&container, Ok(Probed::Healthy));
+            return self.ended(before, container).await;
         }
         if matches!((&self.health.probe, &container.healthcheck), (Probe::Docker, None)) {
             let none = "its image has no HEALTHCHECK, which health.docker asks for";
@@ -76,18 +74,18 @@ impl<'a> Looker<'a> {
         if now.running {
             return Ok(Look { state: Ok(seen), ..before });
         }
-        let ended = self.once_told(now).await?;
-        let oom_kills = before.oom_kills.max(u64::from(ended.oom_killed));
-        Ok(Look { oom_kills, state: Err(why_down(&ended)), ..before })
+        self.ended(before, now).await
     }
 
-    /// The Engine may report the end of a container before it reports that memory was the reason.
-    async fn once_told(&self, container: Container) -> Result<Container, DockerError> {
+    /// What is seen of a container that is down. The Engine may report its end before it reports that memory was the reason;
+    /// the kernel's count goes with the last process, and the Engine remembers that there was one.
+    async fn ended(&self, before: Look, mut container: Container) -> Result<Look, DockerError> {
         if container.exit_code == KILLED && !container.oom_killed {
             tokio::time::sleep(AFTERTHOUGHT).await;
-            return Ok(self.host.docker.inspect(&container.id).await?.unwrap_or(container));
+            container = self.host.docker.inspect(&container.id).await?.unwrap_or(container);
         }
-        Ok(container)
+        let oom_kills = before.oom_kills.max(u64::from(container.oom_killed));
+        Ok(Look { oom_kills, state: Err(why_down(&container)), ..before })
     }
 
     async fn probe(&mut self, container: &Container) -> Result<Probed, DockerError> {

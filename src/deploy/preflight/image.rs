@@ -2,7 +2,7 @@
 
 use super::{Found, Live};
 use crate::config::Settings;
-use crate::config::settings::Process;
+use crate::config::settings::{Process, is_same_path};
 use crate::host::docker::LocalImage;
 use crate::model::{ImageName, Probe, ProcessName};
 
@@ -31,11 +31,7 @@ pub(in crate::deploy) fn check(
 fn is_covered(path: &str, process: &Process, settings: &Settings) -> bool {
     let volumes = process.options.volumes.iter().map(|volume| &volume.target);
     let tmpfs = process.options.tmpfs.iter().map(|tmpfs| &tmpfs.target);
-    volumes.chain(tmpfs).chain(settings.files.keys()).any(|target| same(target, path))
-}
-
-fn same(one: &str, other: &str) -> bool {
-    one.trim_end_matches('/') == other.trim_end_matches('/')
+    volumes.chain(tmpfs).chain(settings.files.keys()).any(|target| is_same_path(target, path))
 }
 
 /// A finding the first time; a note once somebody has said that it may be so, or where it has been so all along.
@@ -50,9 +46,9 @@ fn volume(
     let what = format!(
         "the image declares VOLUME '{path}', and [process.{process}] mounts nothing there: each release begins with an empty one"
     );
-    let is_said = its.anonymous_volumes.iter().any(|said| same(said, path));
+    let is_said = its.may_lose(path);
     let live = live.get(process);
-    let there = live.and_then(|live| live.mounts.iter().find(|mount| same(&mount.target, path)));
+    let there = live.and_then(|live| live.mounts.iter().find(|mount| is_same_path(&mount.target, path)));
     let has_been_so =
         live.is_some_and(|live| live.labels.is_some()) && there.is_some_and(|mount| mount.is_anonymous);
     if is_said || has_been_so {

@@ -1,12 +1,12 @@
 //! Which Docker Engine an instance has: the machine's, or one whose packages were unpacked into a folder.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::kept::Kept;
 use crate::spec::Bind;
 use crate::tools;
 
@@ -15,7 +15,6 @@ const FOLDER: &str = "LAB_ENGINE";
 /// The variable that says where the Engine keeps its images: `containerd`, or its own `overlay2`.
 const IMAGE_STORE: &str = "LAB_IMAGE_STORE";
 
-const FILE: &str = "engine.json";
 /// Where an instance sees the folder.
 const INSIDE: &str = "/run/engine";
 /// Where a package, or a plain archive, has its programs.
@@ -28,6 +27,10 @@ pub(crate) struct Engine {
     folder: Option<PathBuf>,
     /// Whether its images are in containerd.
     in_containerd: bool,
+}
+
+impl Kept for Engine {
+    const FILE: &str = "engine.json";
 }
 
 impl Engine {
@@ -45,16 +48,6 @@ impl Engine {
             Some(store) => bail!("{IMAGE_STORE} is {}: it can be containerd or overlay2", store.display()),
         };
         Ok(Self { folder, in_containerd })
-    }
-
-    pub(crate) fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join(FILE);
-        let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(serde_json::from_slice(&text)?)
-    }
-
-    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
-        Ok(fs::write(folder.join(FILE), serde_json::to_vec(self)?)?)
     }
 
     /// What shows the folder to the instance, wherever it is on the machine.

@@ -13,6 +13,7 @@ use crate::docker::Docker;
 use crate::engine::Engine;
 use crate::hardware::Hardware;
 use crate::imds::Metadata;
+use crate::kept::Kept as _;
 use crate::lab::Inner;
 use crate::names::{METADATA, ROUTER, instance_address, mac};
 use crate::namespace::Namespace;

@@ -25,6 +25,7 @@ use crate::engine::Engine;
 use crate::hardware::Hardware;
 use crate::http::{Request, Response, exchange};
 use crate::instance::Instance;
+use crate::kept::Kept as _;
 use crate::names::{
     CACHE_HOST, CACHE_PASSWORD, DATABASE_HOST, DATABASE_NAME, DATABASE_PASSWORD, DATABASE_USER,
     FIRST_INSTANCE,

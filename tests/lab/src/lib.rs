@@ -31,6 +31,7 @@ pub mod imds;
 pub mod init;
 pub mod inside;
 mod instance;
+mod kept;
 mod lab;
 mod load;
 mod mounts;
