@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::settings::FileSource;
 use crate::config::{self, Config, Settings};
 use crate::digest::sha256;
-use crate::fs::{self, FsError};
+use crate::fs::{self, Context as _, FsError};
 use crate::model::{DeploymentId, Explain, ImageName, ImageRef, ProcessName, ReleaseNumber};
 
 /// The format of `record.json`. `tests/fixtures/record-v*.json` pin it.
@@ -91,9 +91,6 @@ pub enum StateError {
     /// A file operation failed.
     #[error(transparent)]
     File(#[from] FsError),
-    /// A part of the bundle cannot be kept.
-    #[error(transparent)]
-    Tree(#[from] fs::tree::TreeError),
     /// A file of ours does not parse.
     #[error("'{}' is damaged", path.display())]
     Damaged {
@@ -116,7 +113,6 @@ impl Explain for StateError {
     fn fix(&self) -> Option<String> {
         match self {
             Self::File(error) => error.fix(),
-            Self::Tree(_) => None,
             Self::Damaged { path, .. } => {
                 Some(format!("move it aside: mv {} {}.damaged", path.display(), path.display()))
             }
@@ -196,21 +192,18 @@ impl Releases {
     /// Keeps the configuration of a release, with all that it takes from its bundle, so that neither is needed later.
     pub fn keep_config(&self, release: ReleaseNumber, config: &Config) -> Result<(), StateError> {
         let folder = self.make_folder(release)?;
+        let keep = |path: &Path, bytes: &[u8]| {
+            let place = folder.join(path);
+            fs::durable_private_dir(&folder, place.parent().unwrap_or(&folder))?;
+            fs::write_atomically(&place, bytes, 0o600)
+        };
         for file in config.settings.files.values() {
-            let path = folder.join(&file.template);
-            fs::durable_private_dir(&folder, path.parent().unwrap_or(&folder))?;
-            fs::write_atomically(&path, file.text.as_bytes(), 0o600)?;
+            keep(Path::new(&file.template), file.text.as_bytes())?;
         }
         for (path, source) in &config.settings.bundle {
-            fs::tree::copy(source, &self.bundled(release, path))?;
+            keep(&Path::new(config::KEPT).join(path), &std::fs::read(source).on("read", source)?)?;
         }
         Ok(fs::write_atomically(&folder.join(config::FILE_NAME), config.text.as_bytes(), 0o600)?)
-    }
-
-    /// Where a file or folder of the bundle of a release is kept.
-    pub fn bundled(&self, release: ReleaseNumber, path: &str) -> PathBuf {
-        let kept = self.folder(release).join(config::KEPT);
-        if path == "." { kept } else { kept.join(path) }
     }
 
     /// Writes the rendered files of a release anew. No container has them yet: whatever an earlier process left is
