@@ -30,6 +30,7 @@ fn help() {
       lint     Check a bundle without AWS and Docker, for every deployment group
       plan     Show what a deployment would change
       status   Show what is serving, what is parked and what is under way
+      run      Run a command in a container of its own, with a release's image, environment and files
       recover  Finish or undo an interrupted run
       prune    Remove the releases that are not kept any more
       install  Put this binary where operators and systemd find it

@@ -18,6 +18,7 @@ fn steps_of(path: &str) -> &'static [&'static str] {
         ("/stop", &["stop-live web"]),
         ("/start", &["start-new web"]),
         ("/rename", &["park-old web", "promote web"]),
+        ("/tag", &["pull-images"]),
     ];
     of.iter().find(|(end, _)| path.ends_with(end)).map_or(&[], |(_, steps)| steps)
 }
@@ -46,7 +47,7 @@ async fn every_change_is_announced_by_the_last_entry() {
     assert_eq!(world.deploy("d-2", "v2").await.unwrap().exit().code(), 0);
     let (calls, wrong) = &*seen.lock().unwrap();
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(*calls, 9);
+    assert_eq!(*calls, 10);
 }
 
 /// What is traced: not a test of its own.
