@@ -105,7 +105,8 @@ fn one_that_eats_its_memory() -> Result<()> {
     let told = case.put_back(&bundle.edit("\"256m\"", "\"24m\"").edit("\"200ms\"", "\"1s\""))?;
     assert_snapshot!(told, @r"
     ApplicationStart ends with 1
-    why:   container 'status-page-web.r2' is not healthy: the kernel killed one of its processes, because it reached its memory limit of 24 MiB (OOM)
+    why:   container 'status-page-web.r2' is not healthy: the kernel killed one of its processes, because it reached its
+           memory limit of 24 MiB (OOM)
     the container's last lines:
       | app bad starts as eat-memory
       | app listens on 8000

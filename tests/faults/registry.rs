@@ -109,20 +109,21 @@ fn a_digest_that_is_gone() -> Result<()> {
     registry.clear_faults()?;
     let told = case.refused_in(deployment)?;
     if case.engine.in_containerd {
-        assert_snapshot!(told, @r"
+        assert_snapshot!(told, @r#"
         BeforeInstall ends with 1
         why:   Docker refuses to pull
                '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST':
-               failed to copy: httpReadSeeker: failed open: content at
-               https://123456789012.dkr.ecr.eu-west-1.amazonaws.com/v2/status-page/manifests/sha256:DIGEST
-               not found: not found (asked 5 times)
+               failed to resolve reference
+               "123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST":
+               123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page@sha256:DIGEST:
+               not found (asked 5 times)
         fix:   its tag means this image, and 123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page does not have it: a
                pull-through cache may still be filling (deploy again in a minute), or a lifecycle policy has removed it (push
                it again)
         now:   status-page-web (r1) is running
         next:  handover status
         handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
-        ");
+        "#);
     } else {
         assert_snapshot!(told, @r"
         BeforeInstall ends with 1

@@ -1,6 +1,6 @@
 //! `handover run`: a command in a container of its own.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Output, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -70,10 +70,15 @@ fn it_has_what_the_release_has_and_leaves_nothing() -> Result<()> {
     let script = ["-qec", "handover run -- show", "/dev/null"];
     let mut child =
         world.web.command("script").args(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    // Ctrl-D at the beginning of a line is the end of what is typed.
+    let mut shown = BufReader::new(child.stdout.take().context("no stdout")?);
+    let mut said = String::new();
+    while !said.contains("a terminal") {
+        ensure!(shown.read_line(&mut said)? > 0, "{said}");
+    }
+    // Ctrl-D at the beginning of a line is the end of what is typed, to whoever has the terminal by then.
     child.stdin.take().context("no stdin")?.write_all(b"\x04")?;
-    let typed = child.wait_with_output()?;
-    ensure!(typed.status.success() && text(&typed.stdout).contains("a terminal"), "{}", text(&typed.stdout));
+    let ended = child.wait()?;
+    ensure!(ended.success() && !said.contains("no terminal"), "{ended}: {said}");
 
     ensure!(live(&world)? == before, "{}", live(&world)?);
     assert_nothing_is_left(&world)
