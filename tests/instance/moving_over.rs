@@ -1,10 +1,14 @@
 //! A team moves over from its shell script: the container that the script made is handed over from, and kept.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
 use anyhow::{Context as _, Result, ensure};
+use codedeploy::DeploymentReport;
 use lab::names::{ECR_HOST, REPOSITORY};
 use lab::registry_authorization;
 use serde_json::{Value, json};
-use world::{Bundle, World};
+use world::{Bundle, World, report};
 
 const ORDER: &str = "order        = \"stop-first\"";
 
@@ -72,5 +76,110 @@ fn one_that_could_not_be_put_back_is_left_alone() -> Result<()> {
     let failure = refused.failure().context("it is refused")?;
     ensure!(failure.log.contains("was started with --rm"), "{}", failure.log);
     ensure!(statuspage(&world)? == before, "{}", statuspage(&world)?);
+    Ok(())
+}
+
+/// `docker`, as far as the scripts of a bundle need it: not every instance of the lab has the command.
+const DOCKER: &str = r#"docker() { curl -fsS --unix-socket /run/docker.sock -X "$1" -H 'Content-Type: application/json' "http://docker/$2" "${@:3}"; }"#;
+/// What one writes there: stop it, remove it.
+const STOP: &str = "docker POST containers/statuspage/stop\ndocker DELETE containers/statuspage\n";
+
+/// The bundle of a team that deploys by shell scripts: `files` brings the container's configuration.
+fn script_bundle(world: &World, name: &str, has_stop: bool) -> Result<String> {
+    let image = format!("{ECR_HOST}/{REPOSITORY}:v1");
+    world.web.docker()?.pull(&image, Some(&registry_authorization()))?;
+    let settings = json!({
+        "Image": image,
+        "ExposedPorts": { "8000/tcp": {} },
+        "HostConfig": {
+            "RestartPolicy": { "Name": "unless-stopped" },
+            "PortBindings": { "8000/tcp": [{ "HostPort": "8000" }] },
+            "Binds": ["/opt/status-page/app.env:/app.env:ro"],
+        },
+    });
+    let start = format!(
+        "docker POST 'containers/create?name=statuspage' -d '{settings}' >/dev/null\ndocker POST containers/statuspage/start\n"
+    );
+    let stop_hook = "  ApplicationStop:\n    - location: scripts/stop.sh\n      timeout: 60\n";
+    let appspec = format!(
+        "version: 0.0\nos: linux\nfiles:\n  - source: config\n    destination: /opt/status-page\nhooks:\n{}  ApplicationStart:\n    \
+         - location: scripts/start.sh\n      timeout: 60\n",
+        if has_stop { stop_hook } else { "" }
+    );
+    let inside = format!("/opt/codedeploy-agent/bundles/{name}");
+    for (path, text) in [
+        ("appspec.yml", appspec),
+        ("config/app.env", "LEVEL=INFO\n".to_owned()),
+        ("scripts/start.sh", format!("#!/bin/bash\nset -e\n{DOCKER}\n{start}")),
+        ("scripts/stop.sh", format!("#!/bin/bash\nset -e\n{DOCKER}\n{STOP}")),
+    ] {
+        let path = world.web.path(&inside).join(path);
+        fs::create_dir_all(path.parent().context("a file without a folder")?)?;
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(inside)
+}
+
+fn deploy_scripts(world: &World, id: &str, bundle: &str) -> Result<DeploymentReport> {
+    let output =
+        world.agent("v1", &[]).args(["deploy", "--bundle", bundle, "--deployment-id", id]).output()?;
+    report(&output)
+}
+
+#[test]
+fn straight_from_a_bundle_that_stops_its_container_nothing_can_be_put_back() -> Result<()> {
+    let world = World::up()?;
+    let deployed = deploy_scripts(&world, "d-000000001", &script_bundle(&world, "scripts", true)?)?;
+    ensure!(deployed.succeeded() && world.release_that_comes_up()? == "v1", "{deployed:?}");
+    let refused = world.deploy("d-000000002", &replacing("crash"))?;
+    let failure = refused.failure().context("it is refused")?;
+    ensure!(failure.exit == Some(3), "{}", failure.log);
+    let log = fs::read_to_string(world.web.path("/var/log/handover/handover.log"))?;
+    ensure!(log.contains("there is no container 'statuspage' for process 'web' to replace"), "{log}");
+    Ok(())
+}
+
+#[test]
+fn by_way_of_a_bundle_without_application_stop_the_old_container_is_put_back() -> Result<()> {
+    let world = World::up()?;
+    let with_stop = script_bundle(&world, "scripts", true)?;
+    let without = script_bundle(&world, "scripts-last", false)?;
+    for (id, bundle) in [("d-000000001", &with_stop), ("d-000000002", &without)] {
+        let deployed = deploy_scripts(&world, id, bundle)?;
+        ensure!(deployed.succeeded() && world.release_that_comes_up()? == "v1", "{deployed:?}");
+    }
+    let before = statuspage(&world)?;
+
+    // Install takes away what the last bundle had brought, and this one does not bring.
+    let forgetful = world.deploy("d-000000003", &replacing("v2"))?;
+    let failure = forgetful.failure().context("it is refused")?;
+    ensure!(
+        failure.exit == Some(1)
+            && failure.log.contains("'statuspage' could not be put back: '/opt/status-page/app.env'"),
+        "{}",
+        failure.log
+    );
+    ensure!(statuspage(&world)?["State"] == before["State"], "{}", statuspage(&world)?);
+
+    let keeping = |tag| {
+        replacing(tag)
+            .edit("os: linux\n", "os: linux\nfiles:\n  - source: config\n    destination: /opt/status-page\n")
+            .file("config/app.env", "LEVEL=INFO\n")
+    };
+    let refused = world.deploy("d-000000004", &keeping("crash"))?;
+    let failure = refused.failure().context("it is refused")?;
+    ensure!(
+        failure.exit == Some(1)
+            && failure.log.contains("exited with code 1")
+            && failure.log.contains("now:   statuspage is running"),
+        "{}",
+        failure.log
+    );
+    ensure!(statuspage(&world)?["Id"] == before["Id"] && world.release_that_comes_up()? == "v1");
+
+    let deployed = world.deploy("d-000000005", &keeping("v2"))?;
+    ensure!(deployed.succeeded() && world.release_that_comes_up()? == "v2", "{deployed:?}");
+    ensure!(statuspage(&world)?["State"]["Running"] == false, "{}", statuspage(&world)?);
     Ok(())
 }

@@ -11,6 +11,7 @@ pub(super) mod image;
 mod memory;
 mod names;
 mod ports;
+mod way_back;
 
 use std::collections::BTreeMap;
 
@@ -193,7 +194,8 @@ async fn check_networks(docker: &Docker, settings: &Settings) -> Vec<DockerError
     checked.into_iter().filter_map(Result::err).collect()
 }
 
-/// Looks once more, right before live is stopped, at what somebody may have taken since: names and ports.
+/// Looks once more, right before live is stopped, at what somebody may have taken since: names, ports, and what the way back
+/// needs.
 pub(super) async fn recheck(context: &Context<'_>, live: &Live) -> Result<Vec<Finding>, DockerError> {
     let docker = &context.host.docker;
     let containers = docker.everything().await?;
@@ -206,6 +208,7 @@ pub(super) async fn recheck(context: &Context<'_>, live: &Live) -> Result<Vec<Fi
     let mut found = Found::default();
     names::check(&target, &containers, live, &mut found);
     ports::check(context.settings(), &containers, live, &context.host.machine, &mut found);
+    way_back::check(live, std::path::Path::exists, &mut found);
     Ok(found.findings)
 }
 
