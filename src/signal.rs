@@ -44,6 +44,16 @@ impl Termination {
         *self.asked.borrow()
     }
 
+    /// What `work` comes to; nothing when it is asked for first. `work` is dropped then, so it has to be something that may be
+    /// left at any moment.
+    pub async fn unless_requested<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.requested() => None,
+            result = work => Some(result),
+        }
+    }
+
     /// Waits until it is asked for.
     pub async fn requested(&self) {
         let mut asked = self.asked.clone();
@@ -51,5 +61,21 @@ impl Termination {
             // Nobody can ask any more.
             std::future::pending::<()>().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_waits_for_ever_is_left_when_it_is_asked_for() {
+        let (tell, asked) = watch::channel(false);
+        let termination = Termination::when(asked);
+        assert_eq!(termination.unless_requested(async { 1 }).await, Some(1));
+        let waiting =
+            tokio::spawn(async move { termination.unless_requested(std::future::pending::<()>()).await });
+        tell.send(true).unwrap();
+        assert_eq!(waiting.await.unwrap(), None);
     }
 }

@@ -1,6 +1,6 @@
 //! The end of a command that may have changed something: its closing lines, its line for machines, its exit code.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::apps;
 use super::bundle::Refusal;
@@ -15,6 +15,11 @@ use crate::report::runs::RunLine;
 use crate::report::tail::{self, End};
 use crate::report::{Report, milliseconds};
 use crate::text;
+
+/// How long Docker may take to say what serves.
+const LONG: Duration = Duration::from_secs(30);
+/// The same when this process was asked to stop: it is killed soon.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// What is known of a command when it ends.
 pub(super) struct Ending<'a> {
@@ -60,8 +65,8 @@ impl<'a> Ending<'a> {
         let status = match error {
             DeployError::Lock(LockError::Busy(_)) => ExitStatus::Busy,
             DeployError::Retired { .. } => ExitStatus::Failed,
-            _ if self.something_serves().await => ExitStatus::Failed,
-            _ => ExitStatus::Down,
+            DeployError::Interrupted => self.exit_by_what_serves(SHORT).await,
+            _ => self.exit_by_what_serves(LONG).await,
         };
         self.fail(&text::causes(error), error.fix().as_deref(), next(error), end, status)
     }
@@ -106,12 +111,15 @@ impl<'a> Ending<'a> {
         }
     }
 
-    async fn something_serves(&self) -> bool {
-        match (&self.app, Host::of_the_system()) {
-            (Some(app), Ok(host)) => {
-                apps::containers(&host, app).await.is_some_and(|all| serving::something_runs(&all))
-            }
-            _ => false,
+    /// What a failure means for the app, as far as Docker says within this time.
+    async fn exit_by_what_serves(&self, patience: Duration) -> ExitStatus {
+        let serves = async {
+            let (app, host) = (self.app.as_ref()?, Host::of_the_system().ok()?);
+            Some(serving::something_runs(&apps::containers(&host, app).await?))
+        };
+        match tokio::time::timeout(patience, serves).await {
+            Ok(Some(true)) => ExitStatus::Failed,
+            _ => ExitStatus::Down,
         }
     }
 

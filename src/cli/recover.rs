@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::apps;
 use super::ending::Ending;
-use crate::deploy::{self, Recovered, Revived};
+use crate::deploy::{self, DeployError, Recovered, Revived};
 use crate::exit::ExitStatus;
 use crate::host::{Host, Paths};
 use crate::printer::Printer;
@@ -38,12 +38,13 @@ pub(super) async fn run(args: Args) -> ExitStatus {
         (_, Err(error)) => return ending().complain(&chain(&error), ExitStatus::Down),
     };
     crate::logging::start(&host.paths.log);
-    match deploy::revive(&apps, &host, &printer, &termination).await {
-        Ok(Revived::Done) => {}
+    match termination.unless_requested(deploy::revive(&apps, &host, &printer)).await {
+        Some(Ok(Revived::Done)) => {}
         // As when another process is in charge: that is the next run of the unit.
-        Ok(Revived::AfterDocker) => return ExitStatus::Busy,
+        Some(Ok(Revived::AfterDocker)) => return ExitStatus::Busy,
         // What it means for an app is said there.
-        Err(error) => tracing::warn!("nothing was started again: {}", chain(&error)),
+        Some(Err(error)) => tracing::warn!("nothing was started again: {}", chain(&error)),
+        None => return asked_to_stop(&printer),
     }
     let mut worst = ExitStatus::Done;
     for app in apps {
@@ -54,7 +55,10 @@ pub(super) async fn run(args: Args) -> ExitStatus {
             Ok(Recovered::Settled(report)) => ending.report(&report),
             Ok(Recovered::HandedOver(code)) => ExitStatus::of_code(code),
             Ok(Recovered::Nothing) => {
-                if let Some((what, next)) = apps::down(&host, &app).await {
+                let Some(down) = termination.unless_requested(apps::down(&host, &app)).await else {
+                    return worst.worse(asked_to_stop(&printer));
+                };
+                if let Some((what, next)) = down {
                     ending.down(&format!("nothing was interrupted, but {what}"), &next)
                 } else {
                     printer.line(&format!("handover: {app}: nothing was interrupted"));
@@ -74,9 +78,16 @@ pub(super) async fn run(args: Args) -> ExitStatus {
                 printer.line("if CodeDeploy has given it up: handover recover --abandon");
                 ExitStatus::Done
             }
+            Err(DeployError::Interrupted) => return worst.worse(asked_to_stop(&printer)),
             Err(error) => ending.error(&error).await,
         };
         worst = worst.worse(status);
     }
     worst
+}
+
+/// Docker's restart ends the unit, and begins it anew after that; until then Docker's start waits for us.
+fn asked_to_stop(printer: &Printer) -> ExitStatus {
+    printer.line("handover: asked to stop while it waited: 'handover recover' does the rest, as systemd does after each start of Docker");
+    ExitStatus::Busy
 }

@@ -209,14 +209,12 @@ pub async fn run<'a>(
     let (until, hook, clock) = (request.until, request.hook, request.clock);
     let termination = request.termination.clone();
     let who = Who { deployment: Some(request.deployment.clone()), command: request.command.clone(), hook };
-    let mut lock = tokio::select! {
-        lock = ready(&app, &who, request.lock_patience, clock, host) => lock?,
-        () = termination.requested() => return Err(DeployError::Interrupted),
-    };
+    let patience = request.lock_patience;
+    let mut lock = ready(&app, &who, patience, clock, host, &termination).await?;
     if let Some((binary, waits)) = another_versions_run(&lock, host, &app, &request.deployment)? {
         drop(lock);
         hand_over(&binary, &app, waits, &termination, talk).await;
-        lock = ready(&app, &who, request.lock_patience, clock, host).await?;
+        lock = ready(&app, &who, patience, clock, host, &termination).await?;
     }
     // On the heap, like every large part of a run: see `driver`.
     let mut run = Box::pin(epoch::enter(&lock, request, host, talk)).await?;
@@ -290,10 +288,14 @@ async fn ready(
     patience: Duration,
     clock: Clock,
     host: &Host,
+    termination: &Termination,
 ) -> Result<Lock, DeployError> {
-    let lock = Lock::take(&host.paths.lock, app, who, patience).await?;
-    host.docker.wait_until_up(docker_patience(&clock)).await?;
-    Ok(lock)
+    let waiting = async {
+        let lock = Lock::take(&host.paths.lock, app, who, patience).await?;
+        host.docker.wait_until_up(docker_patience(&clock)).await?;
+        Ok(lock)
+    };
+    termination.unless_requested(waiting).await.unwrap_or(Err(DeployError::Interrupted))
 }
 
 /// The binary of another version that began the unfinished run of another deployment, and whether that run waits for a
@@ -377,7 +379,9 @@ pub async fn recover(
         let Some(still_there) = Journal::open(&lock, releases.dir())? else { return Ok(Recovered::Nothing) };
         journal = still_there;
     }
-    host.docker.wait_until_up(DOCKER_PATIENCE).await?;
+    // While Docker comes up; or does not, because it waits for us to end first.
+    let up = termination.unless_requested(host.docker.wait_until_up(DOCKER_PATIENCE)).await;
+    up.ok_or(DeployError::Interrupted)??;
     let history = journal.history();
     let cause = if history.waiting_since().is_some() { "it was given up" } else { "it was interrupted" };
     let clock = Clock::unlimited();

@@ -17,7 +17,6 @@ use crate::host::systemd::{Life, Systemd};
 use crate::journal::{Lock, LockError, Who};
 use crate::model::AppName;
 use crate::printer::Talk;
-use crate::signal::Termination;
 use crate::state::{Releases, Verdict};
 use crate::text::chain;
 
@@ -32,13 +31,9 @@ pub enum Revived {
 
 /// Starts the live containers that no one has stopped and that are down all the same, and restarts Docker where that is what
 /// it takes: once in a boot, and only while nothing at all runs in it. Leaves apps alone on which another process is at
-/// work. What does not succeed is left as it is: whoever calls looks at what serves.
-pub async fn revive(
-    apps: &[AppName],
-    host: &Host,
-    talk: &dyn Talk,
-    termination: &Termination,
-) -> Result<Revived, DeployError> {
+/// work. What does not succeed is left as it is: whoever calls looks at what serves. It may be dropped at any moment, as it has to be
+/// when this process is asked to stop: Docker's restart ends the unit first, and waits for that.
+pub async fn revive(apps: &[AppName], host: &Host, talk: &dyn Talk) -> Result<Revived, DeployError> {
     let systemd = Systemd::of(&host.paths);
     if let Some(systemd) = &systemd
         && systemd.will_start_engine().await.unwrap_or(false)
@@ -67,8 +62,8 @@ pub async fn revive(
         held |= start_all(app, host, life, talk).await?;
     }
     let Some(systemd) = systemd.filter(|_| held && !busy) else { return Ok(Revived::Done) };
-    if !may_restart(host).await? || restart(&systemd, host, talk, termination).await? {
-        return Ok(if termination.is_requested() { Revived::AfterDocker } else { Revived::Done });
+    if !may_restart(host).await? || !restart(&systemd, host, talk).await? {
+        return Ok(Revived::Done);
     }
     // Most have come back with it.
     for (app, _) in &locks {
@@ -141,28 +136,18 @@ async fn may_restart(host: &Host) -> Result<bool, DockerError> {
     Ok(nothing_runs && !mark(&host.paths.lock).exists())
 }
 
-/// Restarts Docker. Whether this is the end: it could not be restarted, or this process has to stop.
-async fn restart(
-    systemd: &Systemd,
-    host: &Host,
-    talk: &dyn Talk,
-    termination: &Termination,
-) -> Result<bool, DeployError> {
+/// Restarts Docker. Whether it could be. The unit is a part of Docker's: it ends with it, in the middle of this, and is begun
+/// anew after it.
+async fn restart(systemd: &Systemd, host: &Host, talk: &dyn Talk) -> Result<bool, DeployError> {
     // Before it: whatever becomes of it, there is no second one.
     write_atomically(&mark(&host.paths.lock), b"", 0o600)?;
     talk.say("  Docker holds a port for nobody, and nothing runs in it: it is restarted");
-    tokio::select! {
-        restarted = systemd.restart_engine() => {
-            if let Err(why) = restarted {
-                talk.say(&format!("  Docker could not be restarted: {why}"));
-                return Ok(true);
-            }
-            host.docker.wait_until_up(super::DOCKER_PATIENCE).await?;
-            Ok(false)
-        }
-        // The unit is a part of Docker's: it ends with it, and is begun anew after it.
-        () = termination.requested() => Ok(true),
+    if let Err(why) = systemd.restart_engine().await {
+        talk.say(&format!("  Docker could not be restarted: {why}"));
+        return Ok(false);
     }
+    host.docker.wait_until_up(super::DOCKER_PATIENCE).await?;
+    Ok(true)
 }
 
 #[cfg(test)]

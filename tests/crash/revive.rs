@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use fake_docker::Fate;
 use handover::deploy::{Revived, revive};
-use handover::signal::Termination;
 
 use crate::world::World;
 
@@ -40,7 +39,7 @@ async fn stop_live(world: &World) {
 
 async fn revived(world: &World) -> Revived {
     let apps = ["status-page".parse().unwrap()];
-    revive(&apps, &world.host(), &world.heard, &Termination::never()).await.unwrap()
+    revive(&apps, &world.host(), &world.heard).await.unwrap()
 }
 
 /// Starts are refused, as by an Engine that holds the port for nobody, until it is restarted.

@@ -1,6 +1,7 @@
 //! The units in a real systemd: what it makes of them at a boot, beside Docker, and of the timer. Nobody runs
 //! `handover recover` by hand here.
 
+use std::fs;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -90,11 +91,24 @@ impl Booted {
             let ended = moment(RECOVER, "ExecMainExitTimestampMonotonic")?;
             Ok(up > before && ended > up && self.systemd.property(RECOVER, "ActiveState")? != "activating")
         })
-        .with_context(|| {
-            let log = ["journalctl", "--no-pager", "--lines=40", "--unit=docker", "--unit=handover-recover"];
-            self.systemd.run(&log).unwrap_or_default()
-        })?;
+        .with_context(|| self.how_the_units_are())?;
         self.what_recover_said()
+    }
+
+    /// For the message of a test that waited in vain.
+    fn how_the_units_are(&self) -> String {
+        let state =
+            ["systemctl", "show", "--property=Id,ActiveState,SubState,Result,Job", "docker.service", RECOVER];
+        let log = [
+            "journalctl",
+            "--no-pager",
+            "--lines=60",
+            "--output=short-precise",
+            "--unit=init.scope",
+            "--unit=handover-recover",
+        ];
+        let dockers = ["journalctl", "--no-pager", "--lines=20", "--output=short-precise", "--unit=docker"];
+        [&state[..], &log, &dockers].map(|words| self.systemd.run(words).unwrap_or_default()).join("\n")
     }
 
     /// What the last run of the unit printed.
@@ -250,6 +264,36 @@ fn a_restart_of_docker_begins_a_recover_anew_that_is_at_work() -> Result<()> {
 
 /// Docker's next life stops every container that still runs, as if somebody had asked for that. What somebody did ask for
 /// stays as it is.
+/// Docker's restart ends the unit first and waits for that; and its socket takes connections all the while, so that whoever asks
+/// Docker something waits for its start.
+#[test]
+fn recover_ends_when_it_is_asked_to_although_docker_does_not_answer() -> Result<()> {
+    let booted = Booted::with_v1()?;
+    let signal = |signal: &str| {
+        booted.systemd.run(&["systemctl", "kill", "--kill-who=main", signal, "docker.service"])
+    };
+    let log = booted.systemd.path("/var/log/handover/handover.log")?;
+    let asked =
+        || -> Result<usize> { Ok(fs::read_to_string(&log)?.matches("act=\"list containers\"").count()) };
+    let before = asked()?;
+    signal("--signal=STOP")?;
+    booted.systemd.run(&["systemctl", "start", "--no-block", RECOVER])?;
+    wait_until("recover asks Docker", PATIENCE, || Ok(asked()? > before))?;
+    booted.systemd.run(&["systemctl", "stop", RECOVER])?;
+    signal("--signal=CONT")?;
+    ensure!(
+        booted.systemd.property(RECOVER, "ExecMainStatus")?.trim() == "75",
+        "{}",
+        booted.how_the_units_are()
+    );
+    ensure!(
+        booted.what_recover_said()?.contains("asked to stop while it waited"),
+        "{}",
+        booted.how_the_units_are()
+    );
+    booted.world.assert_settled("v1")
+}
+
 #[test]
 fn live_comes_back_after_docker_was_killed_unless_somebody_had_stopped_it() -> Result<()> {
     let booted = Booted::with_v1()?;

@@ -1,5 +1,5 @@
 //! The way back: whether what serves now could be started again. Nobody notices while it runs that a path of the host which it
-//! mounts is gone; Docker does when it starts it, or makes an empty folder in its place. CodeDeploy's own Install takes such
+//! mounts is gone; Docker does when it starts it, or makes an empty folder in its place. `CodeDeploy`'s own Install takes such
 //! paths away: it deletes what the last bundle's `files` had put there (`installer.rb`), and brings this bundle's. So this is looked at
 //! after Install, right before live is stopped.
 
