@@ -150,6 +150,15 @@ fn is_evidence(line: &str) -> bool {
     line.starts_with("  | ")
 }
 
+/// What was told on a machine of this architecture, as one of the other architecture tells it: the words here are of amd64.
+fn as_on_amd64(text: &str) -> String {
+    if cfg!(target_arch = "aarch64") {
+        let [own, other] = ["linux/arm64", "linux/amd64"];
+        return text.replace(own, "\0").replace(other, own).replace('\0', other);
+    }
+    text.to_owned()
+}
+
 /// Ids, digests, times and addresses by their names.
 fn without_chance(text: &str) -> String {
     const CHANCES: [(&str, &str); 15] = [
@@ -170,7 +179,7 @@ fn without_chance(text: &str) -> String {
         (r"\bexpected \d+ bytes but got \d+\b", "expected N bytes but got M"),
         (r"10\.66\.0\.11:\d+->", "HERE->"),
     ];
-    CHANCES.iter().fold(text.to_owned(), |text, (pattern, name)| {
+    CHANCES.iter().fold(as_on_amd64(text), |text, (pattern, name)| {
         let named = |found: &Captures<'_>| {
             // The account is always the same, and looks like an id.
             if &found[0] == ACCOUNT { ACCOUNT.to_owned() } else { (*name).to_owned() }
