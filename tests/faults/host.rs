@@ -148,3 +148,16 @@ fn a_port_that_another_container_holds() -> Result<()> {
     docker.delete("/containers/somebody-elses?force=true")?;
     case.mended_by(&on_another_port())
 }
+
+/// As glibc does: the line is passed over.
+#[test]
+fn a_line_of_resolv_conf_that_is_wrong() -> Result<()> {
+    let case = Case::of(KIND, "a wrong line in /etc/resolv.conf")?;
+    let path = case.world.web.path("/etc/resolv.conf");
+    let right = std::fs::read_to_string(&path)?;
+    std::fs::write(&path, format!("nameserver 10.66.0.300\noptions attempts:two\n{right}"))?;
+    case.succeeds(&v2())?;
+    let log = std::fs::read_to_string(case.world.web.path("/var/log/handover/handover.log"))?;
+    ensure!(log.contains("nameserver 10.66.0.300"), "it is not told: {log}");
+    Ok(())
+}

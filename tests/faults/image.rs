@@ -230,3 +230,48 @@ fn an_image_for_another_platform() -> Result<()> {
     case.world.push("v2", "good")?;
     case.mended()
 }
+
+#[test]
+fn one_that_answers_only_to_its_own_name() -> Result<()> {
+    let case = Case::of(KIND, "answers 400 to a Host that it does not know")?;
+    let picky = ImageSpec::new("bad").environment("ONLY_HOST", "status.example.com");
+    case.world.lab.registry().push_image(REPOSITORY, "bad", &picky)?;
+    let bundle = Bundle::of("bad");
+    assert_snapshot!(case.put_back(&bundle.clone().edit(DEADLINE.0, DEADLINE.1))?, @r#"
+    ApplicationStart ends with 1
+    why:   container 'status-page-web.r2' is not healthy: it was not healthy within 2 s: of N probes 0 succeeded, and
+           the last one that failed was answered with status 400 after N ms: '{"error":"host 'ADDRESS:8000' is not
+           mine"}'
+    fix:   the Host header of the probe was the address, ADDRESS:8000: write host = "NAME" into [process.web.health],
+           a name that the app answers to (Django: one of ALLOWED_HOSTS)
+    the container's last lines:
+      | app bad starts as good
+      | app listens on 8000
+    gap:   nothing answered for N s
+    now:   status-page-web (r1) is running
+    next:  tail -n 50 /var/lib/handover/status-page/releases/2/web.log
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    "#);
+    // What the fix says.
+    let health = "http        = \"/health\"";
+    case.mended_by(&bundle.edit(health, &format!("host = \"status.example.com\"\n{health}")))
+}
+
+#[test]
+fn one_whose_data_nobody_keeps() -> Result<()> {
+    let case = Case::of(KIND, "VOLUME that nothing covers")?;
+    let mut image = ImageSpec::new("v2");
+    image.volumes = vec!["/media".to_owned()];
+    case.world.lab.registry().push_image(REPOSITORY, "v2", &image)?;
+    assert_snapshot!(case.refused(&Bundle::of("v2"))?, @r#"
+    BeforeInstall ends with 1
+    why:   the image declares VOLUME '/media', and [process.web] mounts nothing there: each release begins with an empty
+           one
+    fix:   keep it: volumes = ["status-page-web-data:/media"]; or, if it may be lost with each release: anonymous-volumes
+           = ["/media"]
+    now:   status-page-web (r1) is running
+    next:  handover plan BUNDLE --group test
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    "#);
+    case.mended_by(&Bundle::of("v2").edit("[process.web]", "[process.web]\nvolumes = [\"media:/media\"]"))
+}

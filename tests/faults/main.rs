@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, clippy::disallowed_methods, clippy::doc_markdown, clippy::needless_pass_by_value)]
 
 mod aws;
+mod backends;
 mod canary;
 mod case;
 mod configuration;

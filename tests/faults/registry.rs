@@ -210,6 +210,28 @@ fn denied() -> Result<()> {
 }
 
 #[test]
+fn a_pull_through_cache_that_may_not_import() -> Result<()> {
+    let message = "User: arn:aws:sts::123456789012:assumed-role/lab-instance-role/i-0 is not authorized to perform: \
+                   ecr:BatchImportUpstreamImage on resource: arn:aws:ecr:eu-west-1:123456789012:repository/status-page because \
+                   no identity-based policy allows the ecr:BatchImportUpstreamImage action";
+    let (_, told) = always_refused("403 of a pull-through cache", 403, "DENIED", message)?;
+    assert_snapshot!(told, @"
+    BeforeInstall ends with 1
+    why:   Docker refuses to find '123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page:v2' in its registry: denied:
+           User: arn:aws:sts::123456789012:assumed-role/lab-instance-role/i-0 is not authorized to perform:
+           ecr:BatchImportUpstreamImage on resource: arn:aws:ecr:eu-west-1:123456789012:repository/status-page because no
+           identity-based policy allows the ecr:BatchImportUpstreamImage action
+    fix:   the instance's role needs ecr:BatchImportUpstreamImage and ecr:CreateRepository on
+           123456789012.dkr.ecr.eu-west-1.amazonaws.com/status-page: it is below a pull-through cache rule, which fetches
+           what the account does not have yet
+    now:   status-page-web (r1) is running
+    next:  handover plan BUNDLE --group test
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
+    Ok(())
+}
+
+#[test]
 fn too_many_requests_for_ever() -> Result<()> {
     let (_, told) = always_refused("429 for ever", 429, "TOOMANYREQUESTS", "Rate exceeded")?;
     assert_snapshot!(told, @r"

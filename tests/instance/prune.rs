@@ -1,6 +1,8 @@
 //! Somebody's cron job prunes what Docker takes for unused.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use lab::ImageSpec;
+use lab::names::REPOSITORY;
 use serde_json::Value;
 use world::{Bundle, World};
 
@@ -40,5 +42,44 @@ fn the_images_of_kept_releases_outlive_a_prune_and_go_with_their_releases() -> R
     let next = world.deploy("d-000000005", &Bundle::of("v2"))?;
     ensure!(next.succeeded() && world.release_that_comes_up()? == "v2", "{next:?}");
     ensure!(tags()? == kept([2, 3, 5]), "{:?}", tags()?);
+    Ok(())
+}
+
+/// The volumes without a name that Docker has made for the containers of an image with a `VOLUME`.
+#[test]
+fn the_volume_of_a_release_goes_only_where_the_configuration_says_so() -> Result<()> {
+    let world = World::up()?;
+    let tags = ["a", "b", "c", "d", "e"];
+    for tag in tags {
+        let mut image = ImageSpec::new(tag);
+        image.volumes = vec!["/media".to_owned()];
+        world.lab.registry().push_image(REPOSITORY, tag, &image)?;
+    }
+    let may_go = "[process.web]\nanonymous-volumes = [\"/media\"]";
+    let volume_of = |container: &str| -> Result<String> {
+        let inspect = world.web.docker()?.inspect(container)?.context("there is no such container")?;
+        inspect["Mounts"][0]["Name"].as_str().map(str::to_owned).context("it has no volume")
+    };
+    let is_there = |name: &str| -> Result<bool> {
+        let volumes = world.web.docker()?.get("/volumes")?;
+        let mut names =
+            volumes["Volumes"].as_array().into_iter().flatten().filter_map(|v| v["Name"].as_str());
+        Ok(names.any(|other| other == name))
+    };
+    // The first says that its data may go. The next ones say nothing, and have it so since.
+    let mut volumes = vec![];
+    for (n, tag) in tags.into_iter().enumerate() {
+        let bundle = Bundle::of(tag);
+        let bundle = if n == 0 { bundle.edit("[process.web]", may_go) } else { bundle };
+        let deployed = world.deploy(&format!("d-00000000{}", n + 1), &bundle)?;
+        ensure!(deployed.succeeded() && world.release_that_comes_up()? == tag, "{deployed:?}");
+        volumes.push(volume_of("status-page-web")?);
+    }
+    ensure!(world.web.docker()?.inspect("status-page-web.r2")?.is_none(), "r2 is not kept");
+    let mut there = volumes.iter().map(|volume| is_there(volume));
+    let there: Vec<bool> = there.by_ref().collect::<Result<_>>()?;
+    ensure!(there == [false, true, true, true, true], "{there:?}");
+    let log = std::fs::read_to_string(world.web.path("/var/log/handover/handover.log"))?;
+    ensure!(log.contains(&format!("docker volume rm {}", volumes[1])), "{log}");
     Ok(())
 }

@@ -8,6 +8,7 @@
 //! - `VARIANT`: how it behaves, see [`variant`].
 //! - `DATABASE_HOST`, `_PORT`, `_NAME`, `_USER`, `_PASSWORD`: a PostgreSQL with TLS, if it is to use one.
 //! - `REDIS_URL`: `rediss://:password@host:port/0`, if it is to use one.
+//! - `ONLY_HOST`: the only `Host` to which `/health` answers; 400 to others, as Django does.
 //! - `DRAIN_MS` (5000): how long requests may still take after TERM.
 //!
 //! `app check` asks the application's own port, `app migrate` is a deployment's task, `app load` a load client; `app hang` is a health

@@ -33,6 +33,8 @@ struct Server {
     answers: Answers,
     release: String,
     container: String,
+    /// The only name to which it tells its health, if it is particular about that.
+    host: Option<String>,
     backends: Backends,
     ending: AtomicBool,
     answered: AtomicUsize,
@@ -69,6 +71,7 @@ const FIRST_REQUEST: Duration = Duration::from_millis(250);
 struct Asked {
     method: String,
     path: String,
+    host: String,
     id: Option<String>,
     close: bool,
 }
@@ -88,6 +91,7 @@ fn serve(answers: Answers, delay: Duration, signals: Option<Signals>) -> Result<
         answers,
         release: env::var("RELEASE").unwrap_or_default(),
         container: fs::read_to_string("/etc/hostname").unwrap_or_default().trim().to_owned(),
+        host: env::var("ONLY_HOST").ok(),
         backends: Backends::from_environment()?,
         ending: AtomicBool::new(false),
         answered: AtomicUsize::new(0),
@@ -237,6 +241,9 @@ impl Server {
         if self.answers == Answers::Error || (self.answers == Answers::Flaky && !first) {
             return (500, json!({ "error": "as I was told", "release": self.release }));
         }
+        if path == "/health" && self.host.as_ref().is_some_and(|host| *host != asked.host) {
+            return (400, json!({ "error": format!("host '{}' is not mine", asked.host) }));
+        }
         // A request that takes its time, for drains: /?ms=500
         if let Some(wait) = query.strip_prefix("ms=").and_then(|wait| wait.parse().ok()) {
             thread::sleep(Duration::from_millis(wait));
@@ -279,7 +286,8 @@ fn read_request(reader: &mut impl BufRead) -> Result<Option<Asked>> {
     let mut words = line.split_whitespace().map(str::to_owned);
     let method = words.next().unwrap_or_default();
     let path = words.next().unwrap_or_default();
-    let mut asked = Asked { method, path, id: None, close: line.trim_end().ends_with("HTTP/1.0") };
+    let mut asked =
+        Asked { method, path, host: String::new(), id: None, close: line.trim_end().ends_with("HTTP/1.0") };
     let mut length = 0;
     loop {
         let mut line = String::new();
@@ -288,6 +296,7 @@ fn read_request(reader: &mut impl BufRead) -> Result<Option<Asked>> {
         }
         let Some((name, value)) = line.split_once(':') else { break };
         match name.trim().to_ascii_lowercase().as_str() {
+            "host" => value.trim().clone_into(&mut asked.host),
             "x-request-id" => asked.id = Some(value.trim().to_owned()),
             "connection" => asked.close |= value.trim().eq_ignore_ascii_case("close"),
             "content-length" => length = value.trim().parse()?,

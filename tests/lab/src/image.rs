@@ -51,6 +51,8 @@ pub struct ImageSpec {
     pub files: Vec<(String, Vec<u8>, u32)>,
     /// Leave the application out (an image whose entry point is missing).
     pub without_application: bool,
+    /// The folders that the image declares as `VOLUME`.
+    pub volumes: Vec<String>,
     /// Labels of the image.
     pub labels: BTreeMap<String, String>,
 }
@@ -95,6 +97,7 @@ impl ImageSpec {
             ballast_seed: 1,
             files: Vec::new(),
             without_application: false,
+            volumes: Vec::new(),
             labels: BTreeMap::new(),
         }
     }
@@ -190,6 +193,9 @@ fn settings(spec: &ImageSpec, layers: &[Layer]) -> Value {
     });
     if let Some(signal) = &spec.stop_signal {
         config["StopSignal"] = json!(signal);
+    }
+    if !spec.volumes.is_empty() {
+        config["Volumes"] = spec.volumes.iter().map(|path| (path.clone(), json!({}))).collect();
     }
     if let Some(check) = &spec.healthcheck {
         let nanoseconds = |milliseconds: u64| milliseconds * 1_000_000;
