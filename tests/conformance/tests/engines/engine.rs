@@ -269,6 +269,15 @@ impl<'h> Engine<'h> {
         self.post(&format!("/containers/{name}/stop?t=20"))
     }
 
+    /// Waits until the list has a container as one that has ended: with 26 a moment after the stop has been answered.
+    pub(crate) fn until_listed_as_ended(&self, name: &str) -> Result<()> {
+        let path =
+            format!("/containers/json?all=true&filters=%7B%22name%22%3A%5B%22%5E%2F{name}%24%22%5D%7D");
+        wait_until("it is listed as ended", PATIENCE, || {
+            Ok(self.ask("GET", &path, None)?.json()?[0]["State"] == json!("exited"))
+        })
+    }
+
     /// Runs a command in a container, as clients do that read what it prints.
     pub(crate) fn exec(&mut self, name: &str, command: &[&str]) -> Result<()> {
         let body = json!({ "Cmd": command, "AttachStdout": true, "AttachStderr": true });

@@ -13,8 +13,8 @@ const CHANGING: &[(&str, &str)] = &[
     (r"\b172\.17\.0\.\d+\b|\b127\.(1[2-9]\d|2\d\d)\.\d+\.\d+\b", "<address>"),
 ];
 
-/// What is worded differently by version, and what is written down for it. Seen: 20.10.24, by this suite. The others
-/// are from what people quote of 26 to 28; whoever runs the suite on another version adds what it finds.
+/// What is worded differently by version, and what is written down for it. Seen by this suite: 20.10.24, 26.1.5 and 28.5.2;
+/// whoever runs it on another version adds what it finds.
 const VERSIONS: &[(&str, &str)] = &[
     // The versions themselves, Debian's mark behind them included.
     (r#"(Version: )"[0-9.]+(\+dfsg\d+)?""#, "$1<version>"),
@@ -24,11 +24,31 @@ const VERSIONS: &[(&str, &str)] = &[
         r#"cannot remove container "/([^"]+)": container is (\w+): stop the container before removing or force remove"#,
         "You cannot remove a $2 container <id of $1>. Stop the container before attempting removal or force remove",
     ),
-    // 26 and later.
+    // 26 and later: begins with small letters, and names what it is about.
     (
         r"cannot kill container: ([^:]+): container (.+) is not running",
         "Cannot kill container: $1: Container $2 is not running",
     ),
+    (r"cannot kill container: \w+: invalid signal: ", "Invalid signal: "),
+    (r"cannot kill container: ", "Cannot kill container: "),
+    (r"\binvalid signal: ", "Invalid signal: "),
+    (r"\bcontainer (<id of [^>]+>) is not running", "Container $1 is not running"),
+    (r"\bno command specified", "No command specified"),
+    (r"\binvalid filter '", "Invalid filter '"),
+    (r"repository name \([^)]+\) must be lowercase", "repository name must be lowercase"),
+    (
+        r"invalid restart policy: unknown policy '([^']+)'; use one of [^;]*'unless-stopped'",
+        "invalid restart policy '$1'",
+    ),
+    (
+        "invalid restart policy: maximum retry count can only be used with 'on-failure'",
+        "maximum retry count cannot be used with restart policy 'always'",
+    ),
+    ("failed to create task for container: failed to create shim task", "failed to create shim task"),
+    // 20.10 says it twice.
+    (r"\bno such image: \S+: No such image: ", "No such image: "),
+    // 20.10 has nothing for a container without a policy, later ones have its name.
+    (r"HostConfig\.RestartPolicy: \{\}", r#"HostConfig.RestartPolicy: {Name: "no"}"#),
     // 28 says "bridge" also for what was created without a network.
     (r#"NetworkMode: "bridge""#, r#"NetworkMode: "default""#),
 ];

@@ -64,6 +64,7 @@ pub(crate) fn listed(engine: &mut Engine<'_>) -> Result<()> {
         engine.get(&format!("/containers/json?all=true&size=false&filters={encoded}"))?;
     }
     engine.stop("other")?;
+    engine.until_listed_as_ended("other")?;
     engine.get("/containers/json?all=true")
 }
 
