@@ -171,6 +171,35 @@ mod tests {
     fn escape_sequences_and_foreign_letters_go() {
         assert_eq!(sanitize("\u{1b}[31;1mred\u{1b}[0m\tgrün\r\n"), "red gr?n");
         assert_eq!(sanitize("\u{1b}"), "");
+        assert_eq!(sanitize("a\u{7}b\u{0}c\u{9b}d"), "abcd");
+    }
+
+    /// An error and its causes.
+    #[derive(Debug)]
+    struct Told(&'static str, Option<Box<Told>>);
+
+    impl std::fmt::Display for Told {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl std::error::Error for Told {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            self.1.as_ref().map(|cause| &**cause as _)
+        }
+    }
+
+    #[test]
+    fn causes_are_told_and_none_twice() {
+        let told = |words: &[&'static str]| {
+            let cause = words.iter().rev().fold(None, |cause, word| Some(Box::new(Told(word, cause))));
+            let told = cause.unwrap();
+            (causes(&*told), chain(&*told))
+        };
+        assert_eq!(told(&["a", "b", "c"]), ("a\n -> b\n -> c".to_owned(), "a: b: c".to_owned()));
+        assert_eq!(told(&["a", "b", "b", "c"]), ("a\n -> b\n -> c".to_owned(), "a: b: c".to_owned()));
+        assert_eq!(told(&["a: b", "b"]).1, "a: b");
     }
 
     #[test]
