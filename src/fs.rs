@@ -97,8 +97,13 @@ pub fn sync_dir(dir: &Path) -> Result<(), FsError> {
 
 /// The text of a file, or nothing where there is none. What is no text reads as U+FFFD: it is for the reader to refuse.
 pub fn read_if_there(path: &Path) -> Result<Option<String>, FsError> {
+    Ok(bytes_if_there(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// The bytes of a file, or nothing where there is none.
+pub fn bytes_if_there(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
     match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e).on("read", path),
     }

@@ -1,13 +1,21 @@
-//! `appspec.yml`, as far as it concerns us: which events run this binary, and how long they may take.
+//! `appspec.yml`: what both of `CodeDeploy`'s agents make of it ([`reading`]), which events run this binary ([`location`]), and
+//! how long they may take.
 
-pub(crate) mod written;
+mod access;
+mod agent_1;
+mod agent_2;
+pub(crate) mod location;
+mod malformed;
+mod psych;
+pub mod reading;
+mod scalar;
+mod sentences;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use serde_saphyr::Spanned;
 
 use super::event::{Duty, EVENTS, LifecycleEvent};
 use crate::config::diagnostic::Mistake;
@@ -16,7 +24,8 @@ use crate::config::{Diagnostic, Settings};
 use crate::fs::{self, FsError};
 use crate::model::Phase;
 use crate::suggest::nearest;
-use written::{LONGEST, Script, Written, bytes};
+use location::Ourselves;
+use reading::{AGENTS, Event, LONGEST, Reading, Verdict, read_as};
 
 /// The hooks of a bundle.
 #[derive(Debug, Clone, Default)]
@@ -48,38 +57,93 @@ pub enum AppSpecError {
     Wrong(Diagnostic),
 }
 
-/// The `appspec.yml` of a bundle, and its text.
-pub(crate) fn find(bundle: &Path) -> Result<(PathBuf, String), AppSpecError> {
-    for name in ["appspec.yml", "appspec.yaml"] {
+/// The names that the file may have.
+pub(crate) const NAMES: [&str; 2] = ["appspec.yml", "appspec.yaml"];
+
+/// What `file_exists_behavior` may be, with both agents.
+const FILE_EXISTS: [&str; 3] = ["DISALLOW", "OVERWRITE", "RETAIN"];
+
+/// The time that preflight may take where AWS or the registry answers slowly: a look-up waits 10 s for an answer and is tried
+/// again.
+const PREFLIGHT: Duration = Duration::from_mins(1);
+
+/// The `appspec.yml` of a bundle, and what is in it.
+pub(crate) fn find(bundle: &Path) -> Result<(PathBuf, Vec<u8>), AppSpecError> {
+    for name in NAMES {
         let path = bundle.join(name);
-        if let Some(text) = fs::read_if_there(&path)? {
-            return Ok((path, text));
+        if let Some(bytes) = fs::bytes_if_there(&path)? {
+            return Ok((path, bytes));
         }
     }
     Err(AppSpecError::Missing(bundle.to_owned()))
 }
 
+/// What each agent says to a file, 1.8 first.
+pub(crate) fn verdicts(bytes: &[u8]) -> [Verdict; 2] {
+    AGENTS.map(|agent| read_as(agent, bytes))
+}
+
+/// What the agents refuse, each with the agent that does. What both refuse is one mistake.
+pub(crate) fn refused(verdicts: &[Verdict; 2]) -> Vec<Mistake> {
+    let [first, second] =
+        verdicts.each_ref().map(|verdict| verdict.as_ref().err().map_or(&[][..], Vec::as_slice));
+    let is_same = |a: &reading::Refusal, b: &reading::Refusal| {
+        (&a.thing, &a.why, &a.span) == (&b.thing, &b.why, &b.span)
+    };
+    let mistake = |who: &str, refusal: &reading::Refusal| {
+        Mistake::at(refusal.span.clone(), format!("{who} {}: {}", refusal.thing, refusal.why))
+            .help(&refusal.fix)
+    };
+    let of_first = first.iter().map(|refusal| {
+        let both = second.iter().any(|other| is_same(refusal, other));
+        mistake(if both { BOTH_REFUSE } else { "CodeDeploy's agent 1.8 refuses" }, refusal)
+    });
+    let of_second = second.iter().filter(|refusal| !first.iter().any(|other| is_same(refusal, other)));
+    let mut all: Vec<Mistake> =
+        of_first.chain(of_second.map(|refusal| mistake("CodeDeploy's agent 2.x refuses", refusal))).collect();
+    all.sort_by_key(|mistake| mistake.span.start);
+    all.dedup();
+    all
+}
+
+const BOTH_REFUSE: &str = "CodeDeploy's agents 1.8 and 2.x refuse";
+
 impl AppSpec {
-    /// Reads the `appspec.yml` of a bundle; `location` is our path in it.
+    /// Reads the `appspec.yml` of a bundle for a hook; `location` is the path of our executable in it.
+    ///
+    /// One agent has just run us. Which one is not known, so what either accepts is accepted.
     pub fn read(bundle: &Path, location: &str) -> Result<Self, AppSpecError> {
-        let (path, text) = find(bundle)?;
-        let origin = path.display().to_string();
-        Written::parse(&text)
-            .and_then(|written| Self::of(&written, location, &text, &origin))
-            .and_then(|spec| if spec.last().is_some() { Ok(spec) } else { Err(nothing_deploys(location)) })
-            .map_err(|mistake| AppSpecError::Wrong(mistake.located(&text, &origin)))
+        let (path, bytes) = find(bundle)?;
+        let (origin, text) = (path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned());
+        let wrong = |mistake: Mistake| AppSpecError::Wrong(mistake.located(&text, &origin));
+        let verdicts = verdicts(&bytes);
+        let readings: Vec<&Reading> = verdicts.iter().flatten().collect();
+        if let ([], Some(first)) = (readings.as_slice(), refused(&verdicts).into_iter().next()) {
+            return Err(wrong(first));
+        }
+        let ourselves = Ourselves::executable(bundle, location);
+        let spec =
+            Self::of(&readings, &|location| ourselves.run_at(location), &text, &origin).map_err(wrong)?;
+        if spec.last().is_some() { Ok(spec) } else { Err(wrong(nothing_deploys(location))) }
     }
 
-    /// The hooks of a file that are ours.
-    pub(crate) fn of(written: &Written, location: &str, text: &str, origin: &str) -> Result<Self, Mistake> {
-        let mut ours = BTreeMap::new();
-        for (name, scripts) in written.events() {
-            let event = known_event(name, text)?;
-            for script in scripts.iter().filter(|script| is_ours(script.path(), location)) {
-                let span = timeout_place(script, text);
+    /// The hooks that are ours, in what the agents read. Where they read different timeouts, the shorter counts.
+    pub(crate) fn of(
+        readings: &[&Reading],
+        is_ours: &dyn Fn(&str) -> bool,
+        text: &str,
+        origin: &str,
+    ) -> Result<Self, Mistake> {
+        let mut ours: BTreeMap<LifecycleEvent, OurHook> = BTreeMap::new();
+        for written in readings.iter().flat_map(|reading| &reading.events) {
+            let event = known_event(written)?;
+            for script in written.scripts.iter().filter(|script| is_ours(&script.location)) {
+                let span = script.timeout_span.clone().unwrap_or_else(|| script.location_span.clone());
                 // CodeDeploy ends an event after an hour, whatever a script is allowed.
-                let timeout = timeout_of(script, event, text)?.min(LONGEST);
-                ours.insert(event, OurHook { timeout, span });
+                let timeout = script.timeout.min(LONGEST);
+                if ours.get(&event).is_none_or(|other| timeout < other.timeout) {
+                    ours.insert(event, OurHook { timeout, span });
+                }
             }
         }
         Ok(Self { ours, text: text.to_owned(), origin: origin.to_owned() })
@@ -98,9 +162,7 @@ impl AppSpec {
         let room = |phase: Phase, needed: &dyn Fn(&Process) -> Duration| {
             let needed =
                 settings.processes.values().map(needed).fold(Duration::ZERO, Duration::saturating_add);
-            let event =
-                self.ours.iter().find(|(event, _)| self.until(**event).is_some_and(|until| until >= phase));
-            let (event, ours) = event.filter(|(_, ours)| ours.timeout < needed)?;
+            let (event, ours) = self.runs(phase).filter(|(_, ours)| ours.timeout < needed)?;
             let what = format!(
                 "the timeout of {event} is {} s, but the gate and going back to the old release may take {} s",
                 ours.timeout.as_secs(),
@@ -115,6 +177,30 @@ impl AppSpec {
         // The switch needs more than the end does.
         short.dedup_by_key(|mistake| mistake.span.clone());
         short
+    }
+
+    /// A warning where the event that begins a deployment may end before preflight does.
+    pub(crate) fn short_preflight(&self, settings: &Settings) -> Option<Mistake> {
+        let (event, ours) = self.runs(Phase::Prepare)?;
+        let switches = self.runs(Phase::Switch).is_some_and(|(other, _)| other == event);
+        let switch = if switches { settings.shortest_switch() } else { Duration::ZERO };
+        if ours.timeout < switch || ours.timeout >= switch.saturating_add(PREFLIGHT) {
+            return None;
+        }
+        let left = ours.timeout.saturating_sub(switch).as_secs();
+        let what = format!(
+            "the timeout of {event} leaves {left} s for preflight, which may take {} s where AWS or the registry is slow, and \
+             for the pull",
+            PREFLIGHT.as_secs()
+        );
+        Some(Mistake::warning(ours.span.clone(), what).help("raise it"))
+    }
+
+    /// The event that runs a phase.
+    fn runs(&self, phase: Phase) -> Option<(LifecycleEvent, &OurHook)> {
+        let event =
+            self.ours.iter().find(|(event, _)| self.until(**event).is_some_and(|until| until >= phase));
+        event.map(|(event, ours)| (*event, ours))
     }
 
     /// The last phase that the hook of `event` runs. The last event that is wired does all that is left, so a bundle that wires
@@ -138,15 +224,12 @@ impl AppSpec {
     }
 }
 
-/// The event that a key of `hooks` names. The agents find an unknown one only when `BeforeInstall` has run.
-pub(crate) fn known_event(name: &Spanned<String>, text: &str) -> Result<LifecycleEvent, Mistake> {
-    name.value.parse().map_err(|_| {
+/// The event that a key of `hooks` names. The agents find an unknown one only at Install, when `BeforeInstall` has run.
+pub(crate) fn known_event(event: &Event) -> Result<LifecycleEvent, Mistake> {
+    event.name.parse().map_err(|_| {
         let known = EVENTS.map(|(_, name)| name);
-        Mistake::at(
-            bytes(&name.referenced, text),
-            format!("'{}' is not a lifecycle event that appspec.yml can script", name.value),
-        )
-        .help(nearest(&name.value, &known))
+        let what = format!("{BOTH_REFUSE} the event '{}' at Install: there is none of that name", event.name);
+        Mistake::at(event.span.clone(), what).help(nearest(&event.name, &known))
     })
 }
 
@@ -156,25 +239,14 @@ pub(crate) fn nothing_deploys(location: &str) -> Mistake {
     Mistake::at(0..0, what).help("run it in ApplicationStart, for example")
 }
 
-/// How long a script may take.
-pub(crate) fn timeout_of(script: &Script, event: LifecycleEvent, text: &str) -> Result<Duration, Mistake> {
-    script.time().filter(|time| !time.is_zero()).ok_or_else(|| {
-        Mistake::at(timeout_place(script, text), format!("the timeout of {event} is not a number of seconds"))
-            .help("write a whole number from 1 to 3600")
-    })
-}
-
-/// Where a script's timeout is written, or the script when it has none.
-pub(crate) fn timeout_place(script: &Script, text: &str) -> Range<usize> {
-    let place = script.timeout.as_ref().or(script.location.as_ref());
-    place.map_or(0..0, |part| bytes(&part.referenced, text))
-}
-
-/// Whether `appspec.yml` names us: by our path, or by that of a script which runs the binary of this architecture,
-/// `bin/handover` for `bin/handover-aarch64`.
-pub(crate) fn is_ours(location: &str, ours: &str) -> bool {
-    let rest = ours.strip_prefix(location.trim_start_matches("./"));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+/// Why a word is none of `file_exists_behavior`'s, and what to write.
+fn unknown_behavior(word: &str) -> (&'static str, String) {
+    let capital = word.to_ascii_uppercase();
+    if FILE_EXISTS.contains(&capital.as_str()) {
+        ("it is written in capital letters", format!("write {capital}"))
+    } else {
+        ("it is none of three words", format!("write {}", FILE_EXISTS.join(", ")))
+    }
 }
 
 #[cfg(test)]
@@ -187,7 +259,12 @@ mod tests {
     }
 
     fn parse(text: &str) -> Result<AppSpec, Mistake> {
-        AppSpec::of(&Written::parse(text)?, "bin/handover", text, "appspec.yml")
+        let verdicts = verdicts(text.as_bytes());
+        let readings: Vec<&Reading> = verdicts.iter().flatten().collect();
+        match refused(&verdicts).into_iter().next() {
+            Some(mistake) if readings.is_empty() => Err(mistake),
+            _ => AppSpec::of(&readings, &|location| location.ends_with("bin/handover"), text, "appspec.yml"),
+        }
     }
 
     #[test]
@@ -208,16 +285,24 @@ mod tests {
         assert_eq!(one.until(LifecycleEvent::AfterAllowTraffic), None);
     }
 
+    /// Agent 2.x refuses quotes around a number, so 1.8 has run us; `010` is 8 for 1.8, and 2.x refuses it, too.
+    #[test]
+    fn what_either_agent_accepts_is_accepted_as_that_one_reads_it() {
+        let with = |timeout: &str| {
+            spec(&format!("  ApplicationStart:\n    - location: bin/handover\n      timeout: {timeout}\n"))
+                .timeout(LifecycleEvent::ApplicationStart)
+        };
+        assert_eq!(with("\"300\""), Duration::from_mins(5));
+        assert_eq!(with("010"), Duration::from_secs(8));
+        assert_eq!(with("0o20"), Duration::from_secs(16));
+        let neither = "version: 0.0\nos: linux\nhooks:\n  ApplicationStart:\n    - location: bin/handover\n      timeout: 0\n";
+        assert!(parse(neither).is_err());
+    }
+
     #[test]
     fn no_event_has_more_than_an_hour() {
         let long = "  ApplicationStart:\n    - location: bin/handover\n      timeout: 18446744073709551615\n";
         assert_eq!(spec(long).timeout(LifecycleEvent::ApplicationStart), LONGEST);
-    }
-
-    #[test]
-    fn a_script_may_pick_the_binary_of_its_architecture() {
-        assert!(is_ours("./bin/handover", "bin/handover") && is_ours("bin/handover", "bin/handover-aarch64"));
-        assert!(!is_ours("bin/hand", "bin/handover") && !is_ours("scripts/smoke.sh", "bin/handover"));
     }
 
     #[test]
@@ -231,13 +316,12 @@ mod tests {
     #[test]
     fn what_codedeploy_would_refuse_is_refused() {
         assert!(
-            parse("hooks:\n  BeforeInstal:\n    - location: bin/handover\n")
+            parse("version: 0.0\nos: linux\nhooks:\n  BeforeInstal:\n    - location: bin/handover\n")
                 .unwrap_err()
                 .help
                 .is_some_and(|help| help.contains("'BeforeInstall'"))
         );
-        assert!(parse("hooks:\n  BeforeInstall:\n    - location: bin/handover\n      timeout: 0\n").is_err());
-        assert!(parse("hooks: [").is_err());
+        assert!(parse("version: 0.0\nos: linux\nhooks: [").is_err());
     }
 
     const LARGE: [&str; 8] = [

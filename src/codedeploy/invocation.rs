@@ -16,7 +16,7 @@ pub struct Invocation {
     pub group: Option<String>,
     /// The bundle that this executable belongs to.
     pub bundle: PathBuf,
-    /// Our path in it, as `appspec.yml` spells it.
+    /// Our path in it. `appspec.yml` may name a link to it or a script that starts it.
     pub location: String,
 }
 
@@ -57,7 +57,8 @@ impl Invocation {
             .ancestors()
             .skip(1)
             .find(|folder| {
-                folder.join(crate::config::FILE_NAME).is_file() || folder.join("appspec.yml").is_file()
+                let mut names = super::appspec::NAMES.into_iter().chain([crate::config::FILE_NAME]);
+                names.any(|name| folder.join(name).is_file())
             })
             .ok_or_else(|| InvocationError::NoBundle(exe.to_owned()))?;
         Ok(Self {

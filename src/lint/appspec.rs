@@ -1,187 +1,162 @@
-//! `appspec.yml`, as the agents and the service read it. Where agents 1.8 and 2.x differ, it has to suit both.
+//! `appspec.yml`: what the two agents refuse, what they read differently, and what is not what handover needs.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
-use serde_saphyr::Spanned;
-
 use super::executable;
-use crate::codedeploy::appspec::written::{LONGEST, Script, Written, bytes};
-use crate::codedeploy::appspec::{is_ours, known_event, nothing_deploys, timeout_of, timeout_place};
+use super::readings::differences;
+use crate::codedeploy::appspec::location::{programs, runs_handover};
+use crate::codedeploy::appspec::reading::{Event, LONGEST, Reading, Script, Verdict, events_twice};
+use crate::codedeploy::appspec::{known_event, nothing_deploys, refused};
 use crate::codedeploy::{Duty, LifecycleEvent};
 use crate::config::diagnostic::Mistake;
 
 /// Where the binary is, unless the file names another place.
 const USUAL_LOCATION: &str = "bin/handover";
 
-/// Our path in the bundle, as the file has it.
-pub(super) fn our_location(written: &Written) -> String {
-    let paths = written.events().flat_map(|(_, scripts)| scripts.iter().map(command));
-    let ours = |path: &&str| {
-        Path::new(path).file_name().is_some_and(|name| name.to_string_lossy().starts_with("handover"))
-    };
-    paths.map(|path| path.trim_start_matches("./")).find(ours).unwrap_or(USUAL_LOCATION).to_owned()
-}
-
 /// Everything that is wrong with the file, and with what it names in the bundle.
-pub(super) fn check(written: &Written, text: &str, bundle: &Path, ours: &str) -> Vec<Mistake> {
-    let mut linter = Linter { text, bundle, ours, found: vec![], seen: BTreeSet::new() };
-    linter.head(written);
-    let mut deploys = false;
-    for (name, scripts) in written.events() {
-        let is_wired = scripts.iter().any(|script| is_ours(command(script), ours));
-        match known_event(name, text) {
-            Ok(event) => {
-                linter.event(event, name, scripts);
-                deploys |= is_wired && matches!(event.duty(), Duty::UpTo(_));
-            }
-            Err(mistake) => {
-                linter.found.push(mistake);
-                deploys |= is_wired;
-            }
+pub(super) fn check(text: &str, verdicts: &[Verdict; 2], bundle: &Path) -> Vec<Mistake> {
+    let mut found = refused(verdicts);
+    let readings: Vec<&Reading> = verdicts.iter().flatten().collect();
+    if let [first, second] = readings[..] {
+        found.extend(differences(first, second));
+    }
+    if let Some(reading) = readings.first() {
+        let mut linter = Linter { bundle, found, seen: BTreeSet::new(), binary: None };
+        linter.files(text, reading);
+        linter.events(reading);
+        found = linter.found;
+        for (name, span) in events_twice(text) {
+            let what =
+                format!("the event {name} stands here for the second time: both agents forget the first");
+            found.push(Mistake::warning(span, what).help("write its scripts in one list"));
         }
     }
-    if !deploys {
-        linter.found.push(nothing_deploys(ours));
-    }
-    linter.found
-}
-
-/// The program of a location, as if it could have arguments.
-fn command(script: &Script) -> &str {
-    script.path().split_whitespace().next().unwrap_or_default()
+    found.sort_by_key(|mistake| mistake.span.start);
+    found
 }
 
 struct Linter<'a> {
-    text: &'a str,
     bundle: &'a Path,
-    ours: &'a str,
     found: Vec<Mistake>,
     /// The files that were checked: each is reported once, however many events run it.
     seen: BTreeSet<String>,
+    /// The location that first ran handover.
+    binary: Option<String>,
 }
 
 impl Linter<'_> {
-    fn error(&mut self, span: std::ops::Range<usize>, what: impl Into<String>, help: &str) {
+    fn error(&mut self, span: Range<usize>, what: impl Into<String>, help: &str) {
         self.found.push(Mistake::at(span, what).help(help));
     }
 
-    fn warning(&mut self, span: std::ops::Range<usize>, what: impl Into<String>, help: &str) {
+    fn warning(&mut self, span: Range<usize>, what: impl Into<String>, help: &str) {
         self.found.push(Mistake::warning(span, what).help(help));
     }
 
-    fn place<T>(&self, part: &Spanned<T>) -> std::ops::Range<usize> {
-        bytes(&part.referenced, self.text)
-    }
-
-    fn head(&mut self, written: &Written) {
-        match &written.version {
-            None => self.error(0..0, "there is no version", "write version: 0.0"),
-            Some(version) if version.value.as_f64() != Some(0.0) => {
-                self.error(self.place(version), "CodeDeploy knows only version 0.0", "write 0.0");
-            }
-            Some(_) => {}
-        }
-        match &written.os {
-            None => self.error(0..0, "there is no os", "write os: linux"),
-            Some(os) if os.value.as_str() != Some("linux") => {
-                self.error(self.place(os), "handover runs on Linux only", "write linux");
-            }
-            Some(_) => {}
-        }
-        if let Some(files) = &written.files {
+    fn files(&mut self, text: &str, reading: &Reading) {
+        if !reading.files.is_empty() {
+            let span = text.find("files:").map_or(0..0, |start| start..start + "files:".len());
             self.warning(
-                self.place(files),
+                span,
                 "handover needs no files section: it runs from the bundle, and CodeDeploy fails when a file is already there",
                 "leave it out, unless other scripts need it",
             );
         }
     }
 
-    fn event(&mut self, event: LifecycleEvent, name: &Spanned<String>, scripts: &[Script]) {
-        if scripts.is_empty() {
-            self.error(
-                self.place(name),
-                format!("{event} has no script: CodeDeploy's agent 1.8 fails on that"),
-                "leave it out",
-            );
-        }
-        for script in scripts {
-            self.location(script, name);
-            self.timeout(script, event);
-            if is_ours(command(script), self.ours) {
-                self.user(script);
-            } else if event.duty() == Duty::Never {
-                let place = script.location.as_ref().map_or(self.place(name), |part| self.place(part));
-                let what =
-                    format!("in {event} the OLD bundle's script runs: if it fails, no new bundle can fix it");
-                self.warning(place, what, "let it exit 0 whatever happens, and stop nothing that serves");
+    fn events(&mut self, reading: &Reading) {
+        let mut deploys = false;
+        for written in &reading.events {
+            let is_wired = written.scripts.iter().any(|script| runs_handover(self.bundle, &script.location));
+            match known_event(written) {
+                Ok(event) => {
+                    self.event(event, written, is_wired);
+                    deploys |= is_wired && matches!(event.duty(), Duty::UpTo(_));
+                }
+                Err(mistake) => {
+                    self.found.push(mistake);
+                    deploys |= is_wired;
+                }
             }
         }
-        let times = scripts.iter().filter_map(Script::time);
+        if !deploys {
+            let location = self.binary.as_deref().unwrap_or(USUAL_LOCATION);
+            self.found.push(nothing_deploys(location));
+        }
+    }
+
+    fn event(&mut self, event: LifecycleEvent, written: &Event, is_wired: bool) {
+        for script in &written.scripts {
+            self.location(script);
+            if script.timeout > LONGEST {
+                let place = script.timeout_span.clone().unwrap_or_else(|| script.location_span.clone());
+                self.warning(place, "CodeDeploy ends an event after 3600 s", "write 3600 at most");
+            }
+            if runs_handover(self.bundle, &script.location) {
+                self.user(script);
+                self.same_binary(script);
+            } else if event.duty() == Duty::Never {
+                let what =
+                    format!("in {event} the OLD bundle's script runs: if it fails, no new bundle can fix it");
+                let help = "let it exit 0 whatever happens, and stop nothing that serves";
+                self.warning(script.location_span.clone(), what, help);
+            }
+        }
+        let times = written.scripts.iter().map(|script| script.timeout.min(LONGEST));
         let together = times.fold(Duration::ZERO, Duration::saturating_add);
-        if together > LONGEST && scripts.len() > 1 {
+        if together > LONGEST && written.scripts.len() > 1 {
             let what = format!("the scripts of {event} may take {} s together", together.as_secs());
-            self.error(
-                self.place(name),
-                what,
-                "CodeDeploy allows 3600 s for an event; a script without a timeout counts as 3600 s",
-            );
+            let help = "CodeDeploy ends an event after 3600 s; a script without a timeout counts as 3600 s";
+            self.warning(written.span.clone(), what, help);
         }
-        if event.duty() == Duty::Nothing && scripts.iter().any(|script| is_ours(command(script), self.ours)) {
-            self.warning(self.place(name), format!("handover does nothing in {event}"), "leave it out");
+        if event.duty() == Duty::Nothing && is_wired {
+            self.warning(written.span.clone(), format!("handover does nothing in {event}"), "leave it out");
         }
     }
 
-    fn location(&mut self, script: &Script, event: &Spanned<String>) {
-        let path = script.path().to_owned();
-        let place = script.location.as_ref().map_or(self.place(event), |part| self.place(part));
-        if path.is_empty() {
-            self.error(place, "a script has no location", "write its path in the bundle");
-        } else if self.seen.insert(path.clone()) {
-            let found = executable::check(self.bundle, &path, self.ours, &place);
-            self.found.extend(found);
+    fn location(&mut self, script: &Script) {
+        if self.seen.insert(script.location.clone()) {
+            self.found.extend(executable::check(self.bundle, &script.location, &script.location_span));
         }
     }
 
-    fn timeout(&mut self, script: &Script, event: LifecycleEvent) {
-        let time = match timeout_of(script, event, self.text) {
-            Ok(time) => time,
-            Err(mistake) => return self.found.push(mistake),
+    /// A hook knows the other events by its own file: another copy of it would be another script.
+    fn same_binary(&mut self, script: &Script) {
+        let Some(first) = self.binary.clone() else {
+            self.binary = Some(script.location.clone());
+            return;
         };
-        let place = timeout_place(script, self.text);
-        let is_text = script.timeout.as_ref().is_some_and(|timeout| timeout.value.is_string());
-        if time > LONGEST {
-            self.error(place, "this timeout is longer than CodeDeploy allows", "write 3600 at most");
-        } else if is_text {
-            self.error(
-                place,
-                "CodeDeploy's agent 2.x does not accept a quoted timeout",
-                "write it without quotes",
-            );
+        let (known, these) = (programs(self.bundle, &first), programs(self.bundle, &script.location));
+        if !known.is_empty() && !these.is_empty() && !these.iter().any(|program| known.contains(program)) {
+            let what = format!("'{}' is another file than '{first}'", script.location);
+            self.error(script.location_span.clone(), what, "name the same one in all events");
         }
     }
 
     /// The agent runs hooks as root, and the binary needs that.
     fn user(&mut self, script: &Script) {
-        if let Some(user) = script.runas.as_ref().filter(|user| !user.value.is_null()) {
-            let place = self.place(user);
-            if user.value.as_str() == Some("root") {
-                self.warning(
-                    place,
-                    "with runas, handover runs under su, which leaves it only 2 s to go back when CodeDeploy stops it",
-                    "leave it out: hooks run as root",
-                );
-            } else {
-                self.error(place, "handover has to run as root", "leave runas out: hooks run as root");
-            }
+        match script.runas.as_deref() {
+            None => {}
+            Some("root") => self.warning(
+                script.runas_span.clone(),
+                "with runas, handover runs under su, which leaves it only 2 s to go back when CodeDeploy stops it",
+                "leave it out: hooks run as root",
+            ),
+            Some(_) => self.error(
+                script.runas_span.clone(),
+                "handover has to run as root",
+                "leave runas out: hooks run as root",
+            ),
         }
-        if let Some(sudo) =
-            script.sudo.as_ref().filter(|sudo| !matches!(sudo.value, Value::Null | Value::Bool(false)))
-        {
-            self.error(self.place(sudo), "sudo removes the variables that CodeDeploy sets", "leave it out");
+        if script.sudo {
+            self.error(
+                script.sudo_span.clone(),
+                "sudo removes the variables that CodeDeploy sets",
+                "leave it out",
+            );
         }
     }
 }

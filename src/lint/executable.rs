@@ -2,69 +2,76 @@
 
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use elf::ElfBytes;
 use elf::abi::{EM_AARCH64, EM_X86_64, PT_INTERP};
 use elf::endian::AnyEndian;
 
-use crate::codedeploy::appspec::is_ours;
+use super::start;
+use crate::codedeploy::appspec::location::{below, is_script, runs_handover, started_by};
 use crate::config::diagnostic::Mistake;
 
-/// Checks the file at `path` in the bundle. `place` is where `appspec.yml` names it, `ours` our own path.
-pub(super) fn check(bundle: &Path, path: &str, ours: &str, place: &Range<usize>) -> Vec<Mistake> {
+/// Checks the file at a location. `place` is where `appspec.yml` names it.
+pub(super) fn check(bundle: &Path, location: &str, place: &Range<usize>) -> Vec<Mistake> {
     let error = |what: String, help: &str| vec![Mistake::at(place.clone(), what).help(help)];
-    if Path::new(path).components().any(|part| matches!(part, Component::ParentDir | Component::RootDir)) {
-        return error(format!("'{path}' leads out of the bundle"), "write a path inside");
-    }
+    let path = below(location);
     let file = bundle.join(path);
-    if path.contains(char::is_whitespace) {
+    // What 1.8 runs by a shell, which takes these for its own; 2.x starts it as it is.
+    if path.contains(|c: char| c.is_whitespace() || "'\"`$\\&|;<>()".contains(c)) {
         return match path.split_whitespace().next() {
             Some(first) if !file.exists() && bundle.join(first).exists() => error(
-                format!("CodeDeploy passes no arguments: it would look for a file '{path}'"),
+                format!("CodeDeploy passes no arguments: it would look for a file '{location}'"),
                 "write the path alone",
             ),
             _ => error(
-                format!("'{path}' would go through a shell, which splits it at its spaces"),
-                "rename it",
+                format!("CodeDeploy's agent 1.8 runs '{location}' through a shell, which splits it"),
+                "give the file a name without blanks and signs",
             ),
         };
     }
-    let Ok(meta) = file.metadata() else {
+    let Ok(real) = file.canonicalize() else {
+        let what = if file.is_symlink() { "is a link that leads to nothing" } else { "is not in the bundle" };
         return error(
-            format!("'{path}' is not in the bundle"),
-            "CodeDeploy would fail with 'Script does not exist'",
+            format!("'{location}' {what}"),
+            "both of CodeDeploy's agents would fail with 'Script does not exist'",
         );
     };
-    if !meta.is_file() {
-        return error(format!("'{path}' is not a file"), "write the path of a script or a binary");
+    let inside = bundle.canonicalize().is_ok_and(|bundle| real.starts_with(bundle));
+    if !inside {
+        return error(format!("'{location}' leads out of the bundle"), "write a path inside");
+    }
+    if !real.is_file() {
+        return error(format!("'{location}' is not a file"), "write the path of a script or a binary");
     }
     let mut found = Vec::new();
-    if meta.permissions().mode() & 0o100 == 0 {
-        let what = format!("'{path}' is not executable: only CodeDeploy's agent makes it so");
+    let is_executable = real.metadata().is_ok_and(|meta| meta.permissions().mode() & 0o100 != 0);
+    if !is_executable {
+        let what = format!("'{location}' is not executable: only CodeDeploy's agent makes it so");
         found.push(Mistake::warning(place.clone(), what).help("chmod +x"));
     }
-    if is_ours(path, ours) {
-        for binary in binaries(&file) {
-            let name = binary.strip_prefix(bundle).unwrap_or(&binary).display().to_string();
-            found.extend(unfit(&binary).map(|unfit| unfit.mistake(&name, place.clone())));
-        }
+    let bytes = std::fs::read(&real).unwrap_or_default();
+    if runs_handover(bundle, location) && !is_script(&real) {
+        found.extend(unfit(&real).map(|unfit| unfit.mistake(location, place.clone())));
+        return found;
+    }
+    if let Err((what, help)) = start::check(&bytes) {
+        found.push(Mistake::at(place.clone(), format!("'{location}' {what}")).help(help));
+    }
+    for binary in started_by(bundle, &real) {
+        let name = binary.strip_prefix(bundle.canonicalize().unwrap_or_default()).unwrap_or(&binary);
+        found.extend(unfit(&binary).map(|unfit| unfit.mistake(&name.display().to_string(), place.clone())));
+    }
+    let is_named =
+        Path::new(path).file_name().is_some_and(|name| name.to_string_lossy().starts_with("handover"));
+    if is_named && is_script(&real) && !runs_handover(bundle, location) {
+        let what =
+            format!("'{location}' is a script, and it cannot be seen which binary of handover it starts");
+        found.push(
+            Mistake::at(place.clone(), what).help("let it 'exec' one beside it, such as handover-x86_64"),
+        );
     }
     found
-}
-
-/// The file itself, or the binaries from which a script picks: `bin/handover-x86_64` beside `bin/handover`.
-fn binaries(file: &Path) -> Vec<PathBuf> {
-    let is_script = std::fs::read(file).is_ok_and(|bytes| bytes.starts_with(b"#!"));
-    if !is_script {
-        return vec![file.to_owned()];
-    }
-    let prefix = format!("{}-", file.file_name().unwrap_or_default().to_string_lossy());
-    let beside = file.parent().and_then(|folder| folder.read_dir().ok()).into_iter().flatten().flatten();
-    let named = beside.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
-    let mut binaries: Vec<PathBuf> = named.map(|entry| entry.path()).collect();
-    binaries.sort();
-    binaries
 }
 
 /// Why a binary does not run on every instance.

@@ -2,10 +2,13 @@
 
 mod appspec;
 mod executable;
+mod readings;
+mod start;
 
 use std::path::Path;
 
-use crate::codedeploy::appspec::written::Written;
+use crate::codedeploy::appspec::location::runs_handover;
+use crate::codedeploy::appspec::reading::Reading;
 use crate::codedeploy::appspec::{self as spec, AppSpec};
 use crate::config::check::{Checked, MistakesByGroup};
 use crate::config::{self, Diagnostic, Severity};
@@ -16,30 +19,27 @@ pub fn lint(bundle: &Path) -> Vec<Diagnostic> {
         Ok(Checked { findings, settings }) => (findings, settings),
         Err(error) => (vec![without_place(&error)], vec![]),
     };
-    let (path, text) = match spec::find(bundle) {
+    let (path, bytes) = match spec::find(bundle) {
         Ok(found) => found,
         Err(error) => {
             findings.push(without_place(&error));
             return findings;
         }
     };
-    let origin = path.display().to_string();
-    let mistakes = match Written::parse(&text) {
-        Err(mistake) => vec![mistake],
-        Ok(written) => {
-            let location = appspec::our_location(&written);
-            let mut mistakes = appspec::check(&written, &text, bundle, &location);
-            // What it cannot read is among the mistakes already.
-            if let Ok(spec) = AppSpec::of(&written, &location, &text, &origin) {
-                let mut too_short = MistakesByGroup::default();
-                for (group, settings) in &settings_by_group {
-                    too_short.add(spec.too_short_timeouts(settings), group.as_deref().unwrap_or_default());
-                }
-                mistakes.extend(too_short.into_mistakes(settings_by_group.len()));
-            }
-            mistakes
+    let (origin, text) = (path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned());
+    let verdicts = spec::verdicts(&bytes);
+    let mut mistakes = appspec::check(&text, &verdicts, bundle);
+    let readings: Vec<&Reading> = verdicts.iter().flatten().collect();
+    // What it cannot read is among the mistakes already.
+    if let Ok(spec) = AppSpec::of(&readings, &|location| runs_handover(bundle, location), &text, &origin) {
+        let mut short = MistakesByGroup::default();
+        for (group, settings) in &settings_by_group {
+            let group = group.as_deref().unwrap_or_default();
+            short.add(spec.too_short_timeouts(settings), group);
+            short.add(spec.short_preflight(settings).into_iter().collect(), group);
         }
-    };
+        mistakes.extend(short.into_mistakes(settings_by_group.len()));
+    }
     findings.extend(mistakes.into_iter().map(|mistake| mistake.located(&text, &origin)));
     findings
 }
