@@ -25,7 +25,7 @@ use crate::fs::{self, FsError};
 use crate::model::Phase;
 use crate::suggest::nearest;
 use location::Ourselves;
-use reading::{AGENTS, Event, LONGEST, Reading, Verdict, read_as};
+use reading::{AGENTS, Event, Judgement, LONGEST, Reading, judge};
 
 /// The hooks of a bundle.
 #[derive(Debug, Clone, Default)]
@@ -78,15 +78,26 @@ pub(crate) fn find(bundle: &Path) -> Result<(PathBuf, Vec<u8>), AppSpecError> {
     Err(AppSpecError::Missing(bundle.to_owned()))
 }
 
-/// What each agent says to a file, 1.8 first.
-pub(crate) fn verdicts(bytes: &[u8]) -> [Verdict; 2] {
-    AGENTS.map(|agent| read_as(agent, bytes))
+/// What each agent makes of a file, 1.8 first.
+pub(crate) fn judgements(bytes: &[u8]) -> [Judgement; 2] {
+    AGENTS.map(|agent| judge(agent, bytes))
+}
+
+/// What the agents make of a file that they accept. One that both refuse is read as far as it can be, for what else is wrong.
+pub(crate) fn readings(judgements: &[Judgement; 2]) -> (Vec<&Reading>, bool) {
+    let accepted: Vec<&Reading> = judgements
+        .iter()
+        .filter(|judgement| judgement.refused.is_empty())
+        .filter_map(|judgement| judgement.reading.as_ref())
+        .collect();
+    let is_accepted = !accepted.is_empty();
+    let of_refused = judgements.iter().find_map(|judgement| judgement.reading.as_ref());
+    (if is_accepted { accepted } else { of_refused.into_iter().collect() }, is_accepted)
 }
 
 /// What the agents refuse, each with the agent that does. What both refuse is one mistake.
-pub(crate) fn refused(verdicts: &[Verdict; 2]) -> Vec<Mistake> {
-    let [first, second] =
-        verdicts.each_ref().map(|verdict| verdict.as_ref().err().map_or(&[][..], Vec::as_slice));
+pub(crate) fn refused(judgements: &[Judgement; 2]) -> Vec<Mistake> {
+    let [first, second] = judgements.each_ref().map(|judgement| &judgement.refused);
     let is_same = |a: &reading::Refusal, b: &reading::Refusal| {
         (&a.thing, &a.why, &a.span) == (&b.thing, &b.why, &b.span)
     };
@@ -116,9 +127,9 @@ impl AppSpec {
         let (path, bytes) = find(bundle)?;
         let (origin, text) = (path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned());
         let wrong = |mistake: Mistake| AppSpecError::Wrong(mistake.located(&text, &origin));
-        let verdicts = verdicts(&bytes);
-        let readings: Vec<&Reading> = verdicts.iter().flatten().collect();
-        if let ([], Some(first)) = (readings.as_slice(), refused(&verdicts).into_iter().next()) {
+        let judgements = judgements(&bytes);
+        let (readings, is_accepted) = readings(&judgements);
+        if let (false, Some(first)) = (is_accepted, refused(&judgements).into_iter().next()) {
             return Err(wrong(first));
         }
         let ourselves = Ourselves::executable(bundle, location);
@@ -259,10 +270,10 @@ mod tests {
     }
 
     fn parse(text: &str) -> Result<AppSpec, Mistake> {
-        let verdicts = verdicts(text.as_bytes());
-        let readings: Vec<&Reading> = verdicts.iter().flatten().collect();
-        match refused(&verdicts).into_iter().next() {
-            Some(mistake) if readings.is_empty() => Err(mistake),
+        let judgements = judgements(text.as_bytes());
+        let (readings, is_accepted) = readings(&judgements);
+        match refused(&judgements).into_iter().next() {
+            Some(mistake) if !is_accepted => Err(mistake),
             _ => AppSpec::of(&readings, &|location| location.ends_with("bin/handover"), text, "appspec.yml"),
         }
     }

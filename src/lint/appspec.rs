@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::executable;
 use super::readings::differences;
 use crate::codedeploy::appspec::location::{programs, runs_handover};
-use crate::codedeploy::appspec::reading::{Event, LONGEST, Reading, Script, Verdict, events_twice};
-use crate::codedeploy::appspec::{known_event, nothing_deploys, refused};
+use crate::codedeploy::appspec::reading::{Event, Judgement, LONGEST, Reading, Script, events_twice};
+use crate::codedeploy::appspec::{known_event, nothing_deploys, readings, refused};
 use crate::codedeploy::{Duty, LifecycleEvent};
 use crate::config::diagnostic::Mistake;
 
@@ -17,22 +17,20 @@ use crate::config::diagnostic::Mistake;
 const USUAL_LOCATION: &str = "bin/handover";
 
 /// Everything that is wrong with the file, and with what it names in the bundle.
-pub(super) fn check(text: &str, verdicts: &[Verdict; 2], bundle: &Path) -> Vec<Mistake> {
-    let mut found = refused(verdicts);
-    let readings: Vec<&Reading> = verdicts.iter().flatten().collect();
+pub(super) fn check(text: &str, judgements: &[Judgement; 2], bundle: &Path) -> Vec<Mistake> {
+    let found = refused(judgements);
+    let (readings, _) = readings(judgements);
+    let Some(reading) = readings.first() else { return found };
+    let mut linter = Linter { bundle, found, seen: BTreeSet::new(), binary: None };
+    linter.files(text, reading);
+    linter.events(reading);
+    let mut found = linter.found;
     if let [first, second] = readings[..] {
         found.extend(differences(first, second));
     }
-    if let Some(reading) = readings.first() {
-        let mut linter = Linter { bundle, found, seen: BTreeSet::new(), binary: None };
-        linter.files(text, reading);
-        linter.events(reading);
-        found = linter.found;
-        for (name, span) in events_twice(text) {
-            let what =
-                format!("the event {name} stands here for the second time: both agents forget the first");
-            found.push(Mistake::warning(span, what).help("write its scripts in one list"));
-        }
+    for (name, span) in events_twice(text) {
+        let what = format!("the event {name} stands here for the second time: both agents forget the first");
+        found.push(Mistake::warning(span, what).help("write its scripts in one list"));
     }
     found.sort_by_key(|mistake| mistake.span.start);
     found
@@ -118,7 +116,8 @@ impl Linter<'_> {
     }
 
     fn location(&mut self, script: &Script) {
-        if self.seen.insert(script.location.clone()) {
+        // One without a location was refused.
+        if !script.location.is_empty() && self.seen.insert(script.location.clone()) {
             self.found.extend(executable::check(self.bundle, &script.location, &script.location_span));
         }
     }

@@ -8,7 +8,6 @@ mod start;
 use std::path::Path;
 
 use crate::codedeploy::appspec::location::runs_handover;
-use crate::codedeploy::appspec::reading::Reading;
 use crate::codedeploy::appspec::{self as spec, AppSpec};
 use crate::config::check::{Checked, MistakesByGroup};
 use crate::config::{self, Diagnostic, Severity};
@@ -27,9 +26,9 @@ pub fn lint(bundle: &Path) -> Vec<Diagnostic> {
         }
     };
     let (origin, text) = (path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned());
-    let verdicts = spec::verdicts(&bytes);
-    let mut mistakes = appspec::check(&text, &verdicts, bundle);
-    let readings: Vec<&Reading> = verdicts.iter().flatten().collect();
+    let judgements = spec::judgements(&bytes);
+    let mut mistakes = appspec::check(&text, &judgements, bundle);
+    let (readings, _) = spec::readings(&judgements);
     // What it cannot read is among the mistakes already.
     if let Ok(spec) = AppSpec::of(&readings, &|location| runs_handover(bundle, location), &text, &origin) {
         let mut short = MistakesByGroup::default();
@@ -38,7 +37,10 @@ pub fn lint(bundle: &Path) -> Vec<Diagnostic> {
             short.add(spec.too_short_timeouts(settings), group);
             short.add(spec.short_preflight(settings).into_iter().collect(), group);
         }
-        mistakes.extend(short.into_mistakes(settings_by_group.len()));
+        let short = short.into_mistakes(settings_by_group.len()).into_iter();
+        let short: Vec<_> =
+            short.filter(|mistake| !mistakes.iter().any(|other| other.span == mistake.span)).collect();
+        mistakes.extend(short);
     }
     findings.extend(mistakes.into_iter().map(|mistake| mistake.located(&text, &origin)));
     findings

@@ -82,12 +82,17 @@ impl Bundle {
         call.env("LIFECYCLE_EVENT", event).env("DEPLOYMENT_ID", "d-ABC123DEF")
     }
 
-    /// With a script in the place of the binary, which is linked dynamically in tests.
+    /// With a script in the place of the binary, which is linked dynamically in tests. The script starts what looks like one that
+    /// is not.
     pub fn with_a_script() -> Self {
         let bundle = Self::new();
         bundle.remove("bin/handover");
-        bundle.write("bin/handover", "#!/bin/sh\n");
-        bundle.set_mode("bin/handover", 0o755);
+        bundle.write("bin/handover", "#!/bin/sh\nexec \"$0-$(uname -m)\"\n");
+        std::fs::write(bundle.path("bin/handover-x86_64"), static_binary()).unwrap();
+        bundle.write("smoke.sh", "#!/bin/sh\n");
+        for name in ["bin/handover", "bin/handover-x86_64", "smoke.sh"] {
+            bundle.set_mode(name, 0o755);
+        }
         bundle
     }
 
@@ -105,6 +110,14 @@ impl Bundle {
     pub fn run(&self, arguments: &[&str]) -> Call {
         Call::of(&self.path("bin/handover"), self.dir.path()).args(arguments)
     }
+}
+
+/// The header of an x86-64 binary that needs no loader.
+fn static_binary() -> Vec<u8> {
+    let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
+    bytes.resize(64, 0);
+    (bytes[52], bytes[54], bytes[58]) = (64, 56, 64);
+    bytes
 }
 
 /// A folder that the binary may write to.

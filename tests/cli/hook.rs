@@ -122,42 +122,48 @@ fn a_bundle_without_its_files() {
 #[test]
 fn an_appspec_that_is_wrong() {
     let bundle = Bundle::new();
-    bundle.write("appspec.yml", "hooks:\n  ApplicationStart:\n    - location: bin/other\n");
+    bundle.write(
+        "appspec.yml",
+        "version: 0.0\nos: linux\nhooks:\n  ApplicationStart:\n    - location: bin/other\n",
+    );
     assert_snapshot!(bundle.hook("ApplicationStart").seen(), @r"
     exit: 2
     --- stderr
     error: no event that deploys runs 'bin/handover': nothing would be deployed
      --> BUNDLE/appspec.yml:1:1
       |
-    1 | hooks:
+    1 | version: 0.0
       | ^ run it in ApplicationStart, for example
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
-    bundle.write("appspec.yml", "hooks:\n  ApplicationBegin:\n    - location: bin/handover\n");
+    bundle.write(
+        "appspec.yml",
+        "version: 0.0\nos: linux\nhooks:\n  ApplicationBegin:\n    - location: bin/handover\n",
+    );
     assert_snapshot!(bundle.hook("ApplicationStart").seen(), @r"
     exit: 2
     --- stderr
-    error: 'ApplicationBegin' is not a lifecycle event that appspec.yml can script
-     --> BUNDLE/appspec.yml:2:3
+    error: CodeDeploy's agents 1.8 and 2.x refuse the event 'ApplicationBegin' at Install: there is none of that name
+     --> BUNDLE/appspec.yml:4:3
       |
-    2 |   ApplicationBegin:
+    4 |   ApplicationBegin:
       |   ^^^^^^^^^^^^^^^^ did you mean 'ApplicationStop'?
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
     bundle.write(
         "appspec.yml",
-        "hooks:\n  ApplicationStart:\n    - location: bin/handover\n      timeout: soon\n",
+        "version: 0.0\nos: linux\nhooks:\n  ApplicationStart:\n    - location: bin/handover\n      timeout: soon\n",
     );
     assert_snapshot!(bundle.hook("ApplicationStart").seen(), @r"
     exit: 2
     --- stderr
-    error: the timeout of ApplicationStart is not a number of seconds
-     --> BUNDLE/appspec.yml:4:16
+    error: CodeDeploy's agent 1.8 refuses this timeout: it reads it as 0
+     --> BUNDLE/appspec.yml:6:16
       |
-    4 |       timeout: soon
-      |                ^^^^ write a whole number from 1 to 3600
+    6 |       timeout: soon
+      |                ^^^^ write a whole number of seconds
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
@@ -165,11 +171,11 @@ fn an_appspec_that_is_wrong() {
     assert_snapshot!(bundle.hook("ApplicationStart").seen(), @r"
     exit: 2
     --- stderr
-    error: expected mapping start
-     --> BUNDLE/appspec.yml:1:8
+    error: CodeDeploy's agents 1.8 and 2.x refuse this file: a '[' or '{' is not closed
+     --> BUNDLE/appspec.yml:1:10
       |
     1 | hooks: [
-      |        ^ here
+      |         ^ close it
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");

@@ -11,6 +11,7 @@
     clippy::too_many_lines
 )]
 
+mod agents;
 mod bundle;
 mod commands;
 mod configuration;

@@ -8,38 +8,22 @@ mod permissions;
 use std::time::Duration;
 
 use super::psych::{Loaded, Value, load};
-use super::reading::{Event, FileMapping, LONGEST, Reading, Refusal, Script, Verdict};
+use super::reading::{Event, FileMapping, Judgement, LONGEST, Reading, Refusal, Script};
 use super::sentences;
-use super::tree::{self, BOM, ByteOrderMark};
+use super::tree::{self, ByteOrderMark};
 
-/// Reads a text.
-pub(super) fn read(text: &str) -> Verdict {
-    if !text.starts_with(BOM) {
-        return judge(text, ByteOrderMark::Counts);
-    }
-    // libyaml takes the mark for the first character of the line. So that line seems to be indented, and the next line ends the
-    // document; before a comment or '{' it does no harm.
-    judge(text, ByteOrderMark::Counts).map_err(|refused| {
-        let words = refused.into_iter().next().map(|first| first.words).unwrap_or_default();
-        let mark = Refusal::new(
-            0..BOM.len_utf8(),
-            "the byte order mark that this file begins with",
-            "it counts as a character of the first line",
-            "save it as UTF-8 without one",
-        );
-        let others = judge(text, ByteOrderMark::Skipped).err().unwrap_or_default();
-        std::iter::once(mark.words(words)).chain(others).collect()
-    })
-}
-
-fn judge(text: &str, mark: ByteOrderMark) -> Verdict {
+/// Judges a text.
+pub(super) fn judge(text: &str, mark: ByteOrderMark) -> Judgement {
     // It reads the first document only, so it never sees what comes behind.
-    let document = tree::parse(text, mark).map_err(|mistake| vec![Refusal::malformed(&mistake)])?;
+    let document = match tree::parse(text, mark) {
+        Ok(document) => document,
+        Err(mistake) => return Judgement::unreadable(Refusal::malformed(&mistake)),
+    };
     let mut rules = Rules { refused: vec![] };
     let root = document.root.as_ref().map(|root| load(root, &mut rules.refused));
     let root = root.unwrap_or(Loaded { value: Value::Nil, span: 0..0 });
     let reading = rules.file(&root);
-    if rules.refused.is_empty() { Ok(reading) } else { Err(rules.refused) }
+    Judgement { reading, refused: rules.refused }
 }
 
 struct Rules {
@@ -61,7 +45,7 @@ impl Rules {
         }
     }
 
-    fn file(&mut self, root: &Loaded) -> Reading {
+    fn file(&mut self, root: &Loaded) -> Option<Reading> {
         if !matches!(root.value, Value::Map(_)) {
             let start = Loaded { value: root.value.clone(), span: root.span.start..root.span.start };
             let words = match &root.value {
@@ -70,14 +54,14 @@ impl Rules {
             };
             let why = if root.value == Value::Nil { "there is nothing in it" } else { "it is no mapping" };
             self.refuse(&start, "this file", why, "write version, os and hooks", words);
-            return Reading::default();
+            return None;
         }
         self.head(root);
         let events = self.events(root.value.get("hooks"));
         let files = self.files(root.value.get("files"));
         let permissions = self.permissions(root.value.get("permissions"));
         let file_exists = self.file_exists(root.value.get("file_exists_behavior"));
-        Reading { events, files, permissions, file_exists }
+        Some(Reading { events, files, permissions, file_exists })
     }
 
     fn head(&mut self, root: &Loaded) {
@@ -101,7 +85,7 @@ impl Rules {
         if os.value != Value::Text("linux".to_owned()) {
             let (thing, why) = match os.value {
                 Value::Nil => ("this file", "there is no os"),
-                _ => ("this os", "it runs on Linux"),
+                _ => ("this os", "it is not linux"),
             };
             self.refuse(os, thing, why, "write os: linux", sentences::os(&os.value.text()));
         }
@@ -246,7 +230,13 @@ impl Rules {
             // Install gives it to File.join (`installer.rb`), which takes texts.
             if !matches!(part.value, Value::Text(_) | Value::Refused) {
                 let words = format!("no implicit conversion of {} into String", class(&part.value));
-                self.refuse(part, "this path", "it is no text", "write it in quotes", words);
+                self.refuse(
+                    part,
+                    "this path",
+                    "at Install it takes only a text",
+                    "write it in quotes",
+                    words,
+                );
             }
         }
         Some(FileMapping { source: source.value.text(), destination: destination.value.text() })

@@ -8,45 +8,46 @@ mod typed;
 
 use std::time::Duration;
 
-use super::reading::{Event, FileMapping, LONGEST, Reading, Refusal, Script, Verdict};
+use super::reading::{Event, FileMapping, Judgement, LONGEST, Reading, Refusal, Script};
 use super::tree::{self, ByteOrderMark, Node, Rest};
 use super::{FILE_EXISTS, sentences, unknown_behavior};
 use typed::Fields;
 
-/// Reads a text.
-pub(super) fn read(text: &str) -> Verdict {
+/// Judges a text.
+pub(super) fn judge(text: &str, mark: ByteOrderMark) -> Judgement {
     if text.trim().is_empty() {
-        let fix = "write version, os and hooks";
-        return Err(vec![
-            Refusal::new(0..0, "this file", "there is nothing in it", fix).words(sentences::EMPTY),
-        ]);
+        let refusal =
+            Refusal::new(0..0, "this file", "there is nothing in it", "write version, os and hooks");
+        return Judgement::unreadable(refusal.words(sentences::EMPTY));
     }
     let malformed = |mistake| {
         let refusal = Refusal::malformed(&mistake);
         let words = sentences::yaml(&refusal.words);
-        vec![refusal.words(words)]
+        refusal.words(words)
     };
-    let document = tree::parse(text, ByteOrderMark::Skipped).map_err(malformed)?;
+    let document = match tree::parse(text, mark) {
+        Ok(document) => document,
+        Err(mistake) => return Judgement::unreadable(malformed(mistake)),
+    };
+    let mut rules = Rules { types: vec![], values: vec![] };
     match document.rest {
         Rest::Nothing => {}
-        Rest::Broken(mistake) => return Err(malformed(mistake)),
+        Rest::Broken(mistake) => rules.types.push(malformed(mistake)),
         Rest::Another(span) => {
             let why = "a second document begins here";
             let words =
                 sentences::yaml("deserializing from YAML containing more than one document is not supported");
-            return Err(vec![
-                Refusal::new(span, "this file", why, "leave out what follows '---'").words(words),
-            ]);
+            rules
+                .types
+                .push(Refusal::new(span, "this file", why, "leave out what follows '---'").words(words));
         }
     }
-    let mut rules = Rules { types: vec![], values: vec![] };
     if let Some(root) = &document.root {
         rules.aliases(root);
     }
     let reading = rules.file(document.root.as_deref());
     // The types are filled before any value is looked at.
-    let refused: Vec<Refusal> = rules.types.into_iter().chain(rules.values).collect();
-    if refused.is_empty() { Ok(reading) } else { Err(refused) }
+    Judgement { reading, refused: rules.types.into_iter().chain(rules.values).collect() }
 }
 
 /// What is refused: by the types, and by the rules for values that are looked at after that.
@@ -60,11 +61,9 @@ impl Rules {
         self.values.push(Refusal::new(at.place(), thing, why, fix).words(words));
     }
 
-    fn file(&mut self, root: Option<&Node>) -> Reading {
+    fn file(&mut self, root: Option<&Node>) -> Option<Reading> {
         let keys = ["version", "os", "hooks", "files", "permissions", "file_exists_behavior"];
-        let Some(fields) = self.fields(root, "this file", "write version, os and hooks", &keys) else {
-            return Reading::default();
-        };
+        let fields = self.fields(root, "this file", "write version, os and hooks", &keys)?;
         self.head(&fields);
         let events = fields.get("hooks").map(|hooks| self.events(hooks)).unwrap_or_default();
         let files =
@@ -83,7 +82,7 @@ impl Rules {
             let (why, fix) = unknown_behavior(text);
             self.value(at, "this file_exists_behavior", why, &fix, sentences::file_exists(text));
         }
-        Reading { events, files, permissions, file_exists }
+        Some(Reading { events, files, permissions, file_exists })
     }
 
     fn head(&mut self, fields: &Fields) {
@@ -103,7 +102,7 @@ impl Rules {
             Some(os) => match self.text(os, "this os") {
                 // It takes "windows" anywhere; 1.8 does not.
                 Some(name) if !["linux", "windows"].contains(&name.as_str()) => {
-                    self.value(os, "this os", "it runs on Linux", "write os: linux", sentences::os(&name));
+                    self.value(os, "this os", "it is not linux", "write os: linux", sentences::os(&name));
                 }
                 _ => {}
             },

@@ -68,6 +68,13 @@ impl Malformed {
                 Some(first) => (format!("a value cannot begin with '{first}'"), "write it in quotes"),
                 None => ("a value is missing".to_owned(), "write one"),
             }
+        } else if context("flow node") {
+            match places.character(byte) {
+                Some(_) => {
+                    ("this cannot stand between a '[' or '{' and its end".to_owned(), "write the ']' or '}' before it")
+                }
+                None => ("a '[' or '{' is not closed".to_owned(), "close it"),
+            }
         } else if let Some((_, why, fix)) = WORDS.iter().find(|(part, ..)| said(part)) {
             ((*why).to_owned(), *fix)
         } else if context("directive") {

@@ -167,7 +167,8 @@ impl Value {
             Self::Nil | Self::Refused => String::new(),
             Self::Bool(value) => value.to_string(),
             Self::Integer(number) => number.to_string(),
-            Self::Float(number) => format!("{number:?}"),
+            Self::Float(number) if number.is_nan() => "NaN".to_owned(),
+            Self::Float(number) => format!("{number:?}").replace("inf", "Infinity"),
             Self::Text(text) | Self::Symbol(text) => text.clone(),
             Self::List(items) => {
                 format!(

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::malformed::Malformed;
-use super::tree::{self, ByteOrderMark, Kind, Node};
+use super::tree::{self, BOM, ByteOrderMark, Kind, Node};
 use super::{agent_1, agent_2};
 
 /// An agent, by its version.
@@ -112,12 +112,29 @@ pub struct Refusal {
 /// An agent's judgement on a file. Several refusals are in the order in which the agent would come to them: it says the first.
 pub type Verdict = Result<Reading, Vec<Refusal>>;
 
+/// What an agent makes of a file, as far as it can be read, and all that the agent refuses of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    /// None: it is no YAML.
+    pub(crate) reading: Option<Reading>,
+    pub(crate) refused: Vec<Refusal>,
+}
+
 /// The time of a script without a timeout, with both agents (`script_info.rb`, `hooks.rs`), and the longest that `CodeDeploy`
 /// lets an event take (its documented limits).
 pub const LONGEST: Duration = Duration::from_hours(1);
 
 /// How an agent reads the bytes of a file.
 pub fn read_as(agent: Agent, bytes: &[u8]) -> Verdict {
+    let judgement = judge(agent, bytes);
+    match judgement.reading {
+        Some(reading) if judgement.refused.is_empty() => Ok(reading),
+        _ => Err(judgement.refused),
+    }
+}
+
+/// The same, with all that can be read of a file that is refused.
+pub(crate) fn judge(agent: Agent, bytes: &[u8]) -> Judgement {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
@@ -128,12 +145,35 @@ pub fn read_as(agent: Agent, bytes: &[u8]) -> Verdict {
                 Agent::V2 => "The CodeDeploy agent did not find an AppSpec file",
             };
             let refusal = Refusal::new(bad..bad + 1, "this file", "it is not UTF-8", "save it as UTF-8");
-            return Err(vec![refusal.words(words)]);
+            return Judgement::unreadable(refusal.words(words));
         }
     };
-    match agent {
-        Agent::V1 => agent_1::read(text),
-        Agent::V2 => agent_2::read(text),
+    let judge = |mark| match agent {
+        Agent::V1 => agent_1::judge(text, mark),
+        Agent::V2 => agent_2::judge(text, mark),
+    };
+    let judgement = judge(ByteOrderMark::Counts);
+    if !text.starts_with(BOM) || judgement.refused.is_empty() {
+        return judgement;
+    }
+    // The mark is the first character of its line. So that line seems to be indented, and the next one ends the document; before a
+    // comment or '{' it does no harm.
+    let words = judgement.refused.into_iter().next().map(|first| first.words).unwrap_or_default();
+    let mark = Refusal::new(
+        0..BOM.len_utf8(),
+        "the byte order mark that this file begins with",
+        "it counts as a character of the first line",
+        "save it as UTF-8 without one",
+    );
+    let mut without = judge(ByteOrderMark::Skipped);
+    without.refused.insert(0, mark.words(words));
+    without
+}
+
+impl Judgement {
+    /// Of a file that cannot be read at all.
+    pub(super) fn unreadable(refusal: Refusal) -> Self {
+        Self { reading: None, refused: vec![refusal] }
     }
 }
 

@@ -64,9 +64,9 @@ pub(super) enum Rest {
 /// What becomes of a byte order mark at the start of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ByteOrderMark {
-    /// It is a character of the first line: Psych tells libyaml the encoding, and libyaml looks for no mark then.
+    /// It is a character of the first line: both agents tell libyaml the encoding, so that it looks for no mark.
     Counts,
-    /// It is skipped, as libyaml does by itself.
+    /// It is skipped, as if it were not there.
     Skipped,
 }
 
