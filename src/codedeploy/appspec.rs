@@ -238,9 +238,12 @@ impl AppSpec {
 /// The event that a key of `hooks` names. The agents find an unknown one only at Install, when `BeforeInstall` has run.
 pub(crate) fn known_event(event: &Event) -> Result<LifecycleEvent, Mistake> {
     event.name.parse().map_err(|_| {
+        // All nine would be longer than a line of CodeDeploy's log.
         let known = EVENTS.map(|(_, name)| name);
+        let near = Some(nearest(&event.name, &known)).filter(|help| !help.starts_with("known here"));
         let what = format!("{BOTH_REFUSE} the event '{}' at Install: there is none of that name", event.name);
-        Mistake::at(event.span.clone(), what).help(nearest(&event.name, &known))
+        Mistake::at(event.span.clone(), what)
+            .help(near.unwrap_or_else(|| "write a lifecycle event, such as ApplicationStart".to_owned()))
     })
 }
 

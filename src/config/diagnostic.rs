@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+use super::docker_words;
 use crate::suggest::nearest;
 
 /// Keys that the design names and this version does not have. They are refused by name, never ignored: a key that does
@@ -132,11 +133,31 @@ impl From<&toml::de::Error> for Mistake {
                     // These are taken out before the rest of the file is read.
                     known.extend(["groups", "group"]);
                 }
-                Mistake::at(span, format!("unknown key '{key}'")).help(nearest(key, &known))
+                let advice = docker_words::advice(key).map(str::to_owned);
+                Mistake::at(span, format!("unknown key '{key}'"))
+                    .help(advice.unwrap_or_else(|| nearest(key, &known)))
             }
-            _ => Mistake::at(span, message.replace('`', "'")),
+            _ => match message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
+            {
+                Some((_, expected)) => of_another_type(span, expected),
+                None => Mistake::at(span, message.replace('`', "'")),
+            },
         }
     }
+}
+
+/// A value of a type that does not belong there, in TOML's words instead of the parser's.
+fn of_another_type(span: Range<usize>, expected: &str) -> Mistake {
+    let (what, help) = match expected {
+        "a sequence" => ("a list", "write it in brackets, such as [\"...\"]"),
+        "a string" => ("a text", "write it in quotes"),
+        "a boolean" => ("true or false", "write it without quotes"),
+        "struct Image" => ("a table", "write [image], and repository and tag below it"),
+        "a map" | "a table of variables" => ("a table", "write NAME = \"VALUE\" below its name"),
+        table if table.starts_with("struct ") => ("a table", "write its keys below its name"),
+        other => (other, "write that"),
+    };
+    Mistake::at(span, format!("{what} belongs here")).help(help)
 }
 
 #[cfg(test)]

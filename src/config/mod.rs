@@ -5,6 +5,7 @@ mod bundle_files;
 pub mod check;
 mod container;
 pub mod diagnostic;
+mod docker_words;
 mod effective;
 mod env_file;
 mod environment;

@@ -64,6 +64,10 @@ impl Bundle {
         std::fs::write(self.path(name), text).unwrap();
     }
 
+    pub fn rename(&self, from: &str, to: &str) {
+        std::fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
     pub fn remove(&self, name: &str) {
         std::fs::remove_file(self.path(name)).unwrap();
     }

@@ -35,6 +35,27 @@ fn an_unknown_key_and_the_one_that_was_meant() {
 }
 
 #[test]
+fn a_word_of_dockers_is_answered_with_what_to_write() {
+    for (line, advice) in [
+        ("privileged = true", "write what it needs in devices and capabilities"),
+        ("ports = [\"8000:8000\"]", "write publish"),
+        ("environment = [\"A=b\"]", "write the table [environment]"),
+        ("cap_add = [\"NET_ADMIN\"]", "write capabilities = { add"),
+        ("restart = \"always\"", "restart policies are handover's ledger"),
+        ("mem_limit = \"1g\"", "write memory"),
+        ("healthcheck = {}", "write [process.NAME.health]"),
+        ("read_only = true", "did you mean 'read-only'?"),
+        ("user-name = \"x\"", "did you mean 'user'?"),
+        ("nothing-of-ours = 1", "known here: command, publish"),
+    ] {
+        let seen = with("[process.web]\n", &format!("[process.web]\n{line}\n"));
+        assert!(seen.stderr.contains(advice), "{line}: {seen}");
+    }
+    let seen = of("app = \"a\"\nimage = \"nginx:1\"\n[process.web]\n");
+    assert!(seen.stderr.contains("a table belongs here") && seen.stderr.contains("write [image]"), "{seen}");
+}
+
+#[test]
 fn keys_of_a_later_version_are_refused_by_name() {
     assert_snapshot!(with("[process.web]", "[bake]\nduration = \"30s\"\n[process.web]"), @r"
     exit: 2
@@ -550,7 +571,7 @@ fn mistakes_in_a_file_of_variables_name_its_line_and_no_value() {
       |         ^^^^^^^^^^^^^^^ write it from the bundle's folder on, without '..': "conf/app.conf"
     error: 'env/link' is a link that leads out of the bundle
       |         ^^^^^^^^^^ here
-    error: invalid type: string "env/good", expected a sequence
-      |        ^^^^^^^^^^ here
+    error: a list belongs here
+      |        ^^^^^^^^^^ write it in brackets, such as ["..."]
     "#);
 }

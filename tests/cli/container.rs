@@ -82,9 +82,9 @@ fn each_value_is_checked_and_shown_where_it_is() {
     7 | user = "app:app:app"
       |        ^^^^^^^^^^^^^ here
 
-    error: invalid type: string "yes", expected a boolean
+    error: true or false belongs here
     7 | read-only = "yes"
-      |             ^^^^^ here
+      |             ^^^^^ write it without quotes
 
     error: 'tmp' does not start with a folder of the container, such as "/tmp"
     7 | tmpfs = ["/run", "tmp"]

@@ -148,7 +148,7 @@ fn an_appspec_that_is_wrong() {
      --> BUNDLE/appspec.yml:4:3
       |
     4 |   ApplicationBegin:
-      |   ^^^^^^^^^^^^^^^^ did you mean 'ApplicationStop'?
+      |   ^^^^^^^^^^^^^^^^ write a lifecycle event, such as ApplicationStart
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");

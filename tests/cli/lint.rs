@@ -141,7 +141,7 @@ fn what_is_no_yaml() {
      --> ./appspec.yml:5:5
       |
     5 |     - location: bin/handover
-      |     ^ close it before
+      |     ^ write the ']' or '}' before it
 
     handover lint: 1 error, no warnings
     ");
@@ -258,7 +258,7 @@ fn events() {
 fn locations() {
     for (location, why) in [
         ("bin/handover --verbose", "passes no arguments"),
-        ("bin/smoke test.sh", "splits it at its spaces"),
+        ("bin/smoke test.sh", "agent 1.8 runs 'bin/smoke test.sh' through a shell"),
         ("../../../../../../../bin/sh", "leads out of the bundle"),
         ("/usr/bin/handover", "is not in the bundle"),
         ("bin", "is not a file"),
@@ -423,4 +423,95 @@ fn a_secret_in_a_file_of_variables_is_a_warning_without_its_value() {
 
     handover lint: no errors, 1 warning
     "#);
+}
+
+/// What lint passes, the hook accepts.
+#[test]
+fn a_location_may_be_a_link_or_a_script_that_starts_the_binary() {
+    const WRAPPER: &str = "#!/bin/sh\nexec \"$(dirname \"$0\")/handover-$(uname -m)\" \"$@\"\n";
+    for (location, is_ours) in [
+        ("/bin/handover", true),
+        ("./bin/../bin/handover", true),
+        ("bin/handover-x86_64", true),
+        ("bin/handover.sh", true),
+        ("run", true),
+        ("smoke.sh", false),
+    ] {
+        let bundle = Bundle::with_a_script();
+        bundle.write("bin/handover.sh", WRAPPER);
+        bundle.set_mode("bin/handover.sh", 0o755);
+        std::os::unix::fs::symlink("bin/handover-x86_64", bundle.path("run")).unwrap();
+        bundle.write("appspec.yml", &APPSPEC.replace("bin/handover", location));
+        let seen = bundle.lint(&[]).seen();
+        assert_eq!(seen.exit == Some(0), is_ours, "{location}: {seen}");
+        let read = handover::codedeploy::appspec::AppSpec::read(&bundle.path(""), "bin/handover-x86_64");
+        assert_eq!(read.is_ok(), is_ours, "{location}: {read:?}");
+    }
+}
+
+#[test]
+fn a_script_that_cannot_be_started() {
+    for (text, why) in [
+        ("#!/bin/sh\r\nexec ./handover-x86_64\r\n", "lines that end as on Windows"),
+        ("\u{feff}#!/bin/sh\nexec ./handover-x86_64\n", "agent 2.x cannot start it"),
+        ("exec ./handover-x86_64\n", "agent 2.x cannot start it"),
+        ("#!/bin/sh\necho hello\n", "it cannot be seen which binary of handover it starts"),
+        ("#!/bin/sh\n./handover-x86_64\n", "it cannot be seen which binary of handover it starts"),
+    ] {
+        for name in ["bin/handover", "smoke.sh"] {
+            let bundle = Bundle::with_a_script();
+            bundle.write(name, text);
+            // Beside handover itself, so that only the first line of the other script matters.
+            bundle.write("appspec.yml", &APPSPEC.replacen("bin/handover", name, 1));
+            bundle.rename("bin/handover-x86_64", "bin/handover-x");
+            bundle.write("bin/start.sh", "#!/bin/sh\nexec ./handover-x\n");
+            let seen = bundle.lint(&[]).seen();
+            let expected = name == "bin/handover" || !why.starts_with("it cannot");
+            assert_eq!(seen.stdout.contains(why), expected, "{name}, {text:?}: {seen}");
+        }
+    }
+}
+
+#[test]
+fn a_link_that_leads_out_of_the_bundle() {
+    let bundle = Bundle::with_a_script();
+    bundle.remove("bin/handover");
+    std::os::unix::fs::symlink("/bin/sh", bundle.path("bin/handover")).unwrap();
+    let seen = bundle.lint(&[]).seen();
+    assert!(seen.exit == Some(2) && seen.stdout.contains("leads out of the bundle"), "{seen}");
+}
+
+#[test]
+fn two_copies_are_two_scripts() {
+    let bundle = Bundle::with_a_script();
+    std::fs::copy(bundle.path("bin/handover-x86_64"), bundle.path("handover")).unwrap();
+    let seen = with("600", "600");
+    assert_eq!(seen.exit, Some(0), "{seen}");
+    bundle.write("appspec.yml", &APPSPEC.replacen("bin/handover", "handover", 1));
+    let seen = bundle.lint(&[]).seen();
+    assert!(seen.exit == Some(2) && seen.stdout.contains("is another file than 'handover'"), "{seen}");
+}
+
+#[test]
+fn a_timeout_that_leaves_no_time_for_preflight() {
+    let before = |timeout: u32| {
+        let event = format!("  BeforeInstall:\n    - location: bin/handover\n      timeout: {timeout}\n");
+        with("  ApplicationStart:", &format!("{event}  ApplicationStart:"))
+    };
+    assert_snapshot!(before(30), @"");
+    assert!(before(60).stdout.ends_with("no errors, no warnings"));
+    // Where one event does all, its timeout is for both.
+    let seen = with("600", "120");
+    assert!(seen.exit == Some(0) && seen.stdout.contains("for preflight"), "{seen}");
+}
+
+#[test]
+fn what_the_agents_read_differently_is_a_warning() {
+    for (from, to, why) in [
+        ("os: linux", "os: linux\npermissions:\n  - object: /a\n    mode: 0644", "1.8 as 0420, 2.x as 0644"),
+        ("600", "600\n    - location: 010", "location differently: 1.8 as '8', 2.x as '010'"),
+    ] {
+        let seen = with(from, to);
+        assert!(seen.stdout.contains(why), "{to}: {seen}");
+    }
 }

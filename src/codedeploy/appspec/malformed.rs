@@ -70,9 +70,10 @@ impl Malformed {
             }
         } else if context("flow node") {
             match places.character(byte) {
-                Some(_) => {
-                    ("this cannot stand between a '[' or '{' and its end".to_owned(), "write the ']' or '}' before it")
-                }
+                Some(_) => (
+                    "this cannot stand between a '[' or '{' and its end".to_owned(),
+                    "write the ']' or '}' before it",
+                ),
                 None => ("a '[' or '{' is not closed".to_owned(), "close it"),
             }
         } else if let Some((_, why, fix)) = WORDS.iter().find(|(part, ..)| said(part)) {
