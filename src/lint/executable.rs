@@ -51,7 +51,8 @@ pub(super) fn check(bundle: &Path, location: &str, place: &Range<usize>) -> Vec<
         found.push(Mistake::warning(place.clone(), what).help("chmod +x"));
     }
     let bytes = std::fs::read(&real).unwrap_or_default();
-    if runs_handover(bundle, location) && !is_script(&real) {
+    let is_text = std::str::from_utf8(&bytes).is_ok_and(|text| !text.contains('\0'));
+    if runs_handover(bundle, location) && !is_text {
         found.extend(unfit(&real).map(|unfit| unfit.mistake(location, place.clone())));
         return found;
     }
