@@ -88,7 +88,7 @@ fn the_simulator_refuses_what_its_agent_does() {
     let events = ["DownloadBundle", "BeforeInstall"].map(str::to_owned);
     for row in rows() {
         let bundle = bundle(&row);
-        let refused = verdicts(&row).map(|verdict| verdict.err());
+        let refused = verdicts(&row).map(Result::err);
         for (version, refused) in [Version::V1, Version::V2].into_iter().zip(refused) {
             let root = tempfile::tempdir().unwrap();
             let agent = codedeploy::Agent::new(version, root.path());

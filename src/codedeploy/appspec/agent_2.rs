@@ -116,23 +116,26 @@ impl Rules {
     }
 
     fn events(&mut self, hooks: &Node) -> Vec<Event> {
-        let mut events: Vec<Event> = Vec::new();
         let fix = "write each event as a key";
         let Some(pairs) = self.map(hooks, "these hooks", "they are no mapping of events", fix) else {
             return vec![];
         };
+        let mut events: Vec<(Event, Vec<Refusal>)> = Vec::new();
         for (key, value) in pairs {
             let Some(name) = self.text(key, "this event") else { continue };
             let thing = format!("the event {name}");
+            let known = self.values.len();
             let scripts = self.optional_list(Some(value), &thing, "begin each script with '- location: '");
             let scripts = scripts.iter().filter_map(|script| self.script(script)).collect();
-            let event = Event { name, span: key.place(), scripts };
-            // An event that is there twice is what stands there last.
-            match events.iter_mut().find(|other| other.name == event.name) {
+            let event = (Event { name, span: key.place(), scripts }, self.values.split_off(known));
+            // An event that is there twice is what stands there last: the values of the first are not looked at.
+            match events.iter_mut().find(|(other, _)| other.name == event.0.name) {
                 Some(other) => *other = event,
                 None => events.push(event),
             }
         }
+        let (events, refused): (Vec<Event>, Vec<Vec<Refusal>>) = events.into_iter().unzip();
+        self.values.extend(refused.into_iter().flatten());
         events
     }
 

@@ -1,4 +1,4 @@
-//! From a `location` to the file that CodeDeploy runs, and whether that is handover. lint and the hook find it the same way.
+//! From a `location` to the file that `CodeDeploy` runs, and whether that is handover. lint and the hook find it the same way.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ impl<'a> Ourselves<'a> {
         Self { bundle, executable: path.canonicalize().unwrap_or(path) }
     }
 
-    /// Whether this executable runs when CodeDeploy runs that location.
+    /// Whether this executable runs when `CodeDeploy` runs that location.
     pub(crate) fn run_at(&self, location: &str) -> bool {
         programs(self.bundle, location).contains(&self.executable)
     }
@@ -72,7 +72,7 @@ pub(crate) fn started_by(bundle: &Path, script: &Path) -> Vec<PathBuf> {
         .into_iter()
         .flatten()
         .filter_map(|folder| folder.read_dir().ok())
-        .flat_map(|entries| entries.flatten())
+        .flat_map(Iterator::flatten)
         .filter(|entry| is_started(&entry.file_name().to_string_lossy()))
         .filter_map(|entry| entry.path().canonicalize().ok())
         .filter(|path| path.is_file() && path != script && !path.ends_with(crate::config::FILE_NAME))

@@ -66,7 +66,7 @@ fn map(node: &Node, pairs: &[(Rc<Node>, Rc<Node>)], refused: &mut Vec<Refusal>) 
         let is_merge = key.value == Value::Text("<<".to_owned()) && key_node.tag.as_deref() != Some(STR);
         match (&loaded.value, is_merge) {
             (Value::Map(others), true) => {
-                others.iter().cloned().for_each(|(key, value)| put(&mut known, key, value))
+                others.iter().cloned().for_each(|(key, value)| put(&mut known, key, value));
             }
             (Value::List(items), true) if items.iter().all(|item| matches!(item.value, Value::Map(_))) => {
                 for item in items.iter().rev() {

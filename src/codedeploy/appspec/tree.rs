@@ -45,6 +45,24 @@ pub(super) struct Scalar {
     pub(super) certainly_text: bool,
 }
 
+/// The commas that stand right behind what may be a tag. One between `!<` and `>` is part of it.
+fn tags_before_commas(text: &str) -> Vec<usize> {
+    let mut commas = Vec::new();
+    let (mut in_tag, mut in_angles) = (false, false);
+    let mut before = ' ';
+    for (byte, character) in text.char_indices() {
+        in_angles = (in_angles && character != '>') || (in_tag && before == '!' && character == '<');
+        if in_tag && !in_angles && character == ',' {
+            commas.push(byte);
+        }
+        let begins = character == '!' && (before.is_whitespace() || "[]{},:?-\"'".contains(before));
+        in_tag =
+            begins || (in_tag && !character.is_whitespace() && (in_angles || !"[]{},".contains(character)));
+        before = character;
+    }
+    commas
+}
+
 /// The first document of a file.
 #[derive(Debug)]
 pub(super) struct Document {
@@ -82,11 +100,13 @@ pub(super) fn parse(text: &str, mark: ByteOrderMark) -> Result<Document, Malform
         ByteOrderMark::Skipped if text.starts_with(BOM) => BOM.len_utf8(),
         _ => 0,
     };
-    let mut input = &text.as_bytes()[skipped..];
+    let places = Places::of(text, skipped);
+    let prepared = places.prepared();
+    let mut input = prepared.as_bytes();
     let mut parser = Parser::new();
     parser.set_encoding(Encoding::Utf8);
     parser.set_input(&mut input);
-    let mut reader = Reader { parser, places: Places::of(text, skipped), anchors: BTreeMap::new(), depth: 0 };
+    let mut reader = Reader { parser, places, anchors: BTreeMap::new(), depth: 0 };
     reader.next()?;
     let start = reader.next()?;
     if matches!(start.data, EventData::StreamEnd) {
@@ -123,7 +143,14 @@ impl Reader<'_> {
             EventData::Alias { anchor } => {
                 (Kind::Alias(self.anchors.get(&anchor).cloned().flatten()), None, None)
             }
-            EventData::Scalar { anchor, tag, value, quoted_implicit, style, .. } => {
+            EventData::Scalar { anchor, tag, mut value, quoted_implicit, style, .. } => {
+                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                if is_block && self.places.is_behind(event.end_mark) && value.ends_with('\n') {
+                    value.pop();
+                }
+                if self.places.has_space_in(&start) {
+                    value = value.replace(" ,", ",");
+                }
                 let scalar = Scalar {
                     text: value,
                     plain: style == ScalarStyle::Plain,
@@ -184,21 +211,53 @@ impl Reader<'_> {
     }
 }
 
-/// From libyaml's places, which count characters, to bytes.
+/// The text as it is given to the parser, and back from the parser's places to those of the text.
+///
+/// The port panics where libyaml does not, for want of a character: at the end of a text without a last newline, and at a tag that
+/// a comma follows. So it gets a newline and a space there.
 pub(super) struct Places<'a> {
     text: &'a str,
-    starts: Vec<usize>,
+    skipped: usize,
+    /// Where a space is put in, in the text behind what is skipped.
+    spaces: Vec<usize>,
+    has_no_last_newline: bool,
 }
 
 impl<'a> Places<'a> {
     fn of(text: &'a str, skipped: usize) -> Self {
-        let starts = text[skipped..].char_indices().map(|(byte, _)| skipped + byte).collect();
-        Self { text, starts }
+        let rest = &text[skipped..];
+        Self { text, skipped, spaces: tags_before_commas(rest), has_no_last_newline: !rest.ends_with('\n') }
     }
 
+    fn prepared(&self) -> String {
+        let mut prepared = self.text[self.skipped..].to_owned();
+        for space in self.spaces.iter().rev() {
+            prepared.insert(*space, ' ');
+        }
+        if self.has_no_last_newline {
+            prepared.push('\n');
+        }
+        prepared
+    }
+
+    /// The byte of the text that a place of the parser is.
     pub(super) fn byte(&self, mark: Mark) -> usize {
         let index = usize::try_from(mark.index).unwrap_or(usize::MAX);
-        self.starts.get(index).copied().unwrap_or(self.text.len())
+        let spaces = self.spaces.iter().enumerate().filter(|(before, space)| *space + before < index).count();
+        let byte = self.skipped.saturating_add(index.saturating_sub(spaces)).min(self.text.len());
+        self.text.floor_char_boundary(byte)
+    }
+
+    /// Whether a space was put into a part: into a text that only looks like a tag and a comma.
+    fn has_space_in(&self, part: &Range<usize>) -> bool {
+        self.spaces.iter().any(|space| part.contains(&(space + self.skipped)))
+    }
+
+    /// Whether a place is behind the end of the text, in the newline that was put there.
+    fn is_behind(&self, mark: Mark) -> bool {
+        self.has_no_last_newline
+            && usize::try_from(mark.index)
+                .is_ok_and(|index| index >= self.text.len() - self.skipped + self.spaces.len())
     }
 
     /// The character that stands at a byte.

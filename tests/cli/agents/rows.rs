@@ -184,6 +184,11 @@ fn events() -> Vec<Row> {
             "hooks:\n  ApplicationStart:\n    - location: bin/handover\n    - location: smoke.sh",
             warns("may take 7200 s together"),
         ),
+        hooks(
+            "an event twice, the first of them wrong",
+            "hooks:\n  ApplicationStart:\n    - location: \"\"\n  ApplicationStart:\n    - location: bin/handover",
+            warns("for the second time"),
+        ),
         hooks("a list of events", "hooks: [ApplicationStart]", both("they are no mapping of events")),
     ]
 }
@@ -291,6 +296,12 @@ fn permissions() -> Vec<Row> {
         permission("a text as type", "type: file", both("it is no list")),
         permission("another type", "type: [pipe]", both("it is neither file nor directory")),
         permission("a text as except", "except: \"*.log\"", both("it is no list")),
+        permission("a mapping as except", "except: {a: b}", second("it is no list")),
+        permission(
+            "a tag and a comma",
+            "type: [file, !!str, file]",
+            both("it is neither file nor directory"),
+        ),
         permission("a text as acls", "acls: user:bob:rwx", both("it is no list")),
         permission("an entry of acls", "acls: [\"user:bob:rwx\"]", OK),
         permission("an entry without its kind", "acls: [\"bob:rwx\"]", second("it is none")),

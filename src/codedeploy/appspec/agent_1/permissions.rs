@@ -30,7 +30,9 @@ impl Rules {
             let at = part("object").unwrap_or(item);
             self.refuse(at, thing, "it has no object", "write object: and a path", sentences::OBJECT);
         }
-        if let Some(except) = part("except").filter(|except| !except.value.is_nothing()) {
+        // Each of its parts is kept as it is, so a mapping passes.
+        let is_list = |except: &Loaded| except.value.is_nothing() || matches!(except.value, Value::Map(_));
+        if let Some(except) = part("except").filter(|except| !is_list(except)) {
             self.each(except, "this except", "begin each pattern with '- '");
         }
         if let Some(types) = part("type").filter(|types| !types.value.is_nothing()) {
