@@ -1,6 +1,7 @@
 //! From a `location` to the file that `CodeDeploy` runs, and whether that is handover. lint and the hook find it the same way.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// What every name of the binary begins with.
@@ -84,7 +85,8 @@ pub(crate) fn started_by(bundle: &Path, script: &Path) -> Vec<PathBuf> {
 
 /// Whether a file begins with `#!`.
 pub(crate) fn is_script(file: &Path) -> bool {
-    fs::read(file).is_ok_and(|bytes| bytes.starts_with(b"#!"))
+    let mut first = [0; 2];
+    fs::File::open(file).and_then(|mut file| file.read_exact(&mut first)).is_ok() && first == *b"#!"
 }
 
 /// The words of a script that may be names of files, if it has an `exec`. True: a variable follows, so that the word is only

@@ -286,3 +286,79 @@ impl Node {
         self.span.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The text of each value, where the tree says that it stands.
+    fn shown(text: &str, node: &Node, found: &mut Vec<String>) {
+        match &node.kind {
+            Kind::Scalar(_) => found.push(text[node.span.clone()].to_owned()),
+            Kind::Alias(_) => {}
+            Kind::List(items) => items.iter().for_each(|item| shown(text, item, found)),
+            Kind::Map(pairs) => pairs.iter().for_each(|(key, value)| {
+                shown(text, key, found);
+                shown(text, value, found);
+            }),
+        }
+    }
+
+    #[test]
+    fn every_part_is_found_where_it_stands() {
+        for (text, parts) in [
+            ("größe: 🦀\nos: linux\n", &["größe", "🦀", "os", "linux"][..]),
+            ("a: é\r\nos: \"ü\"\r\n", &["a", "é", "os", "\"ü\""]),
+            ("\u{feff}# é\na: b", &["a", "b"]),
+            ("[!!str, a, \"b !c, d\", e]", &["!!str", "a", "\"b !c, d\"", "e"]),
+            ("a: |\n  b\n  c\nd: e", &["a", "|\n  b\n  c", "d", "e"]),
+        ] {
+            for mark in [ByteOrderMark::Counts, ByteOrderMark::Skipped] {
+                let document = parse(text, mark).unwrap();
+                let mut found = Vec::new();
+                shown(text, document.root.as_ref().unwrap(), &mut found);
+                assert_eq!(found, parts, "{text:?}, {mark:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_put_in_for_the_parser_is_in_no_value() {
+        for (text, value) in [
+            ("|\n  a", "a"),
+            ("|\n  a\n", "a\n"),
+            ("|-\n  a", "a"),
+            (">+\n  a\n\n", "a\n\n"),
+            ("x !y, z", "x !y, z"),
+            ("'!y,'", "!y,"),
+        ] {
+            let document = parse(text, ByteOrderMark::Counts).unwrap();
+            let Kind::Scalar(scalar) = &document.root.unwrap().kind else { panic!("{text:?} is one value") };
+            assert_eq!(scalar.text, value, "{text:?}");
+        }
+    }
+
+    proptest! {
+        /// A panic here would end a hook.
+        #[test]
+        fn no_text_is_too_much_for_the_parser(pieces in proptest::collection::vec(proptest::sample::select(&[
+            "a", "é", "\u{85}", "\u{2028}", "\n", "\r", "\t", " ", "  ", "- ", ": ", ":", "? ", ", ", ",", "[", "]", "{", "}",
+            "'", "\"", "\\", "\\x4", "|", "|2", ">-", "!", "!!str", "!<x>", "!a!b", "!%C3%A9", "%", "%YAML 1.2\n", "%TAG ! x\n",
+            "&a", "*a", "#", " #", "---\n", "...\n", "<<", "\u{feff}", "\0", "0",
+        ][..]), 0..24)) {
+            let text: String = pieces.concat();
+            for mark in [ByteOrderMark::Counts, ByteOrderMark::Skipped] {
+                match parse(&text, mark) {
+                    Ok(Document { root: Some(root), .. }) => {
+                        let mut found = Vec::new();
+                        shown(&text, &root, &mut found);
+                    }
+                    Ok(_) => {}
+                    Err(mistake) => prop_assert!(text.is_char_boundary(mistake.span.start), "{text:?}"),
+                }
+            }
+        }
+    }
+}
