@@ -6,6 +6,7 @@ mod agent_1;
 mod agent_2;
 pub(crate) mod location;
 mod malformed;
+mod places;
 mod psych;
 pub mod reading;
 mod scalar;

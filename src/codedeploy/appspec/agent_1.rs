@@ -7,10 +7,11 @@ mod permissions;
 
 use std::time::Duration;
 
+use super::places::ByteOrderMark;
 use super::psych::{Loaded, Value, load};
 use super::reading::{Event, FileMapping, Judgement, LONGEST, Reading, Refusal, Script};
 use super::sentences;
-use super::tree::{self, ByteOrderMark};
+use super::tree;
 
 /// Judges a text.
 pub(super) fn judge(text: &str, mark: ByteOrderMark) -> Judgement {

@@ -8,8 +8,9 @@ mod typed;
 
 use std::time::Duration;
 
+use super::places::ByteOrderMark;
 use super::reading::{Event, FileMapping, Judgement, LONGEST, Reading, Refusal, Script};
-use super::tree::{self, ByteOrderMark, Node, Rest};
+use super::tree::{self, Node, Rest};
 use super::{FILE_EXISTS, sentences, unknown_behavior};
 use typed::Fields;
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use libyaml_safer::Error;
 
-use super::tree::Places;
+use super::places::Places;
 
 /// Why a text is no YAML.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::malformed::Malformed;
-use super::tree::{self, BOM, ByteOrderMark, Kind, Node};
+use super::places::{BOM, ByteOrderMark};
+use super::tree::{self, Kind, Node};
 use super::{agent_1, agent_2};
 
 /// An agent, by its version.

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-use libyaml_safer::{Encoding, Event, EventData, Mark, Parser, ScalarStyle};
+use libyaml_safer::{Encoding, Event, EventData, Parser, ScalarStyle};
 
 use super::malformed::Malformed;
+use super::places::{ByteOrderMark, Places};
 
 /// How deep lists and mappings may be nested: `serde_yaml` gives up there, and so does Ruby's stack somewhat later.
 const DEEPEST: usize = 127;
@@ -45,24 +46,6 @@ pub(super) struct Scalar {
     pub(super) certainly_text: bool,
 }
 
-/// The commas that stand right behind what may be a tag. One between `!<` and `>` is part of it.
-fn tags_before_commas(text: &str) -> Vec<usize> {
-    let mut commas = Vec::new();
-    let (mut in_tag, mut in_angles) = (false, false);
-    let mut before = ' ';
-    for (byte, character) in text.char_indices() {
-        in_angles = (in_angles && character != '>') || (in_tag && before == '!' && character == '<');
-        if in_tag && !in_angles && character == ',' {
-            commas.push(byte);
-        }
-        let begins = character == '!' && (before.is_whitespace() || "[]{},:?-\"'".contains(before));
-        in_tag =
-            begins || (in_tag && !character.is_whitespace() && (in_angles || !"[]{},".contains(character)));
-        before = character;
-    }
-    commas
-}
-
 /// The first document of a file.
 #[derive(Debug)]
 pub(super) struct Document {
@@ -79,28 +62,12 @@ pub(super) enum Rest {
     Broken(Malformed),
 }
 
-/// What becomes of a byte order mark at the start of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ByteOrderMark {
-    /// It is a character of the first line: both agents tell libyaml the encoding, so that it looks for no mark.
-    Counts,
-    /// It is skipped, as if it were not there.
-    Skipped,
-}
-
-/// The mark.
-pub(super) const BOM: char = '\u{feff}';
-
 /// Parses a text.
 pub(super) fn parse(text: &str, mark: ByteOrderMark) -> Result<Document, Malformed> {
     if let Some(mistake) = Malformed::character(text) {
         return Err(mistake);
     }
-    let skipped = match mark {
-        ByteOrderMark::Skipped if text.starts_with(BOM) => BOM.len_utf8(),
-        _ => 0,
-    };
-    let places = Places::of(text, skipped);
+    let places = Places::of(text, mark);
     let prepared = places.prepared();
     let mut input = prepared.as_bytes();
     let mut parser = Parser::new();
@@ -211,67 +178,6 @@ impl Reader<'_> {
     }
 }
 
-/// The text as it is given to the parser, and back from the parser's places to those of the text.
-///
-/// The port panics where libyaml does not, for want of a character: at the end of a text without a last newline, and at a tag that
-/// a comma follows. So it gets a newline and a space there.
-pub(super) struct Places<'a> {
-    text: &'a str,
-    skipped: usize,
-    /// Where a space is put in, in the text behind what is skipped.
-    spaces: Vec<usize>,
-    has_no_last_newline: bool,
-}
-
-impl<'a> Places<'a> {
-    fn of(text: &'a str, skipped: usize) -> Self {
-        let rest = &text[skipped..];
-        Self { text, skipped, spaces: tags_before_commas(rest), has_no_last_newline: !rest.ends_with('\n') }
-    }
-
-    fn prepared(&self) -> String {
-        let mut prepared = self.text[self.skipped..].to_owned();
-        for space in self.spaces.iter().rev() {
-            prepared.insert(*space, ' ');
-        }
-        if self.has_no_last_newline {
-            prepared.push('\n');
-        }
-        prepared
-    }
-
-    /// The byte of the text that a place of the parser is.
-    pub(super) fn byte(&self, mark: Mark) -> usize {
-        let index = usize::try_from(mark.index).unwrap_or(usize::MAX);
-        let spaces = self.spaces.iter().enumerate().filter(|(before, space)| *space + before < index).count();
-        let byte = self.skipped.saturating_add(index.saturating_sub(spaces)).min(self.text.len());
-        self.text.floor_char_boundary(byte)
-    }
-
-    /// Whether a space was put into a part: into a text that only looks like a tag and a comma.
-    fn has_space_in(&self, part: &Range<usize>) -> bool {
-        self.spaces.iter().any(|space| part.contains(&(space + self.skipped)))
-    }
-
-    /// Whether a place is behind the end of the text, in the newline that was put there.
-    fn is_behind(&self, mark: Mark) -> bool {
-        self.has_no_last_newline
-            && usize::try_from(mark.index)
-                .is_ok_and(|index| index >= self.text.len() - self.skipped + self.spaces.len())
-    }
-
-    /// The character that stands at a byte.
-    pub(super) fn character(&self, byte: usize) -> Option<char> {
-        self.text[byte..].chars().next()
-    }
-
-    fn of_event(&self, event: &Event) -> Range<usize> {
-        let start = self.byte(event.start_mark);
-        let end = self.byte(event.end_mark).max(start);
-        start..start + self.text[start..end].trim_end().len()
-    }
-}
-
 impl Node {
     /// Itself, or what it stands for.
     pub(super) fn resolved(&self) -> Option<&Self> {
@@ -346,7 +252,7 @@ mod tests {
         fn no_text_is_too_much_for_the_parser(pieces in proptest::collection::vec(proptest::sample::select(&[
             "a", "é", "\u{85}", "\u{2028}", "\n", "\r", "\t", " ", "  ", "- ", ": ", ":", "? ", ", ", ",", "[", "]", "{", "}",
             "'", "\"", "\\", "\\x4", "|", "|2", ">-", "!", "!!str", "!<x>", "!a!b", "!%C3%A9", "%", "%YAML 1.2\n", "%TAG ! x\n",
-            "&a", "*a", "#", " #", "---\n", "...\n", "<<", "\u{feff}", "\0", "0",
+            "&a", "*a", "- |\n  b", "[!x,", "#", " #", "---\n", "...\n", "<<", "\u{feff}", "\0", "0",
         ][..]), 0..24)) {
             let text: String = pieces.concat();
             for mark in [ByteOrderMark::Counts, ByteOrderMark::Skipped] {
