@@ -1,4 +1,4 @@
-//! `appspec.yml`: what both of `CodeDeploy`'s agents make of it ([`reading`]), which events run this binary ([`location`]), and
+//! `appspec.yml`: what both of `CodeDeploy`'s agents make of it ([`reading`]), which events run this binary (`location`), and
 //! how long they may take.
 
 mod access;
