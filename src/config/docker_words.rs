@@ -49,11 +49,9 @@ const WORDS: &[(&str, &str)] = &[
         "healthcheck health-check health-cmd",
         "write [process.NAME.health], with docker = true for the image's HEALTHCHECK",
     ),
-    ("test", "write command, http, tcp or docker"),
     ("retries", "write successes: how many probes in a row; a new container has until deadline"),
     ("start-period start-interval", "write deadline: until then a new container may be unhealthy"),
     ("container-name", "leave it out: a container's name is APP-PROCESS"),
-    ("name", "write app, or the name in the table's: [process.NAME]"),
     (
         "mem-limit memory-limit memory-reservation mem-reservation memswap-limit memory-swap mem-swappiness",
         MEMORY,

@@ -56,7 +56,9 @@ impl Linter<'_> {
 
     fn files(&mut self, text: &str, reading: &Reading) {
         if !reading.files.is_empty() {
-            let span = text.find("files:").map_or(0..0, |start| start..start + "files:".len());
+            let is_key = |start: &usize| *start == 0 || text.as_bytes()[start - 1] == b'\n';
+            let start = text.match_indices("files:").map(|(start, _)| start).find(is_key);
+            let span = start.map_or(0..0, |start| start..start + "files:".len());
             self.warning(
                 span,
                 "handover needs no files section: it runs from the bundle, and CodeDeploy fails when a file is already there",
