@@ -9,7 +9,7 @@ use elf::abi::{EM_AARCH64, EM_X86_64, PT_INTERP};
 use elf::endian::AnyEndian;
 
 use super::start;
-use crate::codedeploy::appspec::location::{below, is_script, runs_handover, started_by};
+use crate::codedeploy::appspec::location::{below, is_named, is_script, runs_handover, started_by};
 use crate::config::diagnostic::Mistake;
 
 /// Checks the file at a location. `place` is where `appspec.yml` names it.
@@ -59,13 +59,12 @@ pub(super) fn check(bundle: &Path, location: &str, place: &Range<usize>) -> Vec<
     if let Err((what, help)) = start::check(&bytes) {
         found.push(Mistake::at(place.clone(), format!("'{location}' {what}")).help(help));
     }
-    for binary in started_by(bundle, &real) {
+    let is_ours = runs_handover(bundle, location);
+    for binary in started_by(bundle, &real).into_iter().filter(|binary| is_named(binary)) {
         let name = binary.strip_prefix(bundle.canonicalize().unwrap_or_default()).unwrap_or(&binary);
         found.extend(unfit(&binary).map(|unfit| unfit.mistake(&name.display().to_string(), place.clone())));
     }
-    let is_named =
-        Path::new(path).file_name().is_some_and(|name| name.to_string_lossy().starts_with("handover"));
-    if is_named && is_script(&real) && !runs_handover(bundle, location) {
+    if is_named(Path::new(path)) && is_script(&real) && !is_ours {
         let what =
             format!("'{location}' is a script, and it cannot be seen which binary of handover it starts");
         found.push(

@@ -466,9 +466,11 @@ fn a_script_that_cannot_be_started() {
         // Of another script it matters only that it can be started.
         let bundle = Bundle::with_a_script();
         bundle.write("smoke.sh", text);
+        bundle.write("smoke.sh-notes", "what beside handover would be a binary\n");
         bundle.write("appspec.yml", &APPSPEC.replacen("bin/handover", "smoke.sh", 1));
         let seen = bundle.lint(&[]).seen();
         assert_eq!(seen.stdout.contains(why), !why.starts_with("it cannot"), "{text:?}: {seen}");
+        assert!(!seen.stdout.contains("notes"), "{text:?}: {seen}");
     }
 }
 

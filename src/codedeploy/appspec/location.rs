@@ -53,8 +53,13 @@ pub(crate) fn runs_handover(bundle: &Path, location: &str) -> bool {
     }
 }
 
+/// Whether a file has a name of ours.
+pub(crate) fn is_named(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(NAME))
+}
+
 /// The binaries that a script starts: beside it with its own name and an architecture's (`bin/handover-x86_64` beside
-/// `bin/handover`), or named in it, if it has an `exec`.
+/// `bin/handover`), or named where it has `exec`.
 pub(crate) fn started_by(bundle: &Path, script: &Path) -> Vec<PathBuf> {
     if !is_script(script) {
         return vec![];
@@ -89,15 +94,23 @@ pub(crate) fn is_script(file: &Path) -> bool {
     fs::File::open(file).and_then(|mut file| file.read_exact(&mut first)).is_ok() && first == *b"#!"
 }
 
-/// The words of a script that may be names of files, if it has an `exec`. True: a variable follows, so that the word is only
-/// the beginning of a name, as in `handover-$(uname -m)`.
+/// The words that name what a script becomes: those of a line with `exec`, and of what is assigned to a variable in such a line.
+/// True: a variable follows, so that the word is only the beginning of a name, as in `handover-$(uname -m)`.
 fn words(script: &str) -> Vec<(String, bool)> {
-    let lines = || script.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-    let has_exec = lines().any(|line| line.split([' ', '\t', ';', '&', '|']).any(|word| word == "exec"));
+    let lines: Vec<&str> = script.lines().map(str::trim).filter(|line| !line.starts_with('#')).collect();
+    let is_exec = |line: &&str| line.split([' ', '\t', ';', '&', '|']).any(|word| word == "exec");
+    let is_used = |name: &str| {
+        let (plain, braced) = (format!("${name}"), format!("${{{name}}}"));
+        lines.iter().filter(|line| is_exec(line)).any(|line| line.contains(&plain) || line.contains(&braced))
+    };
+    let is_assigned = |line: &&str| {
+        let name = line.trim_start_matches("export ").split_once('=').map(|(name, _)| name);
+        name.is_some_and(|name| !name.is_empty() && !name.contains(char::is_whitespace) && is_used(name))
+    };
     let mut words = Vec::new();
-    for line in lines().filter(|_| has_exec) {
+    for line in lines.iter().filter(|line| is_exec(line) || is_assigned(line)) {
         let is_of_name = |c: char| c.is_alphanumeric() || "._-".contains(c);
-        let mut rest = line;
+        let mut rest = *line;
         while let Some(start) = rest.find(is_of_name) {
             let word = &rest[start..];
             let end = word.find(|c| !is_of_name(c)).unwrap_or(word.len());
@@ -155,7 +168,7 @@ mod tests {
             ("bin/handover", "#!/bin/sh\nexec \"$0-$(uname -m)\"\n"),
             ("bin/handover.sh", WRAPPER),
             ("hook", by_variable),
-            ("bin/smoke.sh", "#!/bin/sh\nhandover-x86_64 status\n"),
+            ("bin/smoke.sh", "#!/bin/sh\nhandover-x86_64 status\nurl=localhost\nexec curl $url\n"),
             ("handover.toml", ""),
             ("show.sh", "#!/bin/sh\nexec cat handover.toml\n"),
         ]);
