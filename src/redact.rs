@@ -29,9 +29,10 @@ const UNRESERVED_AND_SLASH: &AsciiSet = &UNRESERVED.remove(b'/');
 /// What is shown in place of a value.
 const MASK: &str = "***";
 
-/// Whether a field of a secret may be shown: reports need hosts and names, and these are not secret.
+/// Whether a field of a secret may be shown: reports need hosts and names, and these are not secret. Of a parameter below
+/// a path the last part of its name counts.
 pub fn is_open(field: &str) -> bool {
-    matches!(field, "host" | "port" | "dbname" | "engine" | "username")
+    matches!(field.rsplit('/').next().unwrap_or_default(), "host" | "port" | "dbname" | "engine" | "username")
 }
 
 /// Takes secret values out of text, in every form in which they are likely to turn up.

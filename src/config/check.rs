@@ -153,7 +153,7 @@ fn lints(effective: &Effective<'_>, files: &BundleFiles) -> Vec<Mistake> {
         if let Some((key, _)) = secret.get_ref().as_table().and_then(|table| table.get_key_value("literal")) {
             let what = format!("secret '{}' is written into the file", name.get_ref());
             found.push(Mistake::at(key.span(), what).help(
-                "use 'id', or set disposable = true in [group.NAME] if nothing there is worth protecting",
+                "use 'id' or 'parameter', or set disposable = true in [group.NAME] if nothing there is worth protecting",
             ));
         }
     }

@@ -88,8 +88,9 @@ pub(super) fn lints(path: &Spanned<String>, files: &BundleFiles) -> Vec<Mistake>
 
 fn warning(span: Range<usize>, file: &str, Variable { name, line, .. }: &Variable) -> Mistake {
     let what = format!("{file}, line {line}: the value of '{name}' looks like a secret");
-    Mistake::warning(span, what)
-        .help(format!("keep it in Secrets Manager, and write {name} = {{ secret = \"NAME.FIELD\" }}"))
+    Mistake::warning(span, what).help(format!(
+        "keep it in Secrets Manager or Parameter Store, and write {name} = {{ secret = \"NAME.FIELD\" }}"
+    ))
 }
 
 /// Words in the names of variables whose values are secrets.

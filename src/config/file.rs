@@ -59,6 +59,10 @@ pub(super) struct Secret {
     #[serde(default)]
     pub(super) id: Option<Spanned<String>>,
     #[serde(default)]
+    pub(super) parameter: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) parameters: Option<Spanned<String>>,
+    #[serde(default)]
     pub(super) literal: Option<Spanned<BTreeMap<String, Field>>>,
     #[serde(default)]
     pub(super) format: Option<Spanned<SecretFormat>>,

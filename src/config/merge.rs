@@ -194,7 +194,7 @@ interval = "2s"
             "secret.database = { id = 'test/database' }\nenvironment.HOST = { secret = 'database.host' }\nprocess.web.command = ['serve']",
         )
         .unwrap();
-        assert!(merged.secrets["database"].stored().unwrap().fields.is_empty());
+        assert!(merged.secrets["database"].fields().is_empty());
         assert!(matches!(
             &merged.environment["HOST"],
             crate::config::settings::Value::Secret { default: None, .. }

@@ -15,6 +15,7 @@ mod health;
 mod image;
 mod mask;
 mod merge;
+mod parameter;
 mod secret;
 pub mod settings;
 mod time_span;

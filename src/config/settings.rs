@@ -18,7 +18,10 @@ use super::file;
 use super::health::resolve_health;
 use super::image::resolve_image;
 use super::secret::resolve_secret;
-pub use super::secret::{SecretFormat, SecretId, SecretSource, StoredSecret};
+pub use super::secret::{
+    ParameterId, ParameterPath, SecretFormat, SecretId, SecretSource, StoredParameter, StoredParameters,
+    StoredSecret,
+};
 use super::time_span::{LONGEST, time_span_in};
 use crate::model::container::{ContainerOptions, Network};
 use crate::model::{

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::config::settings::{Settings, StoredSecret};
+use crate::config::settings::{SecretSource, Settings, StoredParameter, StoredSecret};
 use crate::environment::{self, Field, Secrets};
 use crate::host::Host;
-use crate::host::aws::{AwsError, SecretValue, SecretVersion};
+use crate::host::aws::{Aws, AwsError, ParameterVersion, ParametersBelow, SecretValue, SecretVersion};
 use crate::model::{Failure, Finding};
 use crate::redact::{Redactor, is_open};
 
@@ -17,7 +17,7 @@ use crate::redact::{Redactor, is_open};
 pub(super) struct Reading {
     /// The fields of every secret.
     pub(super) secrets: Secrets,
-    /// The version of each secret of Secrets Manager, by its name in the configuration.
+    /// The version of each secret that is no literal, by its name in the configuration.
     pub(super) versions: BTreeMap<String, String>,
 }
 
@@ -34,17 +34,24 @@ pub(super) async fn read(
     let mut failures = Vec::new();
     let answers = fetch(settings, known, host).await?;
     for (name, source) in &settings.secrets {
-        let Some(stored) = source.stored() else { continue };
-        match &answers[name] {
-            Ok(value) => {
-                redactor.learn(value.text.expose_secret());
-                reading.versions.insert(name.clone(), value.version.clone());
-                match environment::of_stored(name, stored, &value.text) {
+        match answers.get(name) {
+            // A literal.
+            None => {}
+            Some(Ok(answer)) => {
+                if let Content::Text(text) = &answer.content {
+                    redactor.learn(text.expose_secret());
+                }
+                reading.versions.insert(name.clone(), answer.version.clone());
+                let fields = match &answer.content {
+                    Content::Text(text) => environment::of_text(name, source, text),
+                    Content::Fields(texts) => environment::of_texts(name, source, texts),
+                };
+                match fields {
                     Ok(fields) => drop(reading.secrets.insert(name.clone(), fields)),
                     Err(error) => failures.push(Finding::of(&error)),
                 }
             }
-            Err(failure) => failures.push(failure.clone()),
+            Some(Err(failure)) => failures.push(failure.clone()),
         }
     }
     reading.secrets.extend(literals(settings));
@@ -64,10 +71,8 @@ pub(super) async fn read(
 
 fn literals(settings: &Settings) -> impl Iterator<Item = (String, environment::Fields)> {
     settings.secrets.iter().filter_map(|(name, source)| match source {
-        crate::config::settings::SecretSource::Literal { literal } => {
-            Some((name.clone(), environment::of_literal(literal)))
-        }
-        crate::config::settings::SecretSource::Stored(_) => None,
+        SecretSource::Literal { literal } => Some((name.clone(), environment::of_literal(literal))),
+        _ => None,
     })
 }
 
@@ -81,39 +86,93 @@ fn learn(secrets: &Secrets, redactor: &mut Redactor) {
     }
 }
 
+/// What is asked of AWS.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Wanted {
+    Secret(SecretVersion),
+    Parameter(ParameterVersion),
+    Parameters(ParametersBelow),
+}
+
+/// What AWS has answered.
+#[derive(Debug, Clone)]
+struct Answer {
+    content: Content,
+    version: String,
+}
+
+#[derive(Debug, Clone)]
+enum Content {
+    /// One text, of which the configuration says how it is read.
+    Text(SecretString),
+    /// The text of each field.
+    Fields(BTreeMap<String, SecretString>),
+}
+
+impl Wanted {
+    /// Nothing for a literal. A version that was read before is asked for alone: meanwhile its label may stand at another.
+    fn of(source: &SecretSource, known: Option<&String>, here: &str) -> Option<Self> {
+        let region = |own: &Option<String>| own.clone().unwrap_or_else(|| here.to_owned());
+        Some(match source {
+            SecretSource::Literal { .. } => return None,
+            SecretSource::Stored(StoredSecret { id, .. }) => Self::Secret(SecretVersion {
+                secret: id.secret.clone(),
+                region: region(&id.region),
+                stage: if known.is_some() { None } else { id.stage.clone() },
+                version: known.or(id.version.as_ref()).cloned(),
+            }),
+            SecretSource::Parameter(StoredParameter { parameter: id, .. }) => {
+                Self::Parameter(ParameterVersion {
+                    parameter: id.parameter.clone(),
+                    region: region(&id.region),
+                    selector: known
+                        .map(|version| ParameterVersion::selector_of(version))
+                        .or_else(|| id.selector.clone()),
+                })
+            }
+            SecretSource::Parameters(stored) => Self::Parameters(ParametersBelow {
+                path: stored.parameters.as_str().to_owned(),
+                region: here.to_owned(),
+                known: known.cloned(),
+            }),
+        })
+    }
+
+    async fn ask(&self, aws: &Aws) -> Result<Answer, AwsError> {
+        let one = |SecretValue { text, version }| Answer { content: Content::Text(text), version };
+        match self {
+            Self::Secret(version) => aws.secret(version).await.map(one),
+            Self::Parameter(version) => aws.parameter(version).await.map(one),
+            Self::Parameters(below) => {
+                let read = aws.parameters(below).await?;
+                Ok(Answer { content: Content::Fields(read.texts), version: read.version })
+            }
+        }
+    }
+}
+
 /// Asks for each version once, however many tables name it: the answers by the names in the configuration.
 async fn fetch(
     settings: &Settings,
     known: &BTreeMap<String, String>,
     host: &Host,
-) -> Result<BTreeMap<String, Result<SecretValue, Finding>>, AwsError> {
-    let stored: Vec<(&String, &StoredSecret)> =
-        settings.secrets.iter().filter_map(|(name, source)| Some((name, source.stored()?))).collect();
-    if stored.is_empty() {
+) -> Result<BTreeMap<String, Result<Answer, Finding>>, AwsError> {
+    if settings.secrets.values().all(|source| matches!(source, SecretSource::Literal { .. })) {
         return Ok(BTreeMap::new());
     }
     let aws = host.aws.get().await?;
     let here = aws.region(settings.default_image()).await?;
     aws.check_credentials(&here).await?;
-    let mut names: BTreeMap<SecretVersion, Vec<&String>> = BTreeMap::new();
-    for (name, secret) in stored {
-        names.entry(wanted(secret, known.get(name), &here)).or_default().push(name);
+    let mut names: BTreeMap<Wanted, Vec<&String>> = BTreeMap::new();
+    for (name, source) in &settings.secrets {
+        if let Some(wanted) = Wanted::of(source, known.get(name), &here) {
+            names.entry(wanted).or_default().push(name);
+        }
     }
-    let answers = join_all(names.keys().map(|wanted| aws.secret(wanted))).await;
+    let answers = join_all(names.keys().map(|wanted| wanted.ask(aws))).await;
     let by_name = names.values().zip(answers).flat_map(|(names, answer)| {
         let answer = answer.map_err(|error| Finding::of(&error));
         names.iter().map(move |name| ((*name).clone(), answer.clone()))
     });
     Ok(by_name.collect())
-}
-
-/// A version that was read before is asked for by its id alone: meanwhile its label may stand at another.
-fn wanted(secret: &StoredSecret, known: Option<&String>, here: &str) -> SecretVersion {
-    let id = &secret.id;
-    SecretVersion {
-        secret: id.secret.clone(),
-        region: id.region.clone().unwrap_or_else(|| here.to_owned()),
-        stage: if known.is_some() { None } else { id.stage.clone() },
-        version: known.or(id.version.as_ref()).cloned(),
-    }
 }

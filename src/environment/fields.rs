@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::value::RawValue;
 
 use super::EnvironmentError;
-use crate::config::settings::{SecretFormat, SecretSource, StoredSecret};
+use crate::config::settings::{SecretFormat, SecretSource};
 
 /// The content of a secret's field.
 #[derive(Debug, Clone)]
@@ -32,19 +32,33 @@ pub fn of_literal(literal: &BTreeMap<String, String>) -> Fields {
 }
 
 /// Reads the text of a secret into its fields, completed by those of the configuration.
-pub fn of_stored(name: &str, source: &StoredSecret, text: &SecretString) -> Result<Fields, EnvironmentError> {
-    let mut fields = match (source.format, &source.id.key) {
+pub fn of_text(name: &str, source: &SecretSource, text: &SecretString) -> Result<Fields, EnvironmentError> {
+    let fields = match (source.format(), source.key()) {
         // As it is, also with a newline at its end: that may be part of the value.
         (SecretFormat::Text, _) => Fields::from([(VALUE.to_owned(), Field::Text(text.clone()))]),
         (SecretFormat::Json, None) => members(name, source, text)?,
         (SecretFormat::Json, Some(key)) => {
             let mut members = members(name, source, text)?;
             let value = members.remove(key);
-            let value = usable(name, &SecretSource::Stored(source.clone()), key, value.as_ref(), &members)?;
+            let value = usable(name, source, key, value.as_ref(), &members)?;
             Fields::from([(VALUE.to_owned(), Field::Text(value.clone()))])
         }
     };
-    for (field, value) in &source.fields {
+    completed(name, source, fields)
+}
+
+/// The same for one that has a text for each field.
+pub fn of_texts(
+    name: &str,
+    source: &SecretSource,
+    texts: &BTreeMap<String, SecretString>,
+) -> Result<Fields, EnvironmentError> {
+    let fields = texts.iter().map(|(field, text)| (field.clone(), Field::Text(text.clone()))).collect();
+    completed(name, source, fields)
+}
+
+fn completed(name: &str, source: &SecretSource, mut fields: Fields) -> Result<Fields, EnvironmentError> {
+    for (field, value) in source.fields() {
         match fields.get(field) {
             None => {
                 fields.insert(field.clone(), Field::Text(SecretString::from(value.as_str())));
@@ -53,7 +67,7 @@ pub fn of_stored(name: &str, source: &StoredSecret, text: &SecretString) -> Resu
             Some(_) => {
                 return Err(EnvironmentError::Clash {
                     name: name.to_owned(),
-                    id: source.id.to_string(),
+                    id: source.to_string(),
                     field: field.clone(),
                 });
             }
@@ -82,9 +96,8 @@ pub(super) fn usable<'a>(
     }
 }
 
-fn members(name: &str, source: &StoredSecret, text: &SecretString) -> Result<Fields, EnvironmentError> {
-    let not_json =
-        |place| EnvironmentError::NotJson { name: name.to_owned(), id: source.id.to_string(), place };
+fn members(name: &str, source: &SecretSource, text: &SecretString) -> Result<Fields, EnvironmentError> {
+    let not_json = |place| EnvironmentError::NotJson { name: name.to_owned(), id: source.to_string(), place };
     // serde_json's messages can quote what they found: only the position is passed on.
     let broken = |e: serde_json::Error| {
         not_json(format!("its JSON is broken at line {}, column {}", e.line(), e.column()))
@@ -115,19 +128,20 @@ fn of_member(written: &str) -> Result<Field, serde_json::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::StoredSecret;
 
-    fn source(id: &str, format: SecretFormat, extra: &[(&str, &str)]) -> StoredSecret {
+    fn source(id: &str, format: SecretFormat, extra: &[(&str, &str)]) -> SecretSource {
         let fields = extra.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        StoredSecret { id: id.parse().unwrap(), format, fields }
+        SecretSource::Stored(StoredSecret { id: id.parse().unwrap(), format, fields })
     }
 
-    fn json(extra: &[(&str, &str)]) -> StoredSecret {
+    fn json(extra: &[(&str, &str)]) -> SecretSource {
         source("prod/db", SecretFormat::Json, extra)
     }
 
     /// The fields that are text; others by their type.
-    fn read(source: &StoredSecret, text: &str) -> Result<BTreeMap<String, String>, EnvironmentError> {
-        let fields = of_stored("database", source, &SecretString::from(text))?;
+    fn read(source: &SecretSource, text: &str) -> Result<BTreeMap<String, String>, EnvironmentError> {
+        let fields = of_text("database", source, &SecretString::from(text))?;
         let shown = |field| match field {
             Field::Text(text) => text.expose_secret().to_owned(),
             Field::Unusable(what) => format!("<{what}>"),

@@ -29,8 +29,7 @@ pub fn learn_environment(
 pub fn learn_rendered(redactor: &mut Redactor, template: &str, rendered: &str) {
     for (expression, part) in filled_in(template, rendered) {
         let mut pipeline = expression.split('|').map(str::trim);
-        let field = pipeline.next().and_then(|name| name.rsplit('.').next()).unwrap_or_default();
-        if is_open(field) {
+        if is_open(field_of(pipeline.next().unwrap_or_default())) {
             continue;
         }
         redactor.learn(part);
@@ -41,6 +40,15 @@ pub fn learn_rendered(redactor: &mut Redactor, template: &str, rendered: &str) {
             redactor.learn(&earlier);
             before = earlier;
         }
+    }
+}
+
+/// `database.host`, `mail["smtp/host"]`.
+fn field_of(name: &str) -> &str {
+    let in_brackets = name.strip_suffix(']').and_then(|name| Some(name.split_once('[')?.1));
+    match in_brackets {
+        Some(quoted) => quoted.trim().trim_matches(['"', '\'']),
+        None => name.rsplit('.').next().unwrap_or_default(),
     }
 }
 
@@ -81,6 +89,18 @@ mod tests {
         let mut redactor = Redactor::default();
         learn_rendered(&mut redactor, template, rendered);
         assert_eq!(redactor.redact("it's secret, t'oken, db.internal"), "***, ***, db.internal");
+    }
+
+    #[test]
+    fn a_field_may_stand_in_brackets() {
+        for (name, field) in [
+            ("db.host", "host"),
+            ("mail[\"smtp/host\"]", "smtp/host"),
+            ("mail['a.b']", "a.b"),
+            ("mail[ 'x' ]", "x"),
+        ] {
+            assert_eq!(field_of(name), field);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::config::settings::{FileSource, Settings, Value};
 use crate::model::{Explain, Finding};
 use crate::template;
-pub use fields::{Field, Fields, of_literal, of_stored};
+pub use fields::{Field, Fields, of_literal, of_text, of_texts};
 pub use known::{learn_environment, learn_rendered};
 
 /// The fields of each secret, by the secret's name in the configuration.
@@ -20,11 +20,11 @@ pub type Secrets = BTreeMap<String, Fields>;
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum EnvironmentError {
     /// The text is not JSON.
-    #[error("secret '{id}' is not a JSON object: {place}")]
+    #[error("secret {id} is not a JSON object: {place}")]
     NotJson {
         /// The name in the configuration.
         name: String,
-        /// Name or ARN.
+        /// Name or ARN, quoted.
         id: String,
         /// Where it stops being JSON.
         place: String,
@@ -40,11 +40,11 @@ pub enum EnvironmentError {
         what: &'static str,
     },
     /// `fields` names something that the secret has, with another value.
-    #[error("[secret.{name}] fields.{field} clashes with secret '{id}', which has a '{field}' of its own")]
+    #[error("[secret.{name}] fields.{field} clashes with secret {id}, which has a '{field}' of its own")]
     Clash {
         /// The name in the configuration.
         name: String,
-        /// Name or ARN.
+        /// Name or ARN, quoted.
         id: String,
         /// The field.
         field: String,
@@ -92,7 +92,7 @@ impl Explain for EnvironmentError {
     fn fix(&self) -> Option<String> {
         Some(match self {
             Self::NotJson { name, .. } => {
-                format!("if it is plain text, add format = \"text\" to [secret.{name}]")
+                format!("if it is plain text, write format = \"text\" in [secret.{name}]")
             }
             Self::Clash { .. } => "remove it from the file".to_owned(),
             Self::MissingField { name, .. } => {
@@ -207,8 +207,8 @@ mod tests {
 
     fn redis(json: &str) -> Secrets {
         let settings = settings("");
-        let source = settings.secrets["redis"].stored().unwrap();
-        BTreeMap::from([("redis".to_owned(), of_stored("redis", source, &SecretString::from(json)).unwrap())])
+        let source = &settings.secrets["redis"];
+        BTreeMap::from([("redis".to_owned(), of_text("redis", source, &SecretString::from(json)).unwrap())])
     }
 
     fn rendered(environment: &str, json: &str) -> Result<String, String> {

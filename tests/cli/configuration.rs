@@ -409,7 +409,7 @@ fn secrets_that_say_too_much_or_too_little() {
       --> BUNDLE/handover.toml:10:10
        |
     10 | format = "text"
-       |          ^^^^^^ remove it
+       |          ^^^^^^ remove it: a literal has its fields already
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
@@ -420,9 +420,60 @@ fn secrets_that_say_too_much_or_too_little() {
      --> BUNDLE/handover.toml:8:1
       |
     8 | [secret.database]
-      | ^^^^^^^^^^^^^^^^^ add id = "NAME", the secret's name or ARN
+      | ^^^^^^^^^^^^^^^^^ add id = "NAME", the name or ARN of a secret, or parameter = "/NAME", one of Parameter Store
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
+    "#);
+}
+
+#[test]
+fn parameters_that_cannot_be_right() {
+    let secret = |lines: &str| {
+        let mistake = of(&format!("{CONFIG}[secret.database]\n{lines}\n")).stderr;
+        mistake
+            .lines()
+            .filter(|line| line.contains("error") || line.contains('^'))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let said: String = [
+        "id = \"prod/db\"\nparameter = \"/prod/db\"",
+        "parameter = \"/prod/db\"\nparameters = \"/prod/\"",
+        "parameters = \"/prod/\"\nliteral = { a = \"b\" }",
+        "parameter = \"prod/db\"",
+        "parameter = \"/prod/\"",
+        "parameter = \"arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db\"",
+        "id = \"arn:aws:ssm:eu-west-1:123456789012:parameter/prod/db\"",
+        "parameters = \"/\"",
+        "parameters = \"arn:aws:ssm:eu-west-1:123456789012:parameter/prod/\"",
+        "parameters = \"/prod/\"\nformat = \"json\"",
+        "paramter = \"/prod/db\"",
+    ]
+    .map(|lines| format!("{}\n", secret(lines)))
+    .concat();
+    assert_snapshot!(said, @r#"
+    error: a secret has either 'id' or 'parameter', not both
+       |             ^^^^^^^^^^ keep one of them
+    error: a secret has either 'parameter' or 'parameters', not both
+       |              ^^^^^^^^ keep one of them
+    error: a secret has either 'parameters' or 'literal', not both
+       |           ^^^^^^^^^^^ keep one of them
+    error: 'prod/db' is not the name of a parameter: one that has slashes begins with one
+      |             ^^^^^^^^^ write "/prod/db"
+    error: '/prod/' is a path, and not the name of a parameter
+      |             ^^^^^^^^ write parameters = "/prod/" for all that are below it
+    error: this is the ARN of a secret of Secrets Manager
+      |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ write id = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db"
+    error: this is not the ARN of a secret, but of a parameter: write parameter = "..."
+      |      ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ write a name, an ARN, or an ARN with :KEY:STAGE:VERSION, where each may be empty
+    error: this path has every parameter of the account below it
+      |              ^^^ write the beginning that their names have in common, such as "/prod/app/"
+    error: AWS takes no ARN for all parameters below a path
+      |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ write the path, such as "/prod/app/", or one parameter by its ARN
+    error: 'format' cannot be used with 'parameters'
+       |          ^^^^^^ remove it: each parameter is a field, and text
+    error: unknown key 'paramter'
+      | ^^^^^^^^ did you mean 'parameter'?
     "#);
 }
 

@@ -419,7 +419,7 @@ fn a_secret_in_a_file_of_variables_is_a_warning_without_its_value() {
      --> ./handover.toml:6:9
       |
     6 | from = ["app.env"]
-      |         ^^^^^^^^^ keep it in Secrets Manager, and write DATABASE_PASSWORD = { secret = "NAME.FIELD" }
+      |         ^^^^^^^^^ keep it in Secrets Manager or Parameter Store, and write DATABASE_PASSWORD = { secret = "NAME.FIELD" }
 
     handover lint: no errors, 1 warning
     "#);

@@ -19,8 +19,12 @@ struct Account {
     refusals: BTreeMap<String, (u16, String)>,
     /// The secret's versions, the current one last.
     versions: Vec<(String, String)>,
-    /// What was asked of Secrets Manager.
+    /// The versions of each parameter of Parameter Store, the newest last: its text, and when it was made.
+    parameters: BTreeMap<String, Vec<(String, u32)>>,
+    /// What was asked of Secrets Manager and Parameter Store.
     asked: Vec<serde_json::Value>,
+    /// Goes on with each change of a parameter.
+    clock: u32,
     /// How far its clock is behind ours.
     behind: SignedDuration,
 }
@@ -35,7 +39,9 @@ impl FakeAws {
             hosts: vec![],
             refusals: BTreeMap::new(),
             versions: vec![(version, secret)],
+            parameters: BTreeMap::new(),
             asked: vec![],
+            clock: 0,
             behind: SignedDuration::ZERO,
         })))
     }
@@ -68,7 +74,20 @@ impl FakeAws {
         account.versions.push((version, text.to_owned()));
     }
 
-    /// What was asked of Secrets Manager since this was asked last.
+    /// A parameter of Parameter Store has another text from now on, and so another version; it is made if it is not there.
+    pub fn put_parameter(&self, name: &str, text: &str) {
+        let mut account = self.0.lock().unwrap();
+        let time = 1_800_000_000 + account.clock;
+        account.clock += 1;
+        account.parameters.entry(name.to_owned()).or_default().push((text.to_owned(), time));
+    }
+
+    /// A parameter goes, with all its versions.
+    pub fn delete_parameter(&self, name: &str) {
+        self.0.lock().unwrap().parameters.remove(name);
+    }
+
+    /// What was asked of Secrets Manager and Parameter Store since this was asked last.
     pub fn take_asked(&self) -> Vec<serde_json::Value> {
         std::mem::take(&mut self.0.lock().unwrap().asked)
     }
@@ -124,8 +143,46 @@ impl FakeAws {
                 let (version, secret) = found.expect("the version that is asked for is there");
                 serde_json::json!({ "Name": "prod/database", "VersionId": version, "SecretString": secret })
             }
+            "GetParameter" => {
+                account.asked.push(asked.clone());
+                let name = asked["Name"].as_str().unwrap_or_default();
+                let (name, number) = name.split_once(':').map_or((name, None), |(n, v)| (n, v.parse().ok()));
+                match account.parameter(name, number) {
+                    Some(parameter) => serde_json::json!({ "Parameter": parameter }),
+                    None => return (400, serde_json::json!({ "__type": "ParameterNotFound" }).to_string()),
+                }
+            }
+            "GetParametersByPath" => {
+                account.asked.push(asked.clone());
+                assert_eq!((&asked["Recursive"], &asked["WithDecryption"]), (&true.into(), &true.into()));
+                account.page(asked)
+            }
             other => panic!("AWS was asked to {other}"),
         };
         (200, body.to_string())
+    }
+}
+
+impl Account {
+    /// A version of a parameter, in the service's own shape; the newest without a number.
+    fn parameter(&self, name: &str, number: Option<usize>) -> Option<serde_json::Value> {
+        let versions = self.parameters.get(name)?;
+        let number = number.unwrap_or(versions.len());
+        let (text, time) = versions.get(number.checked_sub(1)?)?;
+        Some(serde_json::json!({
+            "Name": name, "Type": "SecureString", "Value": text, "Version": number, "LastModifiedDate": time,
+        }))
+    }
+
+    /// Two parameters a page; and as the service may do it, the last page is an empty one.
+    fn page(&self, asked: &serde_json::Value) -> serde_json::Value {
+        const LENGTH: usize = 2;
+        let path = format!("{}/", asked["Path"].as_str().unwrap_or_default());
+        let from: usize = asked["NextToken"].as_str().map_or(0, |token| token.parse().unwrap());
+        let names = self.parameters.keys().filter(|name| name.starts_with(&path));
+        let page: Vec<_> =
+            names.skip(from).take(LENGTH).filter_map(|name| self.parameter(name, None)).collect();
+        let next = (!page.is_empty()).then(|| (from + LENGTH).to_string());
+        serde_json::json!({ "Parameters": page, "NextToken": next })
     }
 }

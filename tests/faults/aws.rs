@@ -125,7 +125,7 @@ fn a_secret_that_is_not_json() -> Result<()> {
     assert_snapshot!(case.refused(&v2())?, @r#"
     BeforeInstall ends with 1
     why:   secret 'rds!db-0123' is not a JSON object: its JSON is broken at line 1, column 1
-    fix:   if it is plain text, add format = "text" to [secret.database]
+    fix:   if it is plain text, write format = "text" in [secret.database]
     now:   status-page-web (r1) is running
     next:  handover plan BUNDLE --group test
     handover: FAILED (exit 1): status-page r2 was refused, the old release is serving

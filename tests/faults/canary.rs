@@ -1,5 +1,5 @@
-//! Where secret values are, and where they are not (promise P6): the passwords of database and cache are values that can be
-//! told from everything else, and are searched for in all that handover leaves, says and does, in every encoding.
+//! Where secret values are, and where they are not (promise P6): the passwords of database and cache and two parameters are
+//! values that can be told from everything else, and are searched for in all that handover leaves, says and does, in every encoding.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use lab::names::{DATABASE_USER, RDS_MANAGED_SECRET, REDIS_SECRET};
+use lab::names::{DATABASE_USER, RDS_MANAGED_SECRET, REDIS_SECRET, REGION};
 use lab::wait_until;
 use serde_json::json;
 use world::canary::Canary;
@@ -19,6 +19,8 @@ use world::{Bundle, PATIENCE, World};
 /// With characters that every encoding changes.
 const DATABASE: &str = r#"C4nary-of/the#db ^&<with>"all\+specials%"#;
 const CACHE: &str = "C4nary+of/the#cache^&<with>specials%41";
+const PARAMETER: &str = "C4nary(of)/one#parameter^&<with>specials%";
+const BELOW: &str = "C4nary[of]/one#below-a-path^&<with>specials%";
 
 /// What the processes of an instance show of themselves to whoever looks.
 #[derive(Debug, Default)]
@@ -77,13 +79,18 @@ fn plant(world: &World) -> Result<Canary> {
         &json!({ "username": DATABASE_USER, "password": DATABASE }).to_string(),
     )?;
     aws.put_secret(REDIS_SECRET, CACHE)?;
-    Ok(Canary::of(&[DATABASE, CACHE]))
+    aws.put_parameter(REGION, "/prod/token", "SecureString", PARAMETER)?;
+    aws.put_parameter(REGION, "/prod/mail/smtp/password", "String", BELOW)?;
+    Ok(Canary::of(&[DATABASE, CACHE, PARAMETER, BELOW]))
 }
 
 /// A release that gets secrets in its environment and in a file.
 fn release(tag: &'static str) -> Bundle {
-    let file = "[file.\"/etc/app/settings.json\"]\ntemplate = \"templates/settings.json\"\n\n[environment]";
-    let template = r#"{ "password": {{ database.password | tojson }} }"#;
+    let file = "[file.\"/etc/app/settings.json\"]\ntemplate = \"templates/settings.json\"\n\n\
+                [secret.token]\nparameter = \"/prod/token\"\n\n[secret.mail]\nparameters = \"/prod/mail/\"\n\n\
+                [environment]\nTOKEN = { secret = \"token.value\" }\nMAIL = { secret = \"mail.smtp/password\" }";
+    let template =
+        r#"{ "password": {{ database.password | tojson }}, "mail": {{ mail["smtp/password"] | tojson }} }"#;
     Bundle::of(tag).edit("[environment]", file).file("templates/settings.json", template)
 }
 
@@ -177,7 +184,7 @@ fn the_search_finds_what_is_there() -> Result<()> {
         "REDIS_URL=rediss://:C4nary%2Bof%2Fthe%23cache%5E%26%3Cwith%3Especials%2541@cache.internal:6379/0";
     ensure!(has(encoded.to_owned()), "{variables:?}");
     ensure!(rendered(&world, &canary)?.iter().eq(["1"]), "the search does not find the rendered file");
-    for value in [DATABASE, CACHE] {
+    for value in [DATABASE, CACHE, PARAMETER, BELOW] {
         let found =
             Canary::of(&[value]).files_below(&world.web.path("/var/lib/docker").join("containers"))?;
         ensure!(!found.is_empty(), "the search does not find {value} in Docker's own files");

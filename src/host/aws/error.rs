@@ -42,6 +42,14 @@ pub enum AwsError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// There is nothing below a path.
+    #[error("there is no parameter below '{path}/' in {region}")]
+    NoneBelow {
+        /// The path.
+        path: String,
+        /// Where it was asked for.
+        region: String,
+    },
     /// The account and region are not known.
     #[error(
         "cannot tell the account and region of repository '{repository}': the instance metadata service does not answer ({why}), and AWS_ACCOUNT_ID and AWS_REGION are not set"
@@ -73,6 +81,9 @@ impl Explain for AwsError {
             Self::NoAccount { repository, .. } => {
                 format!("write its full name, ACCOUNT.dkr.ecr.REGION.amazonaws.com/{repository}")
             }
+            Self::NoneBelow { path, region } => format!(
+                "check the path, letter by letter: aws ssm describe-parameters --parameter-filters Key=Path,Option=Recursive,Values={path} --region {region}"
+            ),
             Self::NoRegion { .. } => "add region to [image]".to_owned(),
             Self::Unusable { .. } | Self::Web(_) => String::new(),
         };

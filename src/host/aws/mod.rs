@@ -5,9 +5,11 @@ mod credentials;
 mod ecr;
 mod error;
 mod identity;
+mod parameter_store;
 mod request;
 mod secret;
 mod secrets_manager;
+mod subject;
 
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::sync::OnceCell;
 
 pub use error::AwsError;
-pub use secret::{SecretValue, SecretVersion};
+pub use secret::{ParameterVersion, ParametersBelow, ParametersRead, SecretValue, SecretVersion};
 
 use super::clock::ServerClock;
 use super::web::Web;

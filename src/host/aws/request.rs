@@ -5,36 +5,39 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::error::{AwsError, chain, one_line};
-use super::secret::SecretVersion;
+use super::secret::{ParameterVersion, ParametersBelow, SecretVersion};
+use super::subject::Subject;
 use super::{clock, credentials};
 use crate::host::iam::Refusal;
 use crate::host::web;
 
 /// A request, as errors name it.
-pub(super) struct Request<'a> {
-    act: String,
-    /// The service, as the name of its VPC endpoint spells it.
-    endpoint: &'static str,
-    region: &'a str,
-    secret: Option<&'a SecretVersion>,
-}
+pub(super) struct Request<'a>(Subject<'a>);
 
 impl<'a> Request<'a> {
     /// To read a secret.
     pub(super) fn secret(version: &'a SecretVersion) -> Self {
-        let act = format!("read secret '{}' (secretsmanager:GetSecretValue)", version.secret);
-        Self { act, endpoint: "secretsmanager", region: &version.region, secret: Some(version) }
+        Self(Subject::Secret(version))
+    }
+
+    /// To read a parameter.
+    pub(super) fn parameter(version: &'a ParameterVersion) -> Self {
+        Self(Subject::Parameter(version))
+    }
+
+    /// To read all parameters below a path.
+    pub(super) fn parameters(below: &'a ParametersBelow) -> Self {
+        Self(Subject::Parameters(below))
     }
 
     /// To get the password of a registry.
-    pub(super) fn registry_password(registry: &str, region: &'a str) -> Self {
-        let act = format!("get a password for registry '{registry}' in {region} (ecr:GetAuthorizationToken)");
-        Self { act, endpoint: "ecr.api", region, secret: None }
+    pub(super) fn registry_password(registry: &'a str, region: &'a str) -> Self {
+        Self(Subject::Password(registry, region))
     }
 
     /// There is an answer, but it cannot be used.
     pub(super) fn unusable(&self, what: &'static str) -> AwsError {
-        AwsError::Unusable { act: self.act.clone(), what }
+        AwsError::Unusable { act: self.0.act(), what }
     }
 
     /// There is no usable answer.
@@ -42,7 +45,7 @@ impl<'a> Request<'a> {
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
     {
-        let act = self.act.clone();
+        let act = self.0.act();
         if let Some((Some(code), message)) = error.as_service_error().map(|e| (e.code(), e.message())) {
             let message = one_line(message.unwrap_or("no message"));
             let date = error.raw_response().and_then(|response| response.headers().get("date"));
@@ -62,22 +65,19 @@ impl<'a> Request<'a> {
     }
 
     fn reachability_fix(&self, why: &str) -> String {
-        let host = match self.endpoint {
-            "ecr.api" => format!("api.ecr.{}.amazonaws.com", self.region),
-            service => format!("{service}.{}.amazonaws.com", self.region),
-        };
+        let host = self.0.host();
         if let Some(fix) = web::advice(why, &host) {
             return fix;
         }
         format!(
             "check that it can be reached: a subnet without a NAT gateway needs the VPC endpoint com.amazonaws.{}.{} with private DNS, whose security group has to let this instance in on port 443",
-            self.region, self.endpoint
+            self.0.region(),
+            self.0.endpoint()
         )
     }
 
     fn fix(&self, code: &str, message: &str) -> String {
-        let role = "in the policy of the instance profile's role";
-        match (code, self.secret) {
+        match (code, self.0) {
             (
                 "ExpiredToken" | "ExpiredTokenException" | "UnrecognizedClientException"
                 | "InvalidClientTokenId" | "InvalidSignatureException" | "IncompleteSignature",
@@ -86,13 +86,18 @@ impl<'a> Request<'a> {
             (throttled, _) if is_throttling(throttled) => {
                 format!("tried {} times: deploy to fewer instances at a time, or later", super::ATTEMPTS)
             }
-            ("AccessDeniedException" | "AccessDenied", secret) => denied(secret, message),
-            ("DecryptionFailure", Some(secret)) => format!(
-                "its KMS key cannot be used: check that the key is enabled and that kms:Decrypt is allowed {role} ('aws secretsmanager describe-secret --secret-id {} --region {}' names the key)",
-                secret.secret, secret.region
+            ("AccessDeniedException" | "AccessDenied", subject) => denied(subject, message),
+            ("DecryptionFailure" | "InvalidKeyId", subject) if subject.encrypted().is_some() => format!(
+                "its KMS key cannot be used: check that the key is enabled and that kms:Decrypt is allowed {ROLE} ('{}' names the key)",
+                subject.names_its_key()
             ),
-            ("ResourceNotFoundException", Some(secret)) => not_found(secret, message),
-            ("InvalidRequestException", Some(secret)) if is_about_deletion(message) => format!(
+            ("ResourceNotFoundException", Subject::Secret(secret)) => not_found(secret, message),
+            ("ParameterNotFound", Subject::Parameter(parameter)) => no_parameter(parameter),
+            ("ParameterVersionNotFound", Subject::Parameter(parameter)) => format!(
+                "the parameter exists, but this version or label of it does not: aws ssm get-parameter-history --name {} --region {}",
+                parameter.parameter, parameter.region
+            ),
+            ("InvalidRequestException", Subject::Secret(secret)) if is_about_deletion(message) => format!(
                 "restore it: aws secretsmanager restore-secret --secret-id {} --region {}",
                 secret.secret, secret.region
             ),
@@ -101,27 +106,27 @@ impl<'a> Request<'a> {
     }
 }
 
+const ROLE: &str = "in the policy of the instance profile's role";
+
 /// The action that IAM names is the one to allow; the one that was asked for where it names none.
-fn denied(secret: Option<&SecretVersion>, message: &str) -> String {
-    let role = "in the policy of the instance profile's role";
+fn denied(subject: Subject<'_>, message: &str) -> String {
     let refusal = Refusal::in_text(message);
     let beside = refusal.map(|refusal| refusal.beside_the_role()).unwrap_or_default();
-    let asked = if secret.is_some() { "secretsmanager:GetSecretValue" } else { "ecr:GetAuthorizationToken" };
-    let action = refusal.map(|refusal| refusal.action).filter(|action| *action != asked);
-    match (secret, action) {
-        (Some(secret), action) if action.unwrap_or(message).starts_with("kms:") || is_about_kms(message) => {
+    let action = refusal.map(|refusal| refusal.action).filter(|action| *action != subject.action());
+    match (subject.encrypted(), action) {
+        (Some(encrypted), action)
+            if action.unwrap_or(message).starts_with("kms:") || is_about_kms(message) =>
+        {
+            let action = action.unwrap_or("kms:Decrypt");
             format!(
-                "allow {} on the key that encrypts '{}', {role} and in the key's own policy{beside}",
-                action.unwrap_or("kms:Decrypt"),
-                secret.secret
+                "allow {action} on the key that encrypts {encrypted}, {ROLE} and in the key's own policy{beside}"
             )
         }
         (_, Some(action)) => {
             let on = refusal.and_then(|refusal| refusal.resource).unwrap_or("*");
-            format!("allow {action} on {on}, {role}{beside}")
+            format!("allow {action} on {on}, {ROLE}{beside}")
         }
-        (Some(secret), None) => format!("allow {asked} on {}, {role}{beside}", resource(secret)),
-        (None, None) => format!("allow {asked} on *, {role}{beside}"),
+        (_, None) => format!("allow {} on {}, {ROLE}{beside}", subject.action(), subject.resource()),
     }
 }
 
@@ -134,29 +139,30 @@ fn is_about_deletion(message: &str) -> bool {
     message.contains("marked for deletion") || message.contains("marked deleted")
 }
 
+/// Parameter Store passes KMS's own words on: "The ciphertext refers to a customer master key that does not exist ...".
 fn is_about_kms(message: &str) -> bool {
-    message.contains("kms:") || message.contains("KMS")
+    ["kms:", "KMS", "ciphertext"].iter().any(|word| message.contains(word))
 }
 
-/// The secret as a policy names it: Secrets Manager adds six random characters to a name.
-fn resource(secret: &SecretVersion) -> String {
-    if secret.secret.starts_with("arn:") {
-        secret.secret.clone()
-    } else {
-        format!("arn:aws:secretsmanager:{}:ACCOUNT:secret:{}-??????", secret.region, secret.secret)
-    }
-}
+const ELSEWHERE: &str =
+    ", and write the full ARN if it is in another account or region than the image's repository";
 
 fn not_found(secret: &SecretVersion, message: &str) -> String {
     if message.contains("staging label") || message.contains("VersionId") {
         return "the secret exists, but this version of it does not: check the stage and version in its id"
             .to_owned();
     }
-    let elsewhere =
-        ", and write the full ARN if it is in another account or region than the image's repository";
-    let account = if secret.secret.starts_with("arn:") { "" } else { elsewhere };
+    let account = if secret.secret.starts_with("arn:") { "" } else { ELSEWHERE };
     format!(
         "asked in {}: check its name with 'aws secretsmanager list-secrets --region {}'{account}",
         secret.region, secret.region
+    )
+}
+
+fn no_parameter(parameter: &ParameterVersion) -> String {
+    let account = if parameter.parameter.starts_with("arn:") { "" } else { ELSEWHERE };
+    format!(
+        "asked in {}: check its name, letter by letter, with 'aws ssm describe-parameters --region {}'{account}; for all below a path write 'parameters'",
+        parameter.region, parameter.region
     )
 }

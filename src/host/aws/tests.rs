@@ -37,6 +37,16 @@ async fn refused(status: u16, body: String) -> (String, usize) {
 
 /// The same, with an answer of this time: the SDK corrects a clock that is wrong by it, and tries again.
 async fn refused_at(status: u16, body: String, now: jiff::Timestamp) -> (String, usize) {
+    asked_for(status, body, now, async |aws| aws.secret(&wanted("prod/db")).await.map(drop)).await
+}
+
+/// The error of whatever is asked for.
+async fn asked_for(
+    status: u16,
+    body: String,
+    now: jiff::Timestamp,
+    ask: impl AsyncFn(Aws) -> Result<(), AwsError>,
+) -> (String, usize) {
     let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&now).unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
@@ -45,7 +55,7 @@ async fn refused_at(status: u16, body: String, now: jiff::Timestamp) -> (String,
         let answer = http::Response::builder().status(status).header("date", date.as_str());
         answer.body(SdkBody::from(body.clone())).unwrap()
     });
-    let error = said(&with(http).secret(&wanted("prod/db")).await.unwrap_err());
+    let error = said(&ask(with(http)).await.unwrap_err());
     assert!(!error.contains('\n'), "{error}");
     (error, asked.load(Ordering::Relaxed))
 }
@@ -145,6 +155,89 @@ async fn every_refusal_says_what_to_do_and_only_what_may_pass_is_tried_again() {
         }
         assert_eq!(asked, tries, "{name} with status {status}: {error}");
     }
+}
+
+fn parameter(name: &str) -> ParameterVersion {
+    ParameterVersion { parameter: name.to_owned(), region: "eu-west-1".to_owned(), selector: None }
+}
+
+fn below(path: &str) -> ParametersBelow {
+    ParametersBelow { path: path.to_owned(), region: "eu-west-1".to_owned(), known: None }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_refusal_of_parameter_store_says_what_to_do() {
+    let role = "User: arn:aws:sts::123456789012:assumed-role/r/i is not authorized to perform:";
+    let denied = |rest: &str| format!("{role} {rest}");
+    for (name, message, tries, words) in [
+        (
+            "ParameterNotFound",
+            String::new(),
+            1,
+            ["'/prod/db'", "ssm:GetParameter)", "describe-parameters --region eu-west-1", "full ARN"],
+        ),
+        (
+            "ParameterVersionNotFound",
+            "Systems Manager could not find version 9".to_owned(),
+            1,
+            ["'/prod/db'", "version or label", "get-parameter-history --name /prod/db", "eu-west-1"],
+        ),
+        (
+            "AccessDeniedException",
+            denied(
+                "ssm:GetParameter on resource: arn:aws:ssm:eu-west-1:123456789012:parameter/prod/db because no identity-based policy allows the ssm:GetParameter action",
+            ),
+            1,
+            ["allow ssm:GetParameter on arn:aws:ssm:eu-west-1:ACCOUNT:parameter/prod/db,", "role", "", ""],
+        ),
+        (
+            "AccessDeniedException",
+            "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.".to_owned(),
+            1,
+            ["allow kms:Decrypt on the key that encrypts '/prod/db'", "key's own policy", "", ""],
+        ),
+        (
+            "AccessDeniedException",
+            denied("kms:Decrypt on resource: arn:aws:kms:eu-west-1:123456789012:key/1 because no resource-based policy allows the kms:Decrypt action"),
+            1,
+            ["allow kms:Decrypt on the key that encrypts '/prod/db'", "the resource's own policy", "", ""],
+        ),
+        (
+            "InvalidKeyId",
+            "arn:aws:kms:eu-west-1:123456789012:key/1 is disabled.".to_owned(),
+            1,
+            ["enabled", "kms:Decrypt", "Key=Name,Values=/prod/db", ""],
+        ),
+        ("ThrottlingException", "Rate exceeded".to_owned(), 4, ["tried 4 times", "fewer instances", "", ""]),
+    ] {
+        let (error, asked) = asked_for(400, body(name, &message), jiff::Timestamp::now(), async |aws| {
+            aws.parameter(&parameter("/prod/db")).await.map(drop)
+        })
+        .await;
+        for word in words {
+            assert!(error.contains(word), "'{word}' is missing for {name}: {error}");
+        }
+        assert_eq!(asked, tries, "{name}: {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_path_is_named_with_its_own_action_and_has_to_have_something_below_it() {
+    let ask = async |aws: Aws| aws.parameters(&below("/prod/app")).await.map(drop);
+    let now = jiff::Timestamp::now();
+    let (denied, _) = asked_for(400, body("AccessDeniedException", "no"), now, ask).await;
+    for word in [
+        "the parameters below '/prod/app/' (ssm:GetParametersByPath)",
+        "allow ssm:GetParametersByPath on arn:aws:ssm:eu-west-1:ACCOUNT:parameter/prod/app and arn:aws:ssm:eu-west-1:ACCOUNT:parameter/prod/app/*",
+    ] {
+        assert!(denied.contains(word), "'{word}' is missing: {denied}");
+    }
+    let (empty, asked) = asked_for(200, r#"{"Parameters": []}"#.to_owned(), now, ask).await;
+    assert!(empty.contains("no parameter below '/prod/app/' in eu-west-1"), "{empty}");
+    assert!(empty.contains("Key=Path,Option=Recursive,Values=/prod/app") && asked == 1, "{asked}: {empty}");
+    let aws = with(network(|| Some(ConnectorError::timeout("connect timed out".into()))));
+    let silent = said(&aws.parameters(&below("/prod/app")).await.unwrap_err());
+    assert!(silent.contains("com.amazonaws.eu-west-1.ssm"), "{silent}");
 }
 
 /// The SDK signs again by the time in the answer; when that does not help, it is an error.

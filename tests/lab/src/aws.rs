@@ -90,7 +90,7 @@ impl Fault {
 pub struct Call {
     /// The action, such as `GetSecretValue`.
     pub action: String,
-    /// The `SecretId` it named, if any.
+    /// The secret, the parameter or the path that it named, if any.
     pub secret: Option<String>,
     /// The address it came from.
     pub client: Option<String>,
@@ -164,7 +164,8 @@ impl Aws {
 
     /// Whether there is a secret of this name.
     pub fn secret_exists(&self, name: &str) -> Result<bool> {
-        let (status, answer) = self.raw("secretsmanager", "DescribeSecret", &json!({ "SecretId": name }))?;
+        let (status, answer) =
+            self.raw(REGION, "secretsmanager", "DescribeSecret", &json!({ "SecretId": name }))?;
         match status {
             200 => Ok(true),
             _ if answer["__type"].as_str().unwrap_or_default().contains("ResourceNotFound") => Ok(false),
@@ -189,6 +190,23 @@ impl Aws {
         self.secrets_manager("RestoreSecret", &json!({ "SecretId": name })).map(drop)
     }
 
+    /// Gives a parameter of Parameter Store a value, in this region; makes it if there is none. `kind` is its type, such as
+    /// `SecureString`.
+    pub fn put_parameter(&self, region: &str, name: &str, kind: &str, value: &str) -> Result<()> {
+        let body = json!({ "Name": name, "Type": kind, "Value": value, "Overwrite": true });
+        self.ssm(region, "PutParameter", &body).map(drop)
+    }
+
+    /// Removes a parameter.
+    pub fn delete_parameter(&self, region: &str, name: &str) -> Result<()> {
+        self.ssm(region, "DeleteParameter", &json!({ "Name": name })).map(drop)
+    }
+
+    /// Any action of Parameter Store.
+    pub fn ssm(&self, region: &str, action: &str, body: &Value) -> Result<Value> {
+        self.call_in(region, "ssm", action, body)
+    }
+
     /// Makes an ECR repository.
     pub fn create_repository(&self, name: &str) -> Result<()> {
         self.ecr("CreateRepository", &json!({ "repositoryName": name })).map(drop)
@@ -205,27 +223,32 @@ impl Aws {
     }
 
     fn call(&self, service: &str, action: &str, body: &Value) -> Result<Value> {
-        let (status, answer) = self.raw(service, action, body)?;
+        self.call_in(REGION, service, action, body)
+    }
+
+    fn call_in(&self, region: &str, service: &str, action: &str, body: &Value) -> Result<Value> {
+        let (status, answer) = self.raw(region, service, action, body)?;
         if status != 200 {
             bail!("{action}: {status} {answer}");
         }
         Ok(answer)
     }
 
-    fn raw(&self, service: &str, action: &str, body: &Value) -> Result<(u16, Value)> {
+    fn raw(&self, region: &str, service: &str, action: &str, body: &Value) -> Result<(u16, Value)> {
         let target = match service {
             "ecr" => format!("AmazonEC2ContainerRegistry_V20150921.{action}"),
+            "ssm" => format!("AmazonSSM.{action}"),
             _ => format!("{service}.{action}"),
         };
         let scope = format!(
-            "AWS4-HMAC-SHA256 Credential=lab/20200101/{REGION}/{service}/aws4_request, \
+            "AWS4-HMAC-SHA256 Credential=lab/20200101/{region}/{service}/aws4_request, \
              SignedHeaders=host, Signature=0"
         );
         let answer = over_unix(
             &self.socket,
             &Request {
                 method: "POST",
-                host: &format!("{service}.{REGION}.amazonaws.com"),
+                host: &format!("{service}.{region}.amazonaws.com"),
                 path: "/",
                 headers: &[
                     ("Authorization", &scope),

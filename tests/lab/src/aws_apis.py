@@ -77,7 +77,8 @@ class Counting:
             form = dict(pair.split("=", 1) for pair in text.split("&") if "=" in pair)
             action = form.get("Action", environ.get("PATH_INFO", ""))
         try:
-            secret = json.loads(text).get("SecretId")
+            asked = json.loads(text)
+            secret = asked.get("SecretId") or asked.get("Name") or asked.get("Path")
         except (ValueError, AttributeError):
             secret = None
         fault = self.faults.take(lambda f: f["action"] == action and f.get("match", "") in text)

@@ -33,6 +33,7 @@ pub(crate) fn make(folder: &Path, database_user: (u32, u32)) -> Result<()> {
         OTHER_REGION_ECR_HOST.to_owned(),
         format!("api.ecr.{OTHER_REGION}.amazonaws.com"),
         format!("secretsmanager.{OTHER_REGION}.amazonaws.com"),
+        format!("ssm.{OTHER_REGION}.amazonaws.com"),
         OTHER_REGISTRY_HOST.to_owned(),
         DATABASE_HOST.to_owned(),
         CACHE_HOST.to_owned(),
