@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::deploy::serving;
 use crate::host::Host;
 use crate::host::docker::labels::Kind;
-use crate::host::docker::{Container, DockerError};
+use crate::host::docker::{BoundPort, Container, DockerError};
 use crate::journal::{Direction, History, Journal, Lock};
 use crate::model::{AppName, Finding};
 use crate::report::{Outcome, tail};
@@ -64,6 +64,9 @@ pub struct ContainerStatus {
     pub started_at: String,
     /// What happens at a boot.
     pub restart_policy: String,
+    /// Its ports that Docker has picked a port of the host for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub picked_ports: Vec<BoundPort>,
 }
 
 /// One run.
@@ -171,6 +174,7 @@ fn container_status(container: &Container, all: &[Container], unproven: &[u64]) 
         state,
         started_at: container.started_at.clone(),
         restart_policy: container.restart_policy.to_string(),
+        picked_ports: container.picked_ports(),
     })
 }
 
@@ -234,6 +238,9 @@ pub fn text(apps: &[Status]) -> String {
         } else {
             format!("{title}\n{}", table.trim_fmt())
         });
+        for c in &app.containers {
+            parts.extend(c.picked_ports.iter().map(|port| format!("{}: port {port} of the host", c.name)));
+        }
         if let Some(run) = &app.run {
             let waiting = run.waiting_s.map(|seconds| {
                 format!(

@@ -177,12 +177,14 @@ fn check_ports(written: &BTreeMap<Spanned<ProcessName>, file::Process>) -> Resul
             let same = |(_, other): &&(&ProcessName, &Publish)| {
                 let apart = |a: Option<IpAddr>, b: Option<IpAddr>| a.is_some() && b.is_some() && a != b;
                 let port = port.get_ref();
-                other.host == port.host
+                port.host.is_some()
+                    && other.host == port.host
                     && other.protocol == port.protocol
                     && !apart(other.address, port.address)
             };
             if let Some((other, _)) = taken.iter().find(same).filter(|(other, _)| *other != name.get_ref()) {
-                let what = format!("port {} of the host is published by '{other}', too", port.get_ref().host);
+                let number = port.get_ref().host.unwrap_or_default();
+                let what = format!("port {number} of the host is published by '{other}', too");
                 return Err(Mistake::at(port.span(), what).help("publish another port"));
             }
             taken.push((name.get_ref(), port.get_ref()));
@@ -194,13 +196,19 @@ fn check_ports(written: &BTreeMap<Spanned<ProcessName>, file::Process>) -> Resul
 fn resolve_process(process: file::Process, name: &Spanned<ProcessName>) -> Result<Process, Mistake> {
     let publish: Vec<Publish> = process.publish.iter().map(|p| *p.get_ref()).collect();
     for (i, port) in process.publish.iter().enumerate() {
-        let same =
-            |other: &Publish| other.host == port.get_ref().host && other.protocol == port.get_ref().protocol;
+        let port_is = port.get_ref();
+        let same = |other: &Publish| {
+            let both_picked = other.container == port_is.container && other.address == port_is.address;
+            other.host == port_is.host
+                && other.protocol == port_is.protocol
+                && (port_is.host.is_some() || both_picked)
+        };
         if publish[..i].iter().any(same) {
-            return Err(Mistake::at(
-                port.span(),
-                format!("port {} of the host is published twice", port.get_ref().host),
-            ));
+            let what = match port_is.host {
+                Some(number) => format!("port {number} of the host is published twice"),
+                None => format!("port {} of the container is published twice", port_is.container),
+            };
+            return Err(Mistake::at(port.span(), what).help("keep one of them"));
         }
     }
     check_order(process.order.as_ref(), !publish.is_empty(), name)?;

@@ -45,6 +45,7 @@ async fn serving_now(context: &Context<'_>) -> Vec<Serving> {
         if let Ok(Some(container)) = live {
             serving.push(Serving {
                 process,
+                picked_ports: container.picked_ports(),
                 container: container.name,
                 release: container.labels.map(|labels| labels.release),
                 running: container.running,

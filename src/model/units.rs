@@ -45,14 +45,15 @@ pub enum Protocol {
     Udp,
 }
 
-/// A port of the host that is forwarded to a port of the container: `[ADDRESS:]HOST:CONTAINER[/tcp|udp]`.
+/// A port of the host that is forwarded to a port of the container: `[ADDRESS:]HOST:CONTAINER[/tcp|udp]`; or one that Docker
+/// picks at each start: `[ADDRESS::]CONTAINER[/tcp|udp]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Publish {
     /// The host's address; all of them when there is none.
     pub address: Option<IpAddr>,
-    /// The host's port.
-    pub host: u16,
+    /// The host's port; one that Docker picks when there is none.
+    pub host: Option<u16>,
     /// The container's port.
     pub container: u16,
     /// TCP unless said otherwise.
@@ -75,7 +76,7 @@ impl TryFrom<String> for Publish {
     fn try_from(text: String) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "'{text}' is not a published port: write \"HOST:CONTAINER\" or \"ADDRESS:HOST:CONTAINER\", with /udp if it is UDP"
+                "'{text}' is not a published port: write \"HOST:CONTAINER\", \"ADDRESS:HOST:CONTAINER\", or \"CONTAINER\" alone for a port that Docker picks; with /udp if it is UDP"
             )
         };
         let (ports, protocol) = match text.split_once('/') {
@@ -84,11 +85,16 @@ impl TryFrom<String> for Publish {
             Some(_) => return Err(wrong()),
         };
         let mut parts = ports.rsplitn(3, ':');
-        let mut port = || parts.next()?.parse::<u16>().ok().filter(|p| *p != 0);
-        let (container, host) = (port().ok_or_else(wrong)?, port().ok_or_else(wrong)?);
+        let port = |text: &str| text.parse::<u16>().ok().filter(|p| *p != 0).ok_or_else(wrong);
+        let container = port(parts.next().unwrap_or_default())?;
+        let host = parts.next();
         let address = match parts.next() {
             None => None,
             Some(address) => Some(address.trim_matches(['[', ']']).parse().map_err(|_| wrong())?),
+        };
+        let host = match (host, address) {
+            (None, _) | (Some(""), Some(_)) => None,
+            (Some(host), _) => Some(port(host)?),
         };
         Ok(Self { address, host, container, protocol })
     }
@@ -107,7 +113,12 @@ impl fmt::Display for Publish {
             Some(IpAddr::V4(address)) => write!(f, "{address}:")?,
             None => {}
         }
-        write!(f, "{}:{}", self.host, self.container_key())
+        match (self.host, self.address) {
+            (Some(host), _) => write!(f, "{host}:")?,
+            (None, Some(_)) => f.write_str(":")?,
+            (None, None) => {}
+        }
+        f.write_str(&self.container_key())
     }
 }
 
@@ -158,10 +169,15 @@ mod tests {
             ("8000:80", "8000:80/tcp"),
             ("127.0.0.1:8000:80/tcp", "127.0.0.1:8000:80/tcp"),
             ("[::1]:53:5353/udp", "[::1]:53:5353/udp"),
+            ("8000", "8000/tcp"),
+            ("53/udp", "53/udp"),
+            ("127.0.0.1::8000", "127.0.0.1::8000/tcp"),
+            ("[::1]::8000/udp", "[::1]::8000/udp"),
         ] {
             assert_eq!(Publish::try_from(text.to_owned()).unwrap().to_string(), shown);
         }
-        for bad in ["8000", "0:80", "a:b", "1:2/sctp", "999999:1", "host:1:2", ""] {
+        for bad in ["0", "0:80", ":80", "::80", "127.0.0.1:80", "a:b", "1:2/sctp", "999999:1", "host:1:2", ""]
+        {
             assert!(Publish::try_from(bad.to_owned()).is_err(), "{bad}");
         }
     }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::exit::ExitStatus;
+use crate::host::docker::BoundPort;
 use crate::model::{AppName, DeploymentId, Failure, FailureKind, Finding, ProcessName, ReleaseNumber};
 pub use outcome::Outcome;
 
@@ -61,6 +62,9 @@ pub struct Serving {
     pub release: Option<ReleaseNumber>,
     /// Whether it runs.
     pub running: bool,
+    /// Its ports that Docker has picked a port of the host for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub picked_ports: Vec<BoundPort>,
 }
 
 impl Report {

@@ -169,7 +169,8 @@ fn now(report: &Report) -> String {
     let one = |serving: &Serving| {
         let release = serving.release.map(|r| format!(" ({r})")).unwrap_or_default();
         let state = if serving.running { "is running" } else { "is NOT running" };
-        format!("{}{release} {state}", serving.container)
+        let ports = serving.picked_ports.iter().map(|port| format!(", port {port}")).collect::<String>();
+        format!("{}{release} {state}{ports}", serving.container)
     };
     if report.serving.is_empty() {
         return "no container of this app serves".to_owned();
@@ -215,6 +216,7 @@ mod tests {
                 container: "status-page-web".to_owned(),
                 release: Some(ReleaseNumber(2)),
                 running: true,
+                picked_ports: vec![],
             }],
             recovered: false,
             unhealthy_ms: Some(2345),

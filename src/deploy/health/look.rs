@@ -9,7 +9,7 @@ use super::sight::{Sight, Way};
 use crate::host::Host;
 use crate::host::docker::{Container, DockerError, Exec, HealthCommand};
 use crate::host::probe::{self, Saw};
-use crate::model::{Health, Probe, ProcessName, Publish};
+use crate::model::{Health, Probe, ProcessName, Protocol, Publish};
 use crate::text::duration;
 
 /// What a container exits with that was killed.
@@ -234,11 +234,21 @@ fn signal(exit_code: i64) -> &'static str {
 fn address(container: &Container, port: u16, at: At<'_>) -> Result<SocketAddr, String> {
     let published = match at {
         At::Container => None,
-        At::Published(publish) => publish.iter().find(|p| p.container == port),
+        At::Published(publish) => publish.iter().find(|p| p.container == port && p.protocol == Protocol::Tcp),
     };
-    if let Some(on_the_host) = published {
-        let address = on_the_host.address.filter(|address| !address.is_unspecified());
-        return Ok(SocketAddr::new(address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), on_the_host.host));
+    let reached = |address: Option<IpAddr>, port| {
+        let address = address.filter(|address| !address.is_unspecified());
+        Ok(SocketAddr::new(address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port))
+    };
+    match published {
+        Some(Publish { host: Some(number), address, .. }) => return reached(*address, *number),
+        Some(picked) => {
+            let key = picked.container_key();
+            let bound = container.bound.iter().find(|bound| bound.port == key);
+            let bound = bound.ok_or("(the container) has no port on the host")?;
+            return reached(Some(bound.address), bound.host);
+        }
+        None => {}
     }
     let own = container.ip.ok_or("(the container) has no address on its network")?;
     Ok(SocketAddr::new(own, port))

@@ -79,8 +79,11 @@ pub(super) fn check_resting(settings: &Settings, resting: &[Container], found: &
     }
 }
 
+/// Those that are named. One that Docker picks is free.
 fn wanted(settings: &Settings) -> impl Iterator<Item = (&ProcessName, &Publish)> {
-    settings.processes.iter().flat_map(|(name, process)| process.publish.iter().map(move |port| (name, port)))
+    let all =
+        settings.processes.iter().flat_map(|(name, its)| its.publish.iter().map(move |port| (name, port)));
+    all.filter(|(_, port)| port.host.is_some())
 }
 
 /// Whether a container gives its ports back before they are needed: it is what serves now, ours or what `replaces` names.
@@ -131,7 +134,7 @@ fn refuse_process(process: &ProcessName, port: &Publish, holder: Option<&Holder>
         ),
         None => found.finding(
             format!("port {} is held by a process that cannot be seen from here", named(port)),
-            format!("stop it: ss -{protocol}lnp 'sport = :{}'", port.host),
+            format!("stop it: ss -{protocol}lnp 'sport = :{}'", number(port)),
         ),
     }
 }
@@ -163,16 +166,20 @@ fn clash(wanted: &Publish, held: &HostPort) -> bool {
             held.address.is_ipv6() && (held.address.is_unspecified() || wanted.is_unspecified())
         }
     };
-    wanted.protocol == held.protocol && wanted.host == held.port && overlap
+    wanted.protocol == held.protocol && wanted.host == Some(held.port) && overlap
 }
 
 /// `8000`, `127.0.0.1:8000`, `53/udp`.
 fn named(port: &Publish) -> String {
     let protocol = if port.protocol == Protocol::Udp { "/udp" } else { "" };
     match port.address {
-        Some(address) => format!("{}{protocol}", std::net::SocketAddr::new(address, port.host)),
-        None => format!("{}{protocol}", port.host),
+        Some(address) => format!("{}{protocol}", std::net::SocketAddr::new(address, number(port))),
+        None => format!("{}{protocol}", number(port)),
     }
+}
+
+fn number(port: &Publish) -> u16 {
+    port.host.unwrap_or_default()
 }
 
 #[cfg(test)]

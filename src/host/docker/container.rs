@@ -1,15 +1,17 @@
 //! A container, as the Engine describes it.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HostConfig, Mount, MountPoint,
-    MountType, PortBinding,
+    MountType, PortBinding, PortMap,
 };
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 
 use super::engine::{HostPort, host_address};
 use super::healthcheck::HealthCommand;
@@ -80,8 +82,10 @@ pub struct Container {
     pub healthcheck: Option<HealthCommand>,
     /// How long it may take to stop.
     pub stop_timeout: Duration,
-    /// The ports of the host that it publishes, whether it runs or not.
+    /// The ports of the host that it publishes, whether it runs or not; without those that the Engine picks.
     pub ports: Vec<HostPort>,
+    /// Its own ports that lead to the host now: while it runs.
+    pub bound: Vec<BoundPort>,
     /// What is mounted into it.
     pub mounts: Vec<Mounted>,
     /// Its memory limit in bytes, if it has one.
@@ -104,7 +108,8 @@ impl Container {
         let state = inspect.state.unwrap_or_default();
         let host = inspect.host_config.as_ref();
         let config = inspect.config.unwrap_or_default();
-        let networks = inspect.network_settings.and_then(|n| n.networks).unwrap_or_default();
+        let network = inspect.network_settings.unwrap_or_default();
+        let networks = network.networks.unwrap_or_default();
         Self {
             id: inspect.id.unwrap_or_default(),
             name: inspect.name.unwrap_or_default().trim_start_matches('/').to_owned(),
@@ -132,6 +137,7 @@ impl Container {
                 .and_then(|t| u64::try_from(t).ok())
                 .map_or(DOCKER_STOP_TIMEOUT, Duration::from_secs),
             ports: inspect.host_config.as_ref().map(host_ports).unwrap_or_default(),
+            bound: bound_ports(network.ports.unwrap_or_default(), inspect.host_config.as_ref()),
             mounts: inspect.mounts.unwrap_or_default().into_iter().filter_map(Mounted::of).collect(),
             memory: inspect
                 .host_config
@@ -167,6 +173,65 @@ fn host_ports(host: &HostConfig) -> Vec<HostPort> {
         .collect()
 }
 
+/// A container's port and where it is on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BoundPort {
+    /// The container's port, as Docker writes it: `8000/tcp`.
+    pub port: String,
+    /// The host's address; unspecified where it is all of them.
+    pub address: IpAddr,
+    /// The host's port.
+    pub host: u16,
+    /// Whether the Engine has picked it.
+    #[serde(skip)]
+    pub is_picked: bool,
+}
+
+impl fmt::Display for BoundPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.port, SocketAddr::new(self.address, self.host))
+    }
+}
+
+impl Container {
+    /// The ports that the Engine has picked, each once: it mostly has the same one for IPv4 and IPv6.
+    pub fn picked_ports(&self) -> Vec<BoundPort> {
+        let mut picked: Vec<BoundPort> = Vec::new();
+        for bound in self.bound.iter().filter(|bound| bound.is_picked) {
+            if !picked.iter().any(|other| (&other.port, other.host) == (&bound.port, bound.host)) {
+                picked.push(bound.clone());
+            }
+        }
+        picked
+    }
+}
+
+/// In the order of the ports, IPv4 first.
+fn bound_ports(ports: PortMap, host: Option<&HostConfig>) -> Vec<BoundPort> {
+    let asked = host.and_then(|host| host.port_bindings.as_ref());
+    let of_port = |(port, bindings): (String, Option<Vec<PortBinding>>)| {
+        let asked: Vec<&str> = asked
+            .and_then(|asked| asked.get(&port)?.as_ref())
+            .into_iter()
+            .flatten()
+            .filter_map(|binding| binding.host_port.as_deref())
+            .collect();
+        let one = move |binding: PortBinding| {
+            let written = binding.host_port.unwrap_or_default();
+            Some(BoundPort {
+                port: port.clone(),
+                address: host_address(binding.host_ip.as_deref()),
+                host: written.parse().ok()?,
+                is_picked: !asked.contains(&written.as_str()),
+            })
+        };
+        bindings.unwrap_or_default().into_iter().filter_map(one).collect::<Vec<_>>()
+    };
+    let mut bound: Vec<BoundPort> = ports.into_iter().flat_map(of_port).collect();
+    bound.sort_by(|a, b| (&a.port, a.address, a.host).cmp(&(&b.port, b.address, b.host)));
+    bound
+}
+
 /// What a container is created from.
 #[derive(Debug)]
 pub struct Spec {
@@ -199,7 +264,7 @@ impl Spec {
         for port in &self.publish {
             bindings.entry(port.container_key()).or_default().get_or_insert_default().push(PortBinding {
                 host_ip: Some(port.address.map(|a| a.to_string()).unwrap_or_default()),
-                host_port: Some(port.host.to_string()),
+                host_port: Some(port.host.map(|number| number.to_string()).unwrap_or_default()),
             });
         }
         let mut body = ContainerCreateBody {

@@ -28,7 +28,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt as _;
 
 pub use attended::{Attached, Printed};
-pub use container::{Container, Mounted, Spec};
+pub use container::{BoundPort, Container, Mounted, Spec};
 pub use engine::{Engine, HostPort, Listed};
 pub use error::DockerError;
 pub use healthcheck::HealthCommand;

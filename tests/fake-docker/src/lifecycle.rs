@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::{
     answer::{Reply, Until, Wait, refuse},
     container::{Container, Shown, Status},
+    host_port::HostPort,
     image::Behaviour,
     ports::{self, Published},
     serving::{Answering, Listeners},
@@ -99,10 +100,16 @@ impl World {
         let taken: Vec<_> = self.containers.iter().flat_map(|c| c.published.iter()).collect();
         let mut published = Vec::<Published>::new();
         for binding in one.bindings.iter().filter(|b| one.exposed.contains(&b.port)) {
+            let held = match binding.host_port {
+                None if self.real_host_ports => HostPort::take().ok().map(Arc::new),
+                _ => None,
+            };
+            let picked = held.as_ref().map_or(EPHEMERAL, |held| held.number());
             let mut wish = Published {
                 port: binding.port.clone(),
                 host_ip: binding.host_ip.clone(),
-                host_port: binding.host_port.unwrap_or(EPHEMERAL),
+                host_port: binding.host_port.unwrap_or(picked),
+                _held: held,
             };
             let clash = |wish: &Published| {
                 taken.iter().any(|t| t.clashes(wish)) || published.iter().any(|p| p.clashes(wish))

@@ -1,10 +1,13 @@
 //! Host ports: parsed, clashing, published.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 
-use crate::answer::{Reply, complain, refuse};
+use crate::{
+    answer::{Reply, complain, refuse},
+    host_port::HostPort,
+};
 
 /// A wish from `PortBindings`.
 #[derive(Debug, Clone)]
@@ -22,6 +25,8 @@ pub(crate) struct Published {
     pub(crate) port: String,
     pub(crate) host_ip: String,
     pub(crate) host_port: u16,
+    /// Keeps one that the Engine picked from everybody else, where host ports are real.
+    pub(crate) _held: Option<Arc<HostPort>>,
 }
 
 impl Published {
