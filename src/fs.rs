@@ -1,5 +1,7 @@
 //! Files that survive a power cut: written beside their place, synced, renamed over it, and the folder synced too.
 
+pub mod tree;
+
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};

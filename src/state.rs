@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::settings::FileSource;
 use crate::config::{self, Config, Settings};
 use crate::digest::sha256;
-use crate::fs::{self, Context as _, FsError};
+use crate::fs::{self, FsError};
 use crate::model::{DeploymentId, Explain, ImageName, ImageRef, ProcessName, ReleaseNumber};
 
 /// The format of `record.json`. `tests/fixtures/record-v*.json` pin it.
@@ -91,6 +91,9 @@ pub enum StateError {
     /// A file operation failed.
     #[error(transparent)]
     File(#[from] FsError),
+    /// A part of the bundle cannot be kept.
+    #[error(transparent)]
+    Tree(#[from] fs::tree::TreeError),
     /// A file of ours does not parse.
     #[error("'{}' is damaged", path.display())]
     Damaged {
@@ -113,6 +116,7 @@ impl Explain for StateError {
     fn fix(&self) -> Option<String> {
         match self {
             Self::File(error) => error.fix(),
+            Self::Tree(error) => error.fix(),
             Self::Damaged { path, .. } => {
                 Some(format!("move it aside: mv {} {}.damaged", path.display(), path.display()))
             }
@@ -201,9 +205,14 @@ impl Releases {
             keep(Path::new(&file.template), file.text.as_bytes())?;
         }
         for (path, source) in &config.settings.bundle {
-            keep(&Path::new(config::KEPT).join(path), &std::fs::read(source).on("read", source)?)?;
+            fs::tree::copy(source, &self.bundled(release, path))?;
         }
         Ok(fs::write_atomically(&folder.join(config::FILE_NAME), config.text.as_bytes(), 0o600)?)
+    }
+
+    /// Where a file or folder of the bundle of a release is kept.
+    pub fn bundled(&self, release: ReleaseNumber, path: &str) -> PathBuf {
+        self.folder(release).join(config::KEPT).join(path)
     }
 
     /// Writes the rendered files of a release anew. No container has them yet: whatever an earlier process left is

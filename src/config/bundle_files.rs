@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 use super::diagnostic::Mistake;
+use crate::fs::tree;
+use crate::model::Explain as _;
+use crate::model::container::Bundled;
+use crate::text::chain;
 
 /// The folder of a bundle, and of a release, that has the templates.
 const TEMPLATES: &str = "templates";
@@ -86,6 +90,25 @@ impl BundleFiles {
     }
 }
 
+impl BundleFiles {
+    /// A file or folder that is mounted: its path in the bundle, where it is, and what stands for all that is in it.
+    pub(super) fn tree(&self, path: &Spanned<String>) -> Result<(Bundled, PathBuf), Mistake> {
+        let (plain, real) = self.find(path)?;
+        if plain == "." {
+            return Err(Mistake::at(path.span(), "the whole bundle cannot be mounted")
+                .help("put what the container needs into a folder of it: \"./conf:/PATH\""));
+        }
+        let digest = tree::digest(&real).map_err(|error| {
+            let mistake = Mistake::at(path.span(), chain(&error));
+            match error.fix() {
+                Some(fix) => mistake.help(fix),
+                None => mistake,
+            }
+        })?;
+        Ok((Bundled { path: plain, digest }, real))
+    }
+}
+
 /// The text of a file that was found.
 pub(super) fn read_text(file: &Path, path: &Spanned<String>) -> Result<String, Mistake> {
     let wrong = |what: String| Mistake::at(path.span(), what);
@@ -99,4 +122,46 @@ pub(super) fn read_text(file: &Path, path: &Spanned<String>) -> Result<String, M
 
 fn is_inside(path: &str) -> bool {
     path.split('/').all(|part| !matches!(part, "" | "." | "..")) && !path.contains('\0')
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "what a test writes need not outlive a power cut")]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_is_mounted_is_in_the_bundle_and_made_of_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let bundle = dir.path().join("bundle");
+        std::fs::create_dir_all(bundle.join("conf/d")).unwrap();
+        std::fs::write(bundle.join("conf/d/a"), "a").unwrap();
+        std::fs::write(dir.path().join("outside"), "x").unwrap();
+        symlink("../outside", bundle.join("out")).unwrap();
+        symlink("conf", bundle.join("current")).unwrap();
+        std::fs::create_dir(bundle.join("linked")).unwrap();
+        symlink("../conf/d/a", bundle.join("linked/a")).unwrap();
+        std::fs::create_dir(bundle.join("odd")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(bundle.join("odd/socket")).unwrap();
+        let files = BundleFiles::of(&bundle);
+        let tree = |path: &str| files.tree(&Spanned::new(0..1, path.to_owned()));
+        let (folder, place) = tree("./conf/").unwrap();
+        assert_eq!((folder.path.as_str(), place), ("conf", bundle.join("conf").canonicalize().unwrap()));
+        // By whatever name: it is the same.
+        assert_eq!(tree("current").unwrap().0.digest, folder.digest);
+        assert_eq!(tree("conf/d/a").unwrap().0.path, "conf/d/a");
+        for (path, what) in [
+            ("./nothing", "cannot read './nothing'"),
+            ("../outside", "is not a path in the bundle"),
+            ("conf/../../outside", "is not a path in the bundle"),
+            ("./out", "leads out of the bundle"),
+            ("./linked", "is a link that leads out of it"),
+            ("./odd", "is neither a file, a folder nor a link"),
+            ("./", "the whole bundle cannot be mounted"),
+        ] {
+            let mistake = tree(path).unwrap_err();
+            assert!(mistake.what.contains(what), "{path}: {mistake:?}");
+        }
+    }
 }

@@ -23,7 +23,7 @@ pub use super::secret::{
     StoredSecret,
 };
 use super::time_span::{LONGEST, time_span_in};
-use crate::model::container::{ContainerOptions, Network};
+use crate::model::container::{ContainerOptions, Network, Source};
 use crate::model::{
     AppName, Bytes, Health, ImageName, ImageSource, Probe, ProcessName, Publish, is_docker_name,
 };
@@ -140,7 +140,8 @@ impl Settings {
                 Ok((name.into_inner(), source))
             })
             .collect::<Result<BTreeMap<_, _>, Mistake>>()?;
-        let bundle = file.environment.from.iter().map(|path| files.find(path)).collect::<Result<_, _>>()?;
+        let mut bundle: BTreeMap<_, _> =
+            file.environment.from.iter().map(|path| files.find(path)).collect::<Result<_, _>>()?;
         let environment = variables(file.environment, &secrets, files)?;
         let rendered = rendered_files(file.file, &secrets, files)?;
         let span = file.process.span();
@@ -151,10 +152,12 @@ impl Settings {
             );
         }
         check_ports(&written)?;
-        let processes = written
-            .into_iter()
-            .map(|(name, process)| Ok((name.get_ref().clone(), resolve_process(process, &name)?)))
-            .collect::<Result<_, Mistake>>()?;
+        let mut processes = BTreeMap::new();
+        for (name, process) in written {
+            let (process, mounted) = resolve_process(process, &name, files)?;
+            bundle.extend(mounted);
+            processes.insert(name.into_inner(), process);
+        }
         let images = BTreeMap::from([(ImageName::default_image(), resolve_image(file.image, &secrets)?)]);
         Ok(Self {
             app: file.app,
@@ -193,7 +196,12 @@ fn check_ports(written: &BTreeMap<Spanned<ProcessName>, file::Process>) -> Resul
     Ok(())
 }
 
-fn resolve_process(process: file::Process, name: &Spanned<ProcessName>) -> Result<Process, Mistake> {
+/// A process, and what it needs of the bundle.
+fn resolve_process(
+    process: file::Process,
+    name: &Spanned<ProcessName>,
+    files: &BundleFiles,
+) -> Result<(Process, BTreeMap<String, PathBuf>), Mistake> {
     let publish: Vec<Publish> = process.publish.iter().map(|p| *p.get_ref()).collect();
     for (i, port) in process.publish.iter().enumerate() {
         let port_is = port.get_ref();
@@ -217,7 +225,15 @@ fn resolve_process(process: file::Process, name: &Spanned<ProcessName>) -> Resul
             Mistake::at(command.span(), "the command is empty").help("leave it out to run the image's own")
         );
     }
-    let options = resolve_options(&process)?;
+    let mut options = resolve_options(&process)?;
+    let mut mounted = BTreeMap::new();
+    for (volume, written) in options.volumes.iter_mut().zip(&process.volumes) {
+        if let Source::Bundle(part) = &mut volume.source {
+            let (found, place) = files.tree(&Spanned::new(written.span(), part.path.clone()))?;
+            mounted.insert(found.path.clone(), place);
+            *part = found;
+        }
+    }
     let health = match process.health {
         Some(health) => {
             let span = health.span();
@@ -227,7 +243,7 @@ fn resolve_process(process: file::Process, name: &Spanned<ProcessName>) -> Resul
         }
         None => Health::new(Probe::default_for(&publish)),
     };
-    Ok(Process {
+    let process = Process {
         image: ImageName::default_image(),
         command: process.command.map(Spanned::into_inner),
         publish,
@@ -237,7 +253,8 @@ fn resolve_process(process: file::Process, name: &Spanned<ProcessName>) -> Resul
         anonymous_volumes: process.anonymous_volumes.into_iter().map(folder).collect::<Result<_, _>>()?,
         health,
         options,
-    })
+    };
+    Ok((process, mounted))
 }
 
 /// A container's name.

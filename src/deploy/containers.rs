@@ -6,6 +6,7 @@ use crate::environment::{self, Secrets};
 use crate::host::docker::Spec;
 use crate::host::docker::labels::{Kind, Labels};
 use crate::journal::Facts;
+use crate::model::container::Source;
 use crate::model::{DeploymentId, Failure, ImageName, ImageRef, ProcessName, ReleaseNumber};
 use crate::state::Releases;
 
@@ -14,7 +15,10 @@ pub(super) struct Release<'a> {
     pub(super) number: ReleaseNumber,
     pub(super) deployment: &'a DeploymentId,
     pub(super) config: &'a Config,
+    /// Where its rendered files are.
     pub(super) releases: &'a Releases,
+    /// Where its part of the bundle is kept.
+    pub(super) kept: &'a Releases,
 }
 
 /// Creates this run's container of a process, not started, and returns its id.
@@ -30,6 +34,7 @@ pub(super) async fn create(
         deployment: &context.header.deployment,
         config: &context.config,
         releases: &context.releases,
+        kept: &context.releases,
     };
     let spec = spec(&release, process, image, secrets, context.new_name(process))?;
     Ok(context.host.docker.create(&spec).await?)
@@ -50,6 +55,13 @@ pub(super) fn spec(
     let its = settings.processes.get(process).ok_or_else(|| {
         Failure::because(format!("the configuration of {} has no process '{process}'", release.number))
     })?;
+    let mut options = its.options.clone();
+    for volume in &mut options.volumes {
+        if let Source::Bundle(part) = &volume.source {
+            let place = release.kept.bundled(release.number, &part.path);
+            volume.source = Source::Host(place.display().to_string());
+        }
+    }
     Ok(Spec {
         name,
         labels: Labels {
@@ -66,7 +78,7 @@ pub(super) fn spec(
         publish: its.publish.clone(),
         stop_timeout: its.stop_timeout,
         memory: its.memory,
-        options: its.options.clone(),
+        options,
     })
 }
 
@@ -78,6 +90,7 @@ pub(super) async fn is_ready(
     process: &ProcessName,
 ) -> Result<bool, Failure> {
     check_files(context.settings(), &context.releases, context.release())?;
+    check_bundle(context.settings(), &context.releases, context.release())?;
     let docker = &context.host.docker;
     let Some(id) = facts.new.get(process) else { return Ok(false) };
     let image = image_of(facts, &context.process(process)?.image)?;
@@ -107,6 +120,18 @@ pub(super) fn check_files(
         Some(gone) => Err(Failure::with_fix(
             format!("the rendered files of {release} are gone: '{}'", gone.display()),
             "deploy again: they are rendered when a deployment begins",
+        )),
+    }
+}
+
+/// The same for what is mounted of its bundle.
+fn check_bundle(settings: &Settings, releases: &Releases, release: ReleaseNumber) -> Result<(), Failure> {
+    let places = settings.bundle.keys().map(|path| releases.bundled(release, path));
+    match places.into_iter().find(|place| !place.exists()) {
+        None => Ok(()),
+        Some(gone) => Err(Failure::with_fix(
+            format!("what {release} needs of its bundle is gone: '{}'", gone.display()),
+            "deploy again: it is copied when a deployment begins",
         )),
     }
 }

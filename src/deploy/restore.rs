@@ -83,7 +83,8 @@ async fn make_again(
     if containers::check_files(settings, releases, number).is_err() {
         containers::write_files(settings, &secrets, releases, number)?;
     }
-    let release = Release { number, deployment: &record.deployment, config: &config, releases };
+    let release =
+        Release { number, deployment: &record.deployment, config: &config, releases, kept: releases };
     let spec = containers::spec(&release, process, image, &secrets, name.clone())?;
     let id = context.host.docker.create(&spec).await?;
     gathered.notes.push(format!("{name} ({number}) had been removed, and was created again from its record"));

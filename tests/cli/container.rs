@@ -98,11 +98,11 @@ fn each_value_is_checked_and_shown_where_it_is() {
     7 | tmpfs = ["/tmp", "/tmp/"]
       |                  ^^^^^^^ keep one of them
 
-    error: './media:/media2' is not a volume: write "/HOST/PATH:/PATH" or "NAME:/PATH", with :ro if it is read-only
+    error: cannot read './media' in the bundle: No such file or directory (os error 2)
     7 | volumes = ["media:/media", "./media:/media2"]
       |                            ^^^^^^^^^^^^^^^^^ here
 
-    error: '/srv/media:/media:readonly' is not a volume: write "/HOST/PATH:/PATH" or "NAME:/PATH", with :ro if it is read-only
+    error: '/srv/media:/media:readonly' is not a volume: write "/HOST/PATH:/PATH" or "NAME:/PATH", with :ro if it is read-only, or "./PATH:/PATH" for what is in the bundle
     7 | volumes = ["/srv/media:/media:readonly"]
       |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^ here
 

@@ -4,6 +4,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod aws;
+mod bundled;
 mod container;
 mod durability;
 mod failures;

@@ -142,7 +142,7 @@ async fn prepare(
     // Its own copy of the files: those of a refused release are gone, those of the live one are live's.
     let own = Releases::of(&folder.path);
     containers::write_files(settings, &secrets, &own, number)?;
-    let release = Release { number, deployment: &deployment, config, releases: &own };
+    let release = Release { number, deployment: &deployment, config, releases: &own, kept: releases };
     let mut spec = containers::spec(&release, process, image, &secrets, name.clone())?;
     spec.labels.kind = Kind::Run;
     spec.command = Some(asked.command.clone());

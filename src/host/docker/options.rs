@@ -6,7 +6,7 @@ use bollard::models::{
 };
 
 use crate::model::container::{
-    ContainerOptions, Device, Gpus, Log, LogDriver, SecurityOption, Source, Volume,
+    Bundled, ContainerOptions, Device, Gpus, Log, LogDriver, SecurityOption, Source, Volume,
 };
 
 /// Adds the options to the request. `log` is the log to use.
@@ -55,7 +55,8 @@ fn log_config(log: &Log) -> Option<HostConfigLogConfig> {
 /// As a mount, not as a bind: for a bind the Engine creates a folder for a missing path.
 fn mount(volume: &Volume) -> Mount {
     let (typ, source) = match &volume.source {
-        Source::Host(path) => (MountType::BIND, path),
+        // Where a part of the bundle is kept is for whoever asks to say.
+        Source::Host(path) | Source::Bundle(Bundled { path, .. }) => (MountType::BIND, path),
         Source::Volume(name) => (MountType::VOLUME, name),
     };
     Mount {

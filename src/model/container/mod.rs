@@ -18,7 +18,7 @@ use super::Bytes;
 
 pub use devices::{Device, Gpus};
 pub use log::{Log, LogDriver};
-pub use mounts::{Source, Tmpfs, Volume};
+pub use mounts::{Bundled, Source, Tmpfs, Volume};
 pub use security::SecurityOption;
 pub use values::{Capability, Cpus, ExtraHost, Hostname, Network, StopSignal, ULIMITS, Ulimit, User};
 

@@ -40,7 +40,8 @@ fn is_tmpfs_option(option: &str) -> bool {
     }
 }
 
-/// A folder or file of the host, or a volume of Docker's: `/srv/media:/media:ro`, `media:/media`.
+/// A folder or file of the host, a volume of Docker's, or a part of the bundle: `/srv/media:/media:ro`, `media:/media`,
+/// `./conf/app.conf:/etc/app.conf`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Volume {
     /// What is mounted.
@@ -59,6 +60,17 @@ pub enum Source {
     Host(String),
     /// A volume of Docker's, by name. It is created when it does not exist.
     Volume(String),
+    /// A file or folder of the bundle: a copy that is kept with the release.
+    Bundle(Bundled),
+}
+
+/// A part of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bundled {
+    /// Its path there.
+    pub path: String,
+    /// Stands for all that is in it; empty as long as nobody has looked.
+    pub digest: String,
 }
 
 impl TryFrom<String> for Volume {
@@ -66,7 +78,7 @@ impl TryFrom<String> for Volume {
     fn try_from(text: String) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "'{text}' is not a volume: write \"/HOST/PATH:/PATH\" or \"NAME:/PATH\", with :ro if it is read-only"
+                "'{text}' is not a volume: write \"/HOST/PATH:/PATH\" or \"NAME:/PATH\", with :ro if it is read-only, or \"./PATH:/PATH\" for what is in the bundle"
             )
         };
         let mut parts = text.split(':');
@@ -75,13 +87,20 @@ impl TryFrom<String> for Volume {
         else {
             return Err(wrong());
         };
+        let is_bundled = !source.starts_with('/') && source.contains('/');
+        if is_bundled && mode == Some("rw") {
+            return Err(format!("'{source}' of the bundle is mounted read-only: remove ':rw'"));
+        }
         let read_only = match mode {
+            None if is_bundled => true,
             None | Some("rw") => false,
             Some("ro") => true,
             Some(_) => return Err(wrong()),
         };
         let source = if source.starts_with('/') {
             Source::Host(source.to_owned())
+        } else if is_bundled {
+            Source::Bundle(Bundled { path: source.to_owned(), digest: String::new() })
         } else if is_docker_name(source) {
             Source::Volume(source.to_owned())
         } else {
