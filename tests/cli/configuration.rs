@@ -142,14 +142,14 @@ fn values_that_make_no_sense() {
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
-    assert_snapshot!(with("8000:8000", "8000"), @r#"
+    assert_snapshot!(with("8000:8000", "0:8000"), @r#"
     exit: 2
     --- stderr
-    error: '8000' is not a published port: write "HOST:CONTAINER" or "ADDRESS:HOST:CONTAINER", with /udp if it is UDP
+    error: '0:8000' is not a published port: write "HOST:CONTAINER", "ADDRESS:HOST:CONTAINER", or "CONTAINER" alone for a port that Docker picks; with /udp if it is UDP
      --> BUNDLE/handover.toml:6:11
       |
-    6 | publish = ["8000"]
-      |           ^^^^^^^^ here
+    6 | publish = ["0:8000"]
+      |           ^^^^^^^^^^ here
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);
@@ -160,7 +160,7 @@ fn values_that_make_no_sense() {
      --> BUNDLE/handover.toml:6:25
       |
     6 | publish = ["8000:8000", "8000:9000"]
-      |                         ^^^^^^^^^^^ here
+      |                         ^^^^^^^^^^^ keep one of them
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     "#);

@@ -141,7 +141,7 @@ fn the_command_that_is_named_shows_the_same_error() {
     };
     let broken = [
         ("handover.toml", CONFIG.replace("tag =", "tga =")),
-        ("handover.toml", CONFIG.replace("8000:8000", "8000")),
+        ("handover.toml", CONFIG.replace("8000:8000", "0:8000")),
         ("appspec.yml", spec("ApplicationBegin", "600")),
         ("appspec.yml", spec("ApplicationStart", "20")),
         ("appspec.yml", spec("ApplicationStart", "soon")),

@@ -19,6 +19,7 @@ mod kills;
 mod ledger;
 mod matrix;
 mod outage;
+mod picked_ports;
 mod preflight;
 mod refusals;
 mod registry;

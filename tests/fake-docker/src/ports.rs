@@ -17,6 +17,8 @@ pub(crate) struct Binding {
     pub(crate) host_ip: String,
     /// `None`: the Engine picks one.
     pub(crate) host_port: Option<u16>,
+    /// That as it was written: inspect shows it so.
+    written: String,
 }
 
 /// A host port that a running container owns.
@@ -91,7 +93,7 @@ pub(crate) fn bindings(value: Option<&Value>) -> Result<Vec<Binding>, Reply> {
                         .map_err(|_| refuse(400, format!("invalid port specification: \"{digits}\"")))?,
                 ),
             };
-            all.push(Binding { port: port.clone(), host_ip: text("HostIp"), host_port });
+            all.push(Binding { port: port.clone(), host_ip: text("HostIp"), host_port, written: wanted });
         }
     }
     Ok(all)
@@ -101,8 +103,7 @@ pub(crate) fn bindings(value: Option<&Value>) -> Result<Vec<Binding>, Reply> {
 pub(crate) fn bindings_json(bindings: &[Binding]) -> Value {
     let mut ports = BTreeMap::<&str, Vec<Value>>::new();
     for one in bindings {
-        let host_port = one.host_port.map(|port| port.to_string()).unwrap_or_default();
-        let entry = json!({ "HostIp": one.host_ip, "HostPort": host_port });
+        let entry = json!({ "HostIp": one.host_ip, "HostPort": one.written });
         ports.entry(&one.port).or_default().push(entry);
     }
     json!(ports)
