@@ -16,7 +16,7 @@ pub(super) struct ConfigFile {
     pub(super) app: AppName,
     #[serde(default)]
     pub(super) disposable: bool,
-    pub(super) image: Image,
+    pub(super) image: Spanned<Image>,
     #[serde(default)]
     pub(super) secret: BTreeMap<Spanned<String>, Spanned<Secret>>,
     #[serde(default)]
@@ -30,12 +30,18 @@ pub(super) struct ConfigFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Image {
-    pub(super) repository: Spanned<Repository>,
+    #[serde(default)]
+    pub(super) repository: Option<Spanned<Repository>>,
     #[serde(default)]
     pub(super) auth: Option<Spanned<Auth>>,
     #[serde(default)]
     pub(super) region: Option<Spanned<String>>,
-    pub(super) tag: Spanned<String>,
+    #[serde(default)]
+    pub(super) tag: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) local: bool,
+    #[serde(default)]
+    pub(super) id: Option<Spanned<String>>,
 }
 
 /// `auth` of `[image]`.

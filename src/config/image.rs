@@ -1,13 +1,14 @@
 //! `[image]`, checked: which image, and how to log in to its registry.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use toml::Spanned;
 
 use super::diagnostic::Mistake;
 use super::file;
 use super::secret::SecretSource;
-use crate::model::{Auth, ImageSource, Repository};
+use crate::model::{Auth, ImageDigest, ImageSource, Repository};
 use crate::suggest::nearest;
 
 /// The three ways, for a registry that is not known to be ECR's.
@@ -20,10 +21,21 @@ const PUBLIC_ECR: &str = "public.ecr.aws";
 const PUBLIC_ECR_WAY: &str = "write auth = \"none\": everybody may pull from it; if too often, through a pull-through cache of your own ECR";
 
 pub(super) fn resolve_image(
-    image: file::Image,
+    image: Spanned<file::Image>,
     secrets: &BTreeMap<String, SecretSource>,
 ) -> Result<ImageSource, Mistake> {
-    let (span, repository) = (image.repository.span(), image.repository.into_inner());
+    let (table, image) = (image.span(), image.into_inner());
+    if image.local {
+        return on_this_instance(image, table);
+    }
+    if let Some(id) = image.id {
+        return Err(Mistake::at(id.span(), "'id' is of an image that is on the instance already")
+            .help("add local = true, or write repository and tag instead"));
+    }
+    let missing = |key| Mistake::at(table.clone(), format!("missing field '{key}'"));
+    let repository = image.repository.ok_or_else(|| missing("repository"))?;
+    let tag = image.tag.ok_or_else(|| missing("tag"))?;
+    let (span, repository) = (repository.span(), repository.into_inner());
     let auth = match (image.auth, &repository) {
         (Some(auth), _) => {
             let at = auth.span();
@@ -47,7 +59,45 @@ pub(super) fn resolve_image(
     };
     let region = image.region.map(parse_region).transpose()?;
     let region = region.or_else(|| repository.region().map(str::to_owned));
-    Ok(ImageSource { repository, auth, region, tag: parse_tag(image.tag)? })
+    Ok(ImageSource { repository, auth, region, tag: parse_tag(tag)?, local: None })
+}
+
+/// `local = true`: built or loaded on the instance.
+fn on_this_instance(image: file::Image, table: Range<usize>) -> Result<ImageSource, Mistake> {
+    if let Some(auth) = image.auth {
+        return Err(Mistake::at(auth.span(), "'auth' cannot be used with 'local': no registry is asked")
+            .help("remove it"));
+    }
+    let own_region = image.region.map(parse_region).transpose()?;
+    let source = |repository: Repository, tag: String, name: String| {
+        let region = own_region.or_else(|| repository.region().map(str::to_owned));
+        ImageSource { repository, auth: Auth::None, region, tag, local: Some(name) }
+    };
+    match (image.id, image.repository, image.tag) {
+        (Some(id), None, None) => {
+            let id_is: ImageDigest = id.get_ref().parse().map_err(|_| {
+                Mistake::at(id.span(), format!("'{}' is not the id of an image", id.get_ref()))
+                    .help("write all of it: docker image inspect --format {{.Id}} NAME")
+            })?;
+            // Docker's own words for what has no name.
+            let none = || "<none>".to_owned();
+            Ok(source(Repository::Here(none()), none(), id_is.to_string()))
+        }
+        (Some(id), _, _) => {
+            Err(Mistake::at(id.span(), "an image is named by 'id' or by 'repository' and 'tag'")
+                .help("keep one of them"))
+        }
+        (None, Some(repository), Some(tag)) => {
+            let (repository, tag) = (repository.into_inner(), parse_tag(tag)?);
+            let name = format!("{}:{tag}", String::from(repository.clone()));
+            Ok(source(repository, tag, name))
+        }
+        (None, repository, _) => {
+            let key = if repository.is_none() { "repository" } else { "tag" };
+            Err(Mistake::at(table, format!("missing field '{key}'"))
+                .help("write repository and tag, or id = \"sha256:...\""))
+        }
+    }
 }
 
 fn resolve_auth(
@@ -113,5 +163,35 @@ mod tests {
             assert!(mistake.contains("auth = \"none\"") && mistake.contains("pull-through"), "{mistake}");
         }
         assert_eq!(parsed("auth = 'none'"), Ok(()));
+    }
+
+    #[test]
+    fn an_image_that_is_here_is_named_in_one_way_and_asks_no_registry() {
+        let parsed = |lines: &str| {
+            let text = format!("app = 'a'\n[image]\n{lines}\n[process.web]\n");
+            let settings = crate::config::parse(&text, "f").map_err(|mistake| mistake.to_string())?;
+            Ok::<_, String>(settings.default_image().clone())
+        };
+        let id = format!("sha256:{}", "0a".repeat(32));
+        for (lines, name) in [
+            ("local = true\nrepository = 'app'\ntag = 'dev'".to_owned(), "app:dev"),
+            ("local = true\nrepository = 'ghcr.io/org/app'\ntag = 'dev'".to_owned(), "ghcr.io/org/app:dev"),
+            (format!("local = true\nid = '{id}'"), id.as_str()),
+        ] {
+            assert_eq!(parsed(&lines).unwrap().local.as_deref(), Some(name));
+        }
+        for (lines, words) in [
+            ("local = true\nrepository = 'app'", "missing field 'tag'"),
+            ("local = true", "missing field 'repository'"),
+            ("local = true\nid = 'abc'", "is not the id"),
+            ("local = true\nid = 'abc'\ntag = 'x'", "keep one of them"),
+            ("local = true\nrepository = 'app'\ntag = 'x'\nauth = 'none'", "no registry is asked"),
+            ("repository = 'app'\ntag = 'x'\nid = 'abc'", "add local = true"),
+            ("repository = 'app'", "missing field 'tag'"),
+            ("local = false\ntag = 'x'", "missing field 'repository'"),
+        ] {
+            let mistake = parsed(lines).unwrap_err();
+            assert!(mistake.contains(words), "{lines}: {mistake}");
+        }
     }
 }

@@ -20,8 +20,8 @@ pub(super) struct Meaning {
     pub(super) to_pull: ToPull,
     /// What it says of itself, if it is here.
     pub(super) local: Option<LocalImage>,
-    /// The registry that was asked, with its password.
-    pub(super) registry: Registry,
+    /// The registry that was asked, with its password; none for an image that was here before.
+    pub(super) registry: Option<Registry>,
 }
 
 /// How much of an image is to be pulled.
@@ -44,6 +44,9 @@ pub(super) async fn resolve(
     secrets: Option<&Secrets>,
     mut terms: Terms<'_>,
 ) -> Result<Meaning, Failure> {
+    if let Some(called) = settings.images.get(name).and_then(|source| source.local.as_ref()) {
+        return on_this_instance(host, called).await;
+    }
     let mut registry = Registry::of(host, settings, name, secrets).await?;
     let image = meant_by(host, &mut registry, terms.again()).await?;
     let local = host.docker.image(&image).await?;
@@ -55,7 +58,26 @@ pub(super) async fn resolve(
         let size = host.image_sizes.of(&image, &machine, login.as_ref()).await;
         size.map_or_else(ToPull::Unknown, ToPull::Bytes)
     };
-    Ok(Meaning { image, to_pull, local, registry })
+    Ok(Meaning { image, to_pull, local, registry: Some(registry) })
+}
+
+/// An image that somebody has built or loaded here. Its name may move to another one: from here on its id counts.
+async fn on_this_instance(host: &Host, called: &str) -> Result<Meaning, Failure> {
+    let Some(local) = host.docker.image_called(called).await? else {
+        return Err(Failure::with_fix(
+            format!(
+                "image '{called}' is not on this instance, and local = true in [image] asks no registry for it"
+            ),
+            "build it or load it here first (docker load -i FILE; 'docker image ls' shows what is here), or remove local = true to pull it",
+        ));
+    };
+    let machine = host.docker.platform().await?;
+    if let Some(platform) = local.platform.clone().filter(|platform| !platform.runs_on(&machine)) {
+        return Err(for_other_machines(called, &[platform], &machine));
+    }
+    let id = local.id.parse();
+    let id = id.map_err(|_| Failure::because(format!("Docker does not say the id of image '{called}'")))?;
+    Ok(Meaning { image: ImageRef::local(id), to_pull: ToPull::Nothing, local: Some(local), registry: None })
 }
 
 /// What a tag means now. An image that cannot run here is refused, if its registry tells what it is for.
@@ -120,7 +142,14 @@ pub(super) async fn pull(
     gathered: &mut Gathered,
 ) -> Result<(), Failure> {
     let (host, docker) = (context.host, &context.host.docker);
-    if !docker.has_image(image).await? {
+    let is_here = docker.has_image(image).await?;
+    if !is_here && image.is_local() {
+        return Err(Failure::with_fix(
+            format!("image '{image}', which was on this instance, is gone, and no registry has it"),
+            "build it or load it again, then deploy again",
+        ));
+    }
+    if !is_here {
         let mut registry = match gathered.registries.remove(name) {
             Some(registry) => registry,
             None => Registry::of(host, settings, name, gathered.secrets.as_ref()).await?,

@@ -30,6 +30,8 @@ pub struct OldRelease {
     pub number: ReleaseNumber,
     /// The names of its images: it has a tag for each.
     pub names: Vec<ImageName>,
+    /// Those of them that were on this instance before handover came.
+    pub local: Vec<ImageName>,
     /// The images that no other release needs.
     pub images: Vec<ImageRef>,
 }
@@ -75,10 +77,13 @@ pub fn old(records: &[Record], containers: &[Container], at: ReleaseNumber) -> O
             .iter()
             .filter(|record| goes(&record.release))
             .map(|record| {
-                let images = record.images.values().filter(|image| !in_use.contains(image));
+                let images =
+                    record.images.values().filter(|image| !image.is_local() && !in_use.contains(image));
+                let local = record.images.iter().filter(|(_, image)| image.is_local());
                 OldRelease {
                     number: record.release,
                     names: record.images.keys().cloned().collect(),
+                    local: local.map(|(name, _)| name.clone()).collect(),
                     images: images.cloned().collect(),
                 }
             })
@@ -137,7 +142,7 @@ pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber) -> Pruned {
         }
     }
     for release in old.releases.into_iter().filter(|release| !held.contains(&release.number)) {
-        let images = remove_images(host, app, &release, &mut pruned.removed).await;
+        let images = remove_images(host, app, &release, &mut pruned).await;
         let gone = images
             .map_err(|error| chain(&error))
             .and_then(|()| releases.remove(release.number).map_err(|error| chain(&error)));
@@ -153,17 +158,30 @@ async fn remove_images(
     host: &Host,
     app: &AppName,
     release: &OldRelease,
-    removed: &mut Vec<String>,
+    pruned: &mut Pruned,
 ) -> Result<(), DockerError> {
     let repository = image_tag::repository(app);
     for name in &release.names {
-        host.docker.remove_tag(&repository, &image_tag::of_release(name, release.number)).await?;
+        let tag = image_tag::of_release(name, release.number);
+        if release.local.contains(name) && is_last_name(host, &format!("{repository}:{tag}")).await? {
+            pruned.kept.push(format!(
+                "image {repository}:{tag} stays, because handover did not bring it and it has no other name: docker image rm {repository}:{tag}, when you no longer want it"
+            ));
+            continue;
+        }
+        host.docker.remove_tag(&repository, &tag).await?;
     }
     for image in &release.images {
         host.docker.remove_image(image).await?;
-        removed.push(format!("image {image}"));
+        pruned.removed.push(format!("image {image}"));
     }
     Ok(())
+}
+
+/// Whether an image would go with this name.
+async fn is_last_name(host: &Host, name: &str) -> Result<bool, DockerError> {
+    let image = host.docker.image_called(name).await?;
+    Ok(image.is_some_and(|image| image.tags.iter().all(|tag| tag == name)))
 }
 
 #[cfg(test)]

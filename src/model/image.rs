@@ -15,6 +15,9 @@ pub struct ImageSource {
     pub region: Option<String>,
     /// A tag, resolved to a digest once per deployment.
     pub tag: String,
+    /// What names it on this instance, if it is there already: `REPOSITORY:TAG`, or its id. Then no registry is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local: Option<String>,
 }
 
 /// How to log in to a registry.

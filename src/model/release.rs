@@ -151,14 +151,29 @@ impl fmt::Display for ReleaseNumber {
 /// An image by what it is, not by a name that can move: `repository@sha256:…`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRef {
-    /// Registry host and path, without tag or digest.
+    /// Registry host and path, without tag or digest; empty for an image that was on this instance before.
     pub repository: String,
-    /// The manifest's digest.
+    /// The manifest's digest; of one that was on this instance its id.
     pub digest: ImageDigest,
+}
+
+impl ImageRef {
+    /// An image that was on this instance before, by its id.
+    pub fn local(id: ImageDigest) -> Self {
+        Self { repository: String::new(), digest: id }
+    }
+
+    /// Whether it is one: no registry has it, and it is not handover's to remove.
+    pub fn is_local(&self) -> bool {
+        self.repository.is_empty()
+    }
 }
 
 impl fmt::Display for ImageRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_local() {
+            return write!(f, "{}", self.digest);
+        }
         write!(f, "{}@{}", self.repository, self.digest)
     }
 }

@@ -17,6 +17,7 @@ mod hooks;
 mod install;
 mod kills;
 mod ledger;
+mod local_image;
 mod matrix;
 mod outage;
 mod picked_ports;

@@ -352,7 +352,7 @@ deadline = "30s"
     #[allow(clippy::unused_self)]
     fn tag_of(&self, container: &ContainerView) -> String {
         let known = ["v1", "v2", "v3", "v4", "crash", "error", "silent", "late"];
-        let found = known.iter().find(|tag| container.image.contains(&Image::digest_of(tag)));
+        let found = known.iter().find(|tag| container.digest == Image::digest_of(tag));
         (*found.unwrap_or_else(|| panic!("{container:?} is of no known image"))).to_owned()
     }
 

@@ -15,6 +15,7 @@ mod hooks;
 mod install;
 mod interrupted;
 mod moving_over;
+mod of_the_instance;
 mod one_off;
 mod preflight;
 mod prune;

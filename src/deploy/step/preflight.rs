@@ -51,7 +51,9 @@ impl Step for Preflight {
         }
         let mut found = Vec::new();
         for (name, meaning) in looked.images {
-            gathered.registries.insert(name.clone(), meaning.registry);
+            if let Some(registry) = meaning.registry {
+                gathered.registries.insert(name.clone(), registry);
+            }
             found.push(Fact::Image { name, image: meaning.image });
         }
         if let Some(reading) = looked.secrets {

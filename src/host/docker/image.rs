@@ -80,6 +80,10 @@ pub struct Resolved {
 /// An image on this instance.
 #[derive(Debug, Clone, Default)]
 pub struct LocalImage {
+    /// Its id.
+    pub id: String,
+    /// Its names with a tag: `REPOSITORY:TAG`.
+    pub tags: Vec<String>,
     /// Its platform, if it has one.
     pub platform: Option<Platform>,
     /// Its `HEALTHCHECK`, if it has one.
@@ -120,11 +124,18 @@ impl Docker {
 
     /// The image, if it is on this instance.
     pub async fn image(&self, image: &ImageRef) -> Result<Option<LocalImage>, DockerError> {
-        let act = format!("inspect image '{image}'");
-        match self.call(act, INSPECT, self.client.inspect_image(&image.to_string())).await {
+        self.image_called(&image.to_string()).await
+    }
+
+    /// The image of this name or id, if it is on this instance.
+    pub async fn image_called(&self, name: &str) -> Result<Option<LocalImage>, DockerError> {
+        let act = format!("inspect image '{name}'");
+        match self.call(act, INSPECT, self.client.inspect_image(name)).await {
             Ok(answer) => {
                 let config = answer.config.unwrap_or_default();
                 Ok(Some(LocalImage {
+                    id: answer.id.unwrap_or_default(),
+                    tags: answer.repo_tags.unwrap_or_default(),
                     platform: Platform::of(answer.os, answer.architecture),
                     healthcheck: HealthCommand::of(config.healthcheck.as_ref(), config.shell.as_ref()),
                     volumes: config.volumes.unwrap_or_default(),

@@ -144,6 +144,13 @@ impl FakeDocker {
         world.registry.push(image);
     }
 
+    /// Puts an image onto the instance under the name `repository:tag`, as a build or `docker load` does: no registry has
+    /// it. The name moves away from another image that has it.
+    pub fn load_image(&self, image: Image) {
+        assert!(is_digest(&image.digest), "{} is no digest", image.digest);
+        self.shared.world().load(image);
+    }
+
     /// Moves a tag in the registry to a digest that is there.
     pub fn retag(&self, repository: &str, tag: &str, digest: &str) {
         self.shared.world().retag(repository, tag, digest);

@@ -180,6 +180,18 @@ impl World {
         fresh
     }
 
+    /// Keeps an image that no registry has: it has no digest.
+    pub(crate) fn load(&mut self, image: Image) {
+        let id = format!("sha256:{}", hex64((&image.digest, "config")));
+        let name = format!("{}:{}", image.repository, image.tag.as_deref().unwrap_or("latest"));
+        if !self.local.iter().any(|local| local.id == id) {
+            let created = jiff::Timestamp::now();
+            let local = LocalImage { id: id.clone(), image, tags: Vec::new(), digests: Vec::new(), created };
+            self.local.push(local);
+        }
+        self.give_tag(&id, &name);
+    }
+
     /// Points a tag at an image, away from where it pointed.
     fn give_tag(&mut self, id: &str, tag: &str) {
         for local in &mut self.local {
