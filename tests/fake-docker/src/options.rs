@@ -48,8 +48,11 @@ pub(crate) fn verify(host: &Value) -> Result<(), Reply> {
     }
     for option in texts(host, "SecurityOpt") {
         let key = option.split(['=', ':']).next().unwrap_or_default();
-        if option == key || !["no-new-privileges", "seccomp", "apparmor", "label"].contains(&key) {
+        if option == key {
             return Err(refuse(500, format!("invalid --security-opt 1: {option:?}")));
+        }
+        if !["no-new-privileges", "seccomp", "apparmor", "label"].contains(&key) {
+            return Err(refuse(500, format!("invalid --security-opt 2: {option:?}")));
         }
     }
     for device in host.get("Devices").and_then(Value::as_array).into_iter().flatten() {

@@ -58,6 +58,15 @@ const MADE_OF: &[&str] = &[
     "/HostConfig/Ulimits",
 ];
 
+/// What few containers have.
+const FURTHER: &[&str] = &[
+    "/Config/Hostname",
+    "/Config/WorkingDir",
+    "/HostConfig/Devices",
+    "/HostConfig/Dns",
+    "/HostConfig/PidsLimit",
+];
+
 /// The words about a layer that handover knows (`src/host/docker/pull.rs`).
 const LAYER_WORDS: [&str; 8] = [
     "Pulling fs layer",
@@ -195,6 +204,11 @@ pub(crate) fn made_of(body: &Value) -> Vec<String> {
     mounts.sort();
     lines.extend(mounts);
     lines
+}
+
+/// What else it is made of.
+pub(crate) fn further(body: &Value) -> Vec<String> {
+    fields(body, FURTHER)
 }
 
 fn listed(body: &Value) -> Vec<String> {

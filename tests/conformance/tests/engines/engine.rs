@@ -241,6 +241,20 @@ impl<'h> Engine<'h> {
         Ok(())
     }
 
+    /// What else it is made of, where a case is about that.
+    pub(crate) fn further(&mut self, name: &str) -> Result<()> {
+        let path = format!("/containers/{name}/json");
+        let lines = answer::further(&self.ask("GET", &path, None)?.json()?);
+        self.tell("GET", &path, lines);
+        Ok(())
+    }
+
+    /// The id of an image that is here.
+    pub(crate) fn image_id(&self, tag: &str) -> Result<String> {
+        let image = self.ask("GET", &format!("/images/{}/json", self.image(tag)), None)?.json()?;
+        Ok(image["Id"].as_str().context("an image has an id")?.to_owned())
+    }
+
     /// Waits until something holds of a container's inspect.
     pub(crate) fn until(&mut self, name: &str, pointer: &str, wanted: Value) -> Result<()> {
         let path = format!("/containers/{name}/json");

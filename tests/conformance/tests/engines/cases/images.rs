@@ -95,3 +95,27 @@ pub(crate) fn remove(engine: &mut Engine<'_>) -> Result<()> {
     engine.get(&format!("/images/{REPOSITORY_URL}:removed/json"))?;
     engine.delete(&format!("/images/{REPOSITORY_URL}:removed"))
 }
+
+pub(crate) fn by_id(engine: &mut Engine<'_>) -> Result<()> {
+    let id = engine.image_id("good")?;
+    engine.name(&id, "<id of good>");
+    engine.get(&format!("/images/{id}/json"))?;
+    engine.create("web", "good", json!({ "Image": id }))?;
+    engine.made_of("web")?;
+    engine.post("/containers/web/start")?;
+    engine.stop("web")?;
+    // Of a build: a name that no registry has.
+    engine.get("/images/built/app:dev/json")?;
+    engine.create("before", "good", json!({ "Image": "built/app:dev" }))?;
+    engine.post(&format!("/images/{id}/tag?repo=built/app&tag=dev"))?;
+    engine.post(&format!("/images/{id}/tag?repo=handover/app&tag=r1"))?;
+    engine.get("/images/built/app:dev/json")?;
+    engine.create("named", "good", json!({ "Image": "built/app:dev" }))?;
+    engine.made_of("named")?;
+    engine.delete("/images/handover/app:r1")?;
+    engine.delete("/images/built/app:dev")?;
+    engine.get(&format!("/images/{id}/json"))?;
+    let unknown = format!("sha256:{}", "a".repeat(64));
+    engine.get(&format!("/images/{unknown}/json"))?;
+    engine.create("unknown", "good", json!({ "Image": unknown }))
+}

@@ -37,10 +37,10 @@ macro_rules! cases {
 cases! {
     engine: about_itself, networks;
     containers: created, refused, listed, unknown, names, policies, removed;
-    options: all, of_the_image, networks, refused;
-    starting: and_stopping, with_a_port_taken, without_entrypoint, without_network, without_mount;
+    options: all, further, of_the_image, networks, refused;
+    starting: and_stopping, with_a_port_taken, with_a_port_picked, without_entrypoint, without_network, without_mount;
     ending: by_itself, under_a_policy, by_signals, out_of_memory, deaf, a_stop_goes_on;
     inside: exec, logs, health;
-    images: pull, pull_in_vain, refused, lookup, platforms, remove;
+    images: pull, pull_in_vain, refused, lookup, platforms, remove, by_id;
     boots: after_a_cut, two_for_one_port, in_the_middle_of_a_stop, without_mount, engine_restarted;
 }

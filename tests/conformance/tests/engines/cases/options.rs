@@ -50,6 +50,38 @@ pub(crate) fn all(engine: &mut Engine<'_>) -> Result<()> {
     engine.made_of("grouped")
 }
 
+pub(crate) fn further(engine: &mut Engine<'_>) -> Result<()> {
+    engine.create("web", "good", json!({
+        "Entrypoint": ["/app"],
+        "Cmd": ["serve"],
+        "WorkingDir": "/tmp",
+        "Hostname": "web.internal",
+        "HostConfig": {
+            "Devices": [{ "PathOnHost": "/dev/null", "PathInContainer": "/dev/nothing", "CgroupPermissions": "r" }],
+            "Dns": ["10.0.0.2"],
+            "PidsLimit": 200,
+            "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined", "label=disable"],
+            "MaskedPaths": [],
+            "ReadonlyPaths": [],
+        },
+    }))?;
+    engine.made_of("web")?;
+    engine.further("web")?;
+    engine.post("/containers/web/start")?;
+    engine.state("web")?;
+    engine.stop("web")?;
+    // An empty one is none: what runs is the command alone.
+    for (name, command) in [("bare", json!(["/app", "serve"])), ("nothing", json!([]))] {
+        engine.create(name, "good", json!({ "Entrypoint": [], "Cmd": command }))?;
+    }
+    engine.made_of("bare")?;
+    engine.post("/containers/bare/start")?;
+    engine.state("bare")?;
+    // The image's command does not count with an entrypoint of the container's own.
+    engine.create("entered", "talkative", json!({ "Entrypoint": ["/app"] }))?;
+    engine.made_of("entered")
+}
+
 pub(crate) fn of_the_image(engine: &mut Engine<'_>) -> Result<()> {
     engine.create("plain", "talkative", json!({}))?;
     engine.made_of("plain")?;
@@ -98,6 +130,7 @@ pub(crate) fn refused(engine: &mut Engine<'_>) -> Result<()> {
         host("ExtraHosts", json!(["a:b"])),
         host("ExtraHosts", json!(["a"])),
         host("SecurityOpt", json!(["no-new-things"])),
+        host("SecurityOpt", json!(["systempaths=unconfined"])),
         host("Tmpfs", json!({ "tmp": "" })),
         host("Tmpfs", json!({ "/": "" })),
         log("json-file", "foo"),

@@ -19,6 +19,27 @@ pub(crate) fn and_stopping(engine: &mut Engine<'_>) -> Result<()> {
     engine.state("web")
 }
 
+pub(crate) fn with_a_port_picked(engine: &mut Engine<'_>) -> Result<()> {
+    for (name, ip, port) in [("web", "", ""), ("local", "127.0.0.1", ""), ("zero", "", "0")] {
+        let bindings = json!({ "8000/tcp": [{ "HostIp": ip, "HostPort": port }] });
+        engine.create(name, "good", json!({ "HostConfig": { "PortBindings": bindings } }))?;
+        engine.made_of(name)?;
+        engine.state(name)?;
+        for _ in 0..2 {
+            engine.post(&format!("/containers/{name}/start"))?;
+            let ports = engine.peek(name)?["NetworkSettings"]["Ports"]["8000/tcp"].clone();
+            for bound in ports.as_array().into_iter().flatten() {
+                let number = bound["HostPort"].as_str().unwrap_or_default();
+                engine.name(&format!("\"{number}\""), "<picked>");
+            }
+            engine.state(name)?;
+            engine.stop(name)?;
+            engine.state(name)?;
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn with_a_port_taken(engine: &mut Engine<'_>) -> Result<()> {
     engine.run("old", "good", "no", Some(8080))?;
     engine.create("new", "good", with("unless-stopped", Some(8080)))?;
