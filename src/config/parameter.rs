@@ -144,8 +144,7 @@ fn is_name(name: &str) -> Result<(), Wrong> {
     if name.is_empty() || name.len() > LONGEST {
         return wrong(format!("the name of a parameter has 1 to {LONGEST} characters"), FORMS.to_owned());
     }
-    if name.starts_with("/aws/reference/secretsmanager/") {
-        let secret = &name["/aws/reference/secretsmanager/".len()..];
+    if let Some(secret) = name.strip_prefix("/aws/reference/secretsmanager/") {
         let what = "a secret that is read through Parameter Store has no versions there".to_owned();
         return wrong(what, format!("write id = \"{secret}\""));
     }

@@ -145,6 +145,7 @@ impl FakeAws {
             }
             "GetParameter" => {
                 account.asked.push(asked.clone());
+                assert_eq!(asked["WithDecryption"], true);
                 let name = asked["Name"].as_str().unwrap_or_default();
                 let (name, number) = name.split_once(':').map_or((name, None), |(n, v)| (n, v.parse().ok()));
                 match account.parameter(name, number) {

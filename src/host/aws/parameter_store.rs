@@ -89,7 +89,7 @@ impl Aws {
 
 /// The version of a parameter that was removed and made again begins at 1: its time tells the one from the other.
 fn value(parameter: Parameter) -> Option<SecretValue> {
-    let changed = parameter.last_modified_date().map(|date| date.secs());
+    let changed = parameter.last_modified_date().map(aws_sdk_ssm::primitives::DateTime::secs);
     let changed = changed.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
     let version = match changed {
         Some(changed) => format!("{}@{changed}", parameter.version()),

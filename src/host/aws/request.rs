@@ -6,7 +6,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::error::{AwsError, chain, one_line};
 use super::secret::{ParameterVersion, ParametersBelow, SecretVersion};
-use super::subject::Subject;
+use super::subject::{self, Subject};
 use super::{clock, credentials};
 use crate::host::iam::Refusal;
 use crate::host::web;
@@ -95,7 +95,7 @@ impl<'a> Request<'a> {
             ("ParameterNotFound", Subject::Parameter(parameter)) => no_parameter(parameter),
             ("ParameterVersionNotFound", Subject::Parameter(parameter)) => format!(
                 "the parameter exists, but this version or label of it does not: aws ssm get-parameter-history --name {} --region {}",
-                parameter.parameter, parameter.region
+                subject::name_of(parameter), parameter.region
             ),
             ("InvalidRequestException", Subject::Secret(secret)) if is_about_deletion(message) => format!(
                 "restore it: aws secretsmanager restore-secret --secret-id {} --region {}",

@@ -105,13 +105,22 @@ impl Subject<'_> {
             }
             Self::Parameter(version) => format!(
                 "aws ssm describe-parameters --parameter-filters Key=Name,Values={} --region {region}",
-                version.parameter
+                name_of(version)
             ),
             Self::Parameters(below) => format!(
                 "aws ssm describe-parameters --parameter-filters Key=Path,Option=Recursive,Values={} --region {region}",
                 below.path
             ),
         }
+    }
+}
+
+/// The name of a parameter that may be an ARN: `arn:aws:ssm:REGION:ACCOUNT:parameter/prod/app` is `/prod/app`.
+pub(super) fn name_of(version: &ParameterVersion) -> String {
+    match version.parameter.split_once(":parameter/") {
+        Some((_, rest)) if rest.contains('/') => format!("/{rest}"),
+        Some((_, rest)) => rest.to_owned(),
+        None => version.parameter.clone(),
     }
 }
 

@@ -221,6 +221,26 @@ async fn every_refusal_of_parameter_store_says_what_to_do() {
     }
 }
 
+/// The commands that a fix names take no ARN.
+#[tokio::test(start_paused = true)]
+async fn an_arn_is_named_by_its_name_where_a_command_takes_no_other() {
+    let arn = "arn:aws:ssm:eu-west-1:210987654321:parameter/prod/db";
+    let ask = async |aws: Aws| aws.parameter(&parameter(arn)).await.map(drop);
+    for (code, words) in [
+        ("ParameterVersionNotFound", "--name /prod/db --region eu-west-1"),
+        ("InvalidKeyId", "Key=Name,Values=/prod/db --region eu-west-1"),
+        (
+            "AccessDeniedException",
+            "allow ssm:GetParameter on arn:aws:ssm:eu-west-1:210987654321:parameter/prod/db,",
+        ),
+    ] {
+        let (error, _) = asked_for(400, body(code, "no"), jiff::Timestamp::now(), ask).await;
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    let (missing, _) = asked_for(400, body("ParameterNotFound", ""), jiff::Timestamp::now(), ask).await;
+    assert!(!missing.contains("full ARN"), "{missing}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_path_is_named_with_its_own_action_and_has_to_have_something_below_it() {
     let ask = async |aws: Aws| aws.parameters(&below("/prod/app")).await.map(drop);
