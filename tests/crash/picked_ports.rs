@@ -9,6 +9,7 @@ async fn world() -> World {
     let world = World::new().await;
     let fixed = format!("127.0.0.1:{}:8000", world.port);
     world.edit(&fixed, "127.0.0.1::8000");
+    world.edit("deadline = \"30s\"", "deadline = \"10s\"");
     world
 }
 
@@ -56,7 +57,7 @@ async fn two_processes_take_the_same_port_of_theirs_without_a_clash() {
         "[process.web]\n",
         "[process.worker]\npublish = [\"127.0.0.1::8000\"]\norder = \"stop-first\"\n[process.web]\n",
     );
-    world.edit("deadline = \"30s\"", "deadline = \"30s\"\n[process.worker.health]\ntcp = true\ninterval = \"1ms\"\nsuccesses = 1\nmin-healthy = \"0s\"");
+    world.edit("deadline = \"10s\"", "deadline = \"10s\"\n[process.worker.health]\ntcp = true\ninterval = \"1ms\"\nsuccesses = 1\nmin-healthy = \"0s\"");
     let report = world.deploy("d-1", "v1").await.unwrap();
     assert_eq!(report.exit().code(), 0, "{report:?}");
     let ports: Vec<u16> = report.serving.iter().flat_map(|s| &s.picked_ports).map(|port| port.host).collect();

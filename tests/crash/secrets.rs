@@ -172,6 +172,7 @@ fn with_parameters(world: &World) {
         ("/prod/app/password", "first-password"),
         ("/prod/mail/smtp/host", "mail.internal"),
         ("/prod/mail/smtp/password", "first-mail-password"),
+        ("/prod/mail/smtp/token", "nested-token"),
         ("/prod/mail/token", "first-token"),
         ("/prod/mailbox/other", "not below it"),
     ] {
@@ -187,7 +188,7 @@ fn with_parameters(world: &World) {
     world.edit(
         "[environment]",
         "[environment]\nSAME = { secret = \"same.value\" }\nFROM = { secret = \"mail.from\" }\n\
-         TOKEN = { secret = \"mail.token\" }\n\
+         TOKEN = { secret = \"mail.token\" }\nNESTED = { secret = \"mail.smtp/token\" }\n\
          SMTP = { template = \"smtp://sp:{{ mail['smtp/password'] | urlencode }}@{{ mail['smtp/host'] }}\" }",
     );
 }
@@ -214,7 +215,7 @@ async fn parameters_are_fields_and_each_is_fetched_once() {
     with_parameters(&world);
     world.aws.take_asked();
     assert_eq!(world.hook("d-2", "v2", Phase::Tasks).await.unwrap().exit().code(), 0);
-    // Three parameters in pages of two, and an empty page at the end.
+    // Four parameters in pages of two, and an empty page at the end.
     assert_eq!(names_asked(&world), ["/prod/app/password", "/prod/mail", "/prod/mail", "/prod/mail"]);
     let smtp = "SMTP=smtp://sp:first-mail-password@mail.internal";
     let rest = ["SAME=first-password", "FROM=sp@mail.internal", "TOKEN=first-token"];
@@ -294,9 +295,12 @@ async fn a_change_of_a_parameter_is_one_of_the_release() {
 async fn parameters_are_masked() {
     let world = World::with_v1().await;
     with_parameters(&world);
-    add_leaky(&world, &["first-password, first-mail-password and first-token of mail.internal".to_owned()]);
+    add_leaky(
+        &world,
+        &["first-password, first-mail-password, nested-token, first-token of mail.internal".to_owned()],
+    );
     let report = world.deploy("d-2", "leaky").await.unwrap();
-    assert_eq!(report.evidence(), ["***, *** and *** of mail.internal"]);
+    assert_eq!(report.evidence(), ["***, ***, ***, *** of mail.internal"]);
 }
 
 /// A value that stands in the file is a secret as any other.
