@@ -163,7 +163,22 @@ fn lints(effective: &Effective<'_>, files: &BundleFiles) -> Vec<Mistake> {
             found.extend(env_file::lints(&Spanned::new(path.span(), text.to_owned()), files));
         }
     }
+    let processes = root.get("process").and_then(|processes| processes.get_ref().as_table());
+    for (_, process) in processes.into_iter().flatten() {
+        let volumes = process.get_ref().get("volumes").and_then(|volumes| volumes.get_ref().as_array());
+        found.extend(volumes.into_iter().flatten().filter_map(|volume| named_like_a_part(volume, files)));
+    }
     found
+}
+
+/// A volume of Docker's that is called like a folder of the bundle: most likely that is meant.
+fn named_like_a_part(volume: &Spanned<DeValue<'_>>, files: &BundleFiles) -> Option<Mistake> {
+    let (name, _) = volume.get_ref().as_str()?.split_once(':')?;
+    if name.contains('/') || files.find(&Spanned::new(volume.span(), name.to_owned())).is_err() {
+        return None;
+    }
+    let what = format!("'{name}' is a volume of Docker's here, and not '{name}' of the bundle");
+    Some(Mistake::warning(volume.span(), what).help(format!("for that write \"./{name}:/PATH\"")))
 }
 
 #[cfg(test)]
@@ -224,6 +239,20 @@ mod tests {
         assert!(!shown.contains("hunter2"), "{shown}");
         let shown = findings(&text.replace("['test', 'production']", "['test']"));
         assert!(!shown.contains("is written into the file"), "{shown}");
+    }
+
+    #[test]
+    fn a_volume_that_is_called_like_a_folder_of_the_bundle_surprises() {
+        let bundle = tempfile::tempdir().unwrap();
+        std::fs::create_dir(bundle.path().join("conf")).unwrap();
+        let text = format!("{GOOD}process.web.volumes = ['conf:/a', 'data:/b', './conf:/c']\n");
+        let checked = super::check(&text, "f", &BundleFiles::of(bundle.path()));
+        let found: Vec<&str> = checked.findings.iter().map(|finding| finding.headline.as_str()).collect();
+        assert_eq!(found, ["f:4:24: 'conf' is a volume of Docker's here, and not 'conf' of the bundle"]);
+        assert_eq!(
+            (checked.findings[0].severity, checked.settings.len()),
+            (super::super::Severity::Warning, 1)
+        );
     }
 
     #[test]

@@ -3,6 +3,10 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use handover::config::Settings;
+use handover::model::ReleaseNumber;
+use handover::state::Releases;
+
 use crate::world::World;
 
 /// A folder of the bundle, mounted from the next release on. A kept bundle is read in the folder `bundle/`.
@@ -38,6 +42,10 @@ async fn a_copy_goes_with_the_release_and_its_content_is_part_of_it() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "first");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
     assert_eq!(outcome("d-3").await, "unchanged");
+    // What is kept is the same as what was in the bundle: an operator deploys that again without one.
+    let again = Releases::of(&world.state()).config(ReleaseNumber(2)).unwrap().unwrap();
+    let volumes = |settings: &Settings| settings.processes[&"web".parse().unwrap()].options.volumes.clone();
+    assert_eq!(volumes(&again.settings), volumes(&world.config("v2").settings));
     std::fs::write(conf(&world).join("d/app.conf"), "second").unwrap();
     assert_eq!(outcome("d-4").await, "deployed");
     assert_eq!(mounts(&world)[0].0, kept(&world, 4).display().to_string());
