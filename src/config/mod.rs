@@ -16,7 +16,9 @@ mod image;
 mod mask;
 mod merge;
 mod parameter;
+mod ports;
 mod secret;
+mod secret_id;
 pub mod settings;
 mod time_span;
 

@@ -1,7 +1,6 @@
 //! The configuration: validated, with its defaults filled in, and no `Option` without a meaning.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use super::environment::{rendered_files, variables};
 use super::file;
 use super::health::resolve_health;
 use super::image::resolve_image;
+use super::ports::{check_ports, check_twice};
 use super::secret::resolve_secret;
 pub use super::secret::{
     ParameterId, ParameterPath, SecretFormat, SecretId, SecretSource, StoredParameter, StoredParameters,
@@ -172,30 +172,6 @@ impl Settings {
     }
 }
 
-/// Two processes on one port of the host: the second would find it taken when live is down.
-fn check_ports(written: &BTreeMap<Spanned<ProcessName>, file::Process>) -> Result<(), Mistake> {
-    let mut taken: Vec<(&ProcessName, &Publish)> = vec![];
-    for (name, process) in written {
-        for port in &process.publish {
-            let same = |(_, other): &&(&ProcessName, &Publish)| {
-                let apart = |a: Option<IpAddr>, b: Option<IpAddr>| a.is_some() && b.is_some() && a != b;
-                let port = port.get_ref();
-                port.host.is_some()
-                    && other.host == port.host
-                    && other.protocol == port.protocol
-                    && !apart(other.address, port.address)
-            };
-            if let Some((other, _)) = taken.iter().find(same).filter(|(other, _)| *other != name.get_ref()) {
-                let number = port.get_ref().host.unwrap_or_default();
-                let what = format!("port {number} of the host is published by '{other}', too");
-                return Err(Mistake::at(port.span(), what).help("publish another port"));
-            }
-            taken.push((name.get_ref(), port.get_ref()));
-        }
-    }
-    Ok(())
-}
-
 /// A process, and what it needs of the bundle.
 fn resolve_process(
     process: file::Process,
@@ -203,22 +179,7 @@ fn resolve_process(
     files: &BundleFiles,
 ) -> Result<(Process, BTreeMap<String, PathBuf>), Mistake> {
     let publish: Vec<Publish> = process.publish.iter().map(|p| *p.get_ref()).collect();
-    for (i, port) in process.publish.iter().enumerate() {
-        let port_is = port.get_ref();
-        let same = |other: &Publish| {
-            let both_picked = other.container == port_is.container && other.address == port_is.address;
-            other.host == port_is.host
-                && other.protocol == port_is.protocol
-                && (port_is.host.is_some() || both_picked)
-        };
-        if publish[..i].iter().any(same) {
-            let what = match port_is.host {
-                Some(number) => format!("port {number} of the host is published twice"),
-                None => format!("port {} of the container is published twice", port_is.container),
-            };
-            return Err(Mistake::at(port.span(), what).help("keep one of them"));
-        }
-    }
+    check_twice(&process.publish)?;
     check_order(process.order.as_ref(), !publish.is_empty(), name)?;
     if let Some(command) = process.command.as_ref().filter(|c| c.get_ref().is_empty()) {
         return Err(

@@ -20,6 +20,7 @@ mod ledger;
 mod local_image;
 mod matrix;
 mod outage;
+mod parameters;
 mod picked_ports;
 mod preflight;
 mod refusals;

@@ -1,18 +1,17 @@
 //! A container, as the Engine describes it.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HostConfig, Mount, MountPoint,
-    MountType, PortBinding, PortMap,
+    MountType, PortBinding,
 };
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
 
+use super::bound_port::{BoundPort, bound_ports};
 use super::engine::{HostPort, host_address};
 use super::healthcheck::HealthCommand;
 use super::labels::Labels;
@@ -173,26 +172,6 @@ fn host_ports(host: &HostConfig) -> Vec<HostPort> {
         .collect()
 }
 
-/// A container's port and where it is on the host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct BoundPort {
-    /// The container's port, as Docker writes it: `8000/tcp`.
-    pub port: String,
-    /// The host's address; unspecified where it is all of them.
-    pub address: IpAddr,
-    /// The host's port.
-    pub host: u16,
-    /// Whether the Engine has picked it.
-    #[serde(skip)]
-    pub is_picked: bool,
-}
-
-impl fmt::Display for BoundPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}", self.port, SocketAddr::new(self.address, self.host))
-    }
-}
-
 impl Container {
     /// The ports that the Engine has picked, each once: it mostly has the same one for IPv4 and IPv6.
     pub fn picked_ports(&self) -> Vec<BoundPort> {
@@ -204,32 +183,6 @@ impl Container {
         }
         picked
     }
-}
-
-/// In the order of the ports, IPv4 first.
-fn bound_ports(ports: PortMap, host: Option<&HostConfig>) -> Vec<BoundPort> {
-    let asked = host.and_then(|host| host.port_bindings.as_ref());
-    let of_port = |(port, bindings): (String, Option<Vec<PortBinding>>)| {
-        let asked: Vec<&str> = asked
-            .and_then(|asked| asked.get(&port)?.as_ref())
-            .into_iter()
-            .flatten()
-            .filter_map(|binding| binding.host_port.as_deref())
-            .collect();
-        let one = move |binding: PortBinding| {
-            let written = binding.host_port.unwrap_or_default();
-            Some(BoundPort {
-                port: port.clone(),
-                address: host_address(binding.host_ip.as_deref()),
-                host: written.parse().ok()?,
-                is_picked: !asked.contains(&written.as_str()),
-            })
-        };
-        bindings.unwrap_or_default().into_iter().filter_map(one).collect::<Vec<_>>()
-    };
-    let mut bound: Vec<BoundPort> = ports.into_iter().flat_map(of_port).collect();
-    bound.sort_by(|a, b| (&a.port, a.address, a.host).cmp(&(&b.port, b.address, b.host)));
-    bound
 }
 
 /// What a container is created from.

@@ -2,6 +2,7 @@
 //! operation is repeated after a crash.
 
 mod attended;
+mod bound_port;
 mod container;
 mod engine;
 mod error;
@@ -28,7 +29,8 @@ use bollard::query_parameters::{
 use futures_util::StreamExt as _;
 
 pub use attended::{Attached, Printed};
-pub use container::{BoundPort, Container, Mounted, Spec};
+pub use bound_port::BoundPort;
+pub use container::{Container, Mounted, Spec};
 pub use engine::{Engine, HostPort, Listed};
 pub use error::DockerError;
 pub use healthcheck::HealthCommand;
