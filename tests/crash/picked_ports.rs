@@ -1,5 +1,6 @@
 //! `publish = ["8000"]`: a port of the host that Docker picks, at each start anew.
 
+use fake_docker::Race;
 use handover::report::{Report, tail};
 use handover::status;
 
@@ -36,6 +37,18 @@ async fn it_is_told_and_asked_there() {
     assert_eq!(json[0]["containers"][0]["picked_ports"], ports);
     // The same is asked for: the other port of the next start would be no change of the release.
     assert_eq!(world.deploy("d-2", "v1").await.unwrap().outcome.word(), "unchanged");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn after_a_boot_the_port_of_now_is_told() {
+    let world = world().await;
+    world.deploy("d-1", "v1").await.unwrap();
+    world.engine.power_cut();
+    world.engine.boot(&Race::OldestFirst).unwrap();
+    let [port] = world.engine.container("status-page-web").unwrap().host_ports[..] else { panic!() };
+    let told = status::text(&status::of_all(&world.host()).await.unwrap());
+    assert!(told.contains(&format!("port 8000/tcp at 127.0.0.1:{port} of the host")), "{told}");
+    world.assert_settled("v1");
 }
 
 #[tokio::test(flavor = "current_thread")]
