@@ -88,7 +88,7 @@ impl Registry {
     pub async fn ask<T>(
         &mut self,
         host: &Host,
-        wanted: Wanted<'_>,
+        mut wanted: Wanted<'_>,
         terms: Terms<'_>,
         attempt: impl AsyncFn(&Docker, Option<&RegistryLogin>) -> Result<T, DockerError>,
     ) -> Result<T, Failure> {
@@ -106,6 +106,11 @@ impl Registry {
                 Err(_) => return Err(self.out_of_time(wanted, time)),
             };
             let trouble = RegistryProblem::of(&error);
+            if let (RegistryProblem::NoManifest, Wanted::Tag(tag)) = (trouble, wanted)
+                && host.image_sizes.know_tag(&self.repository, tag, login.as_ref()).await
+            {
+                wanted = Wanted::Filling(tag);
+            }
             let pause = pauses.next().unwrap_or_default();
             let has_time = Instant::now() + pause < deadline;
             if tried >= self.tries(trouble, wanted) || !has_time {
@@ -127,7 +132,9 @@ impl Registry {
     fn tries(&self, trouble: RegistryProblem, wanted: Wanted<'_>) -> usize {
         match (trouble, wanted) {
             (RegistryProblem::Unauthorized, _) if self.image.auth != Auth::Ecr => 1,
-            (RegistryProblem::NoManifest, Wanted::Digest(_)) => RegistryProblem::Unreachable.tries(),
+            (RegistryProblem::NoManifest, Wanted::Filling(_) | Wanted::Digest(_)) => {
+                RegistryProblem::Unreachable.tries()
+            }
             _ => trouble.tries(),
         }
     }
@@ -192,7 +199,9 @@ impl Registry {
 
     fn out_of_time(&self, wanted: Wanted<'_>, time: Duration) -> Failure {
         let what = match wanted {
-            Wanted::Tag(tag) => format!("find '{}:{tag}' in its registry", self.repository),
+            Wanted::Tag(tag) | Wanted::Filling(tag) => {
+                format!("find '{}:{tag}' in its registry", self.repository)
+            }
             Wanted::Digest(digest) => format!("pull '{}@{digest}'", self.repository),
         };
         Failure::with_fix(

@@ -270,6 +270,17 @@ fn a_registry_that_is_busy_for_a_while() -> Result<()> {
     case.succeeds(&v2())
 }
 
+/// Its tag means a digest, and the digest is not there for a while.
+#[test]
+fn a_pull_through_cache_that_fills() -> Result<()> {
+    let case = Case::of(KIND, "pull-through cache fills")?;
+    let registry = case.world.lab.registry();
+    let digest = registry.digest_of(REPOSITORY, "v2")?.context("it was pushed")?;
+    let missing = RegistryFault::error(&digest, 404, "MANIFEST_UNKNOWN", "manifest unknown");
+    registry.set_faults(&[missing.method("GET").times(2)])?;
+    case.succeeds(&v2())
+}
+
 #[test]
 fn a_layer_that_is_cut_off() -> Result<()> {
     let case = with_a_new_layer("layer is truncated")?;

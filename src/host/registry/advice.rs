@@ -22,6 +22,8 @@ pub struct Request<'a> {
 pub enum Wanted<'a> {
     /// The digest of a tag.
     Tag(&'a str),
+    /// The same of a tag that the registry knows, and whose image it does not have, or not yet: a pull-through cache fills.
+    Filling(&'a str),
     /// The image of a digest.
     Digest(&'a ImageDigest),
 }
@@ -46,7 +48,7 @@ impl Request<'_> {
             },
             RegistryProblem::NoManifest => match self.wanted {
                 Wanted::Tag(tag) => format!("tag '{tag}' is not in {name}: was it pushed{}?", self.account_and_region()),
-                Wanted::Digest(_) => format!(
+                Wanted::Filling(_) | Wanted::Digest(_) => format!(
                     "its tag means this image, and {name} does not have it: a pull-through cache may still be filling (deploy again in a minute), or a lifecycle policy has removed it (push it again)"
                 ),
             },
@@ -168,7 +170,7 @@ impl Request<'_> {
             (Some(action), _) if PULL_THROUGH.contains(&action) => PULL_THROUGH.join(" and "),
             (Some(action), _) if LAYERS.contains(&action) => LAYERS.join(" and "),
             (Some(action), _) => action.to_owned(),
-            (None, Wanted::Tag(_)) => "ecr:BatchGetImage".to_owned(),
+            (None, Wanted::Tag(_) | Wanted::Filling(_)) => "ecr:BatchGetImage".to_owned(),
             (None, Wanted::Digest(_)) => format!("ecr:BatchGetImage, {}", LAYERS.join(" and ")),
         };
         // An action of another service is about another thing than the repository.
@@ -384,5 +386,6 @@ mod tests {
         assert!(repository.contains("no repository 'team/app'"), "{repository}");
         let gone = missing(Wanted::Digest(&digest), RegistryProblem::NoManifest);
         assert!(gone.contains("lifecycle policy"), "{gone}");
+        assert_eq!(missing(Wanted::Filling("v9"), RegistryProblem::NoManifest), gone);
     }
 }

@@ -1,4 +1,5 @@
-//! The download size of an image, by its manifest. Advisory: nothing depends on getting an answer.
+//! What a registry says of an image to us, and not to the Engine: its download size, by its manifest, and whether a tag is
+//! known. Advisory: nothing depends on getting an answer.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use crate::host::docker::{Platform, RegistryLogin};
 use crate::host::roots;
 use crate::host::web::Web;
-use crate::model::ImageRef;
+use crate::model::{ImageRef, RepositoryName};
 use crate::text::{chain, clean, duration};
 
 const CONNECT: Duration = Duration::from_secs(3);
@@ -73,6 +74,23 @@ impl ImageSizes {
             Self::Pretended(size) => size(image),
         }
     }
+
+    /// Whether the registry of a repository says what a tag means. It need not have that image yet.
+    pub async fn know_tag(
+        self,
+        repository: &RepositoryName,
+        tag: &str,
+        login: Option<&RegistryLogin>,
+    ) -> bool {
+        let asked = async {
+            let client = Client::of(&repository.host, &repository.path, login)?;
+            client.knows(tag).await
+        };
+        match self {
+            Self::Registries => matches!(tokio::time::timeout(WHOLE, asked).await, Ok(Ok(true))),
+            Self::Pretended(_) => false,
+        }
+    }
 }
 
 /// The bytes that a pull of `image` downloads onto an empty disk: its layers as they are stored, and its configuration.
@@ -112,22 +130,36 @@ impl<'a> Client<'a> {
     }
 
     async fn size(&self, digest: &str, platform: &Platform) -> Result<u64, String> {
-        let mut authorization = self.basic();
-        let url = format!("{}/v2/{}/manifests/{digest}", self.base, self.path);
-        let mut answer = self.get(&url, authorization.as_deref()).await?;
-        if answer.status().as_u16() == 401 {
-            authorization = Some(self.bearer(&answer).await?);
-            answer = self.get(&url, authorization.as_deref()).await?;
-        }
+        let (answer, authorization) = self.manifest("GET", digest).await?;
         let mut manifest: Manifest = read(answer).await?;
         if manifest.config.is_none() {
             let ours = manifest.manifests.iter().find(|one| one.platform.as_ref() == Some(platform));
             let ours = ours.ok_or_else(|| format!("the image has no manifest for {platform}"))?;
             let url = format!("{}/v2/{}/manifests/{}", self.base, self.path, ours.digest);
-            manifest = read(self.get(&url, authorization.as_deref()).await?).await?;
+            manifest = read(self.ask("GET", &url, authorization.as_deref()).await?).await?;
         }
         let parts = manifest.layers.iter().chain(&manifest.config).map(|part| part.size);
         parts.reduce(u64::saturating_add).ok_or_else(|| "the manifest names no layers".to_owned())
+    }
+
+    async fn knows(&self, tag: &str) -> Result<bool, String> {
+        Ok(self.manifest("HEAD", tag).await?.0.status().is_success())
+    }
+
+    /// The answer for a tag or a digest, and what it was authorized by.
+    async fn manifest(
+        &self,
+        method: &str,
+        reference: &str,
+    ) -> Result<(HttpResponse, Option<String>), String> {
+        let mut authorization = self.basic();
+        let url = format!("{}/v2/{}/manifests/{reference}", self.base, self.path);
+        let mut answer = self.ask(method, &url, authorization.as_deref()).await?;
+        if answer.status().as_u16() == 401 {
+            authorization = Some(self.bearer(&answer).await?);
+            answer = self.ask(method, &url, authorization.as_deref()).await?;
+        }
+        Ok((answer, authorization))
     }
 
     fn basic(&self) -> Option<String> {
@@ -154,12 +186,18 @@ impl<'a> Client<'a> {
             ),
             self.path
         );
-        let token: Token = read(self.get(&url, self.basic().as_deref()).await?).await?;
+        let token: Token = read(self.ask("GET", &url, self.basic().as_deref()).await?).await?;
         Ok(format!("Bearer {}", token.token))
     }
 
-    async fn get(&self, url: &str, authorization: Option<&str>) -> Result<HttpResponse, String> {
+    async fn ask(
+        &self,
+        method: &str,
+        url: &str,
+        authorization: Option<&str>,
+    ) -> Result<HttpResponse, String> {
         let mut request = HttpRequest::new(SdkBody::empty());
+        request.set_method(method).map_err(|e| clean(&e.to_string()))?;
         request.set_uri(url).map_err(|e| clean(&e.to_string()))?;
         request.headers_mut().insert("accept", MANIFESTS);
         if let Some(authorization) = authorization {
