@@ -17,7 +17,7 @@ const NAMESPACE: &str = "not there: a container has namespaces of its own";
 const CPU: &str = "write cpus, such as cpus = 0.5: shares and sets of processors are not there";
 const MEMORY: &str =
     "write memory, such as memory = \"512m\": that is the limit, and reservations and swap are not there";
-const BUILD: &str = "leave it out: handover runs what is in a registry; build and push the image before";
+const BUILD: &str = "leave it out: build and push the image before, or build it on the instance and write local = true in [image]";
 
 /// Words of one meaning, with dashes, and what to do.
 const WORDS: &[(&str, &str)] = &[
@@ -62,7 +62,7 @@ const WORDS: &[(&str, &str)] = &[
     ("digest", "write tag: it is resolved to a digest once for each deployment"),
     (
         "pull pull-policy",
-        "leave it out: each deployment pulls the digest that the tag means then, if it is not here",
+        "leave it out: each deployment pulls the digest that the tag means then, if it is not here; local = true in [image] never pulls",
     ),
     ("registry credentials registry-auth", "write [image] auth: \"ecr\", \"none\" or { secret = \"NAME\" }"),
     ("service services processes container containers", "write one table [process.NAME] for each"),

@@ -43,8 +43,6 @@ pub(crate) fn programs(bundle: &Path, location: &str) -> Vec<PathBuf> {
 /// Whether handover runs at a location, as far as that can be seen in a bundle: by the binary's name.
 pub(crate) fn runs_handover(bundle: &Path, location: &str) -> bool {
     let programs = programs(bundle, location);
-    let is_named =
-        |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(NAME));
     match programs.as_slice() {
         // What is not there is said to be missing, and would be it.
         [] => is_named(Path::new(location.split_whitespace().next().unwrap_or_default())),
