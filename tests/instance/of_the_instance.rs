@@ -3,9 +3,9 @@
 
 use anyhow::{Context as _, Result, ensure};
 use lab::names::REPOSITORY_URL;
-use lab::registry_authorization;
+use lab::{registry_authorization, wait_until};
 use serde_json::Value;
-use world::{Bundle, World};
+use world::{Bundle, PATIENCE, World, text};
 
 const PUBLISH: &str = "publish      = [\"8000:8000\"]";
 
@@ -42,10 +42,10 @@ fn answers(world: &World) -> Result<u64> {
 
 fn mounts(world: &World) -> Result<Vec<(String, String, bool)>> {
     let live = world.web.docker()?.inspect("status-page-web")?.context("nothing is live")?;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let all = live["Mounts"].as_array().cloned().unwrap_or_default();
     let mut all: Vec<_> =
-        all.iter().map(|m| (text(&m["Source"]), text(&m["Destination"]), m["RW"] == true)).collect();
+        all.iter().map(|m| (word(&m["Source"]), word(&m["Destination"]), m["RW"] == true)).collect();
     all.sort();
     Ok(all)
 }
@@ -63,6 +63,13 @@ fn an_image_a_folder_and_a_port() -> Result<()> {
     ];
     ensure!(mounts(&world)? == wanted, "{:?}", mounts(&world)?);
     answers(&world)?;
+    let shown = world.handover(&["run", "--", "show", "/app.conf"])?;
+    ensure!(shown.status.success() && text(&shown.stdout) == "one", "{}", text(&shown.stderr));
+
+    // A boot: Docker picks anew, and what is told is true.
+    world.web.cut()?;
+    world.web.boot()?;
+    wait_until("it answers after the boot", PATIENCE, || Ok(answers(&world).is_ok()))?;
 
     // Refused: the old one is put back, with its image, its folder and a port that may be another one.
     build(&world, "crash")?;
