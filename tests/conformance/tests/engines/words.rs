@@ -46,7 +46,7 @@ const VERSIONS: &[(&str, &str)] = &[
     ),
     ("failed to create task for container: failed to create shim task", "failed to create shim task"),
     // 20.10 says it twice.
-    (r"\bno such image: \S+: No such image: ", "No such image: "),
+    (r"\bno such image: .+?: No such image: ", "No such image: "),
     // 20.10 has nothing for a container without a policy, later ones have its name.
     (r"HostConfig\.RestartPolicy: \{\}", r#"HostConfig.RestartPolicy: {Name: "no"}"#),
     // 28 says "bridge" also for what was created without a network.
