@@ -40,7 +40,7 @@ pub(crate) struct Engine<'h> {
 impl<'h> Engine<'h> {
     /// An Engine on which nothing was done yet, with the images pulled that every case needs.
     pub(crate) fn on(host: &'h mut dyn Host) -> Result<Self> {
-        let mut words = Words::default();
+        let mut words = Words::of(host.machine());
         for stock in stock::all() {
             words.call(&host.digest(stock.tag), &format!("<digest of {}>", stock.tag));
         }

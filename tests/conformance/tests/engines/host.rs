@@ -26,6 +26,11 @@ pub(crate) trait Host {
     fn registry_says(&mut self, what: Option<(u16, &str, &'static str)>) -> Result<()>;
     /// The container takes all the memory that it gets; one of the image `eater` does so by itself.
     fn runs_out_of_memory(&mut self, container: &str) -> Result<()>;
+    /// The architecture that it is for. What is written down is of an Engine for `amd64`; one for `arm64` has the two the other
+    /// way round.
+    fn machine(&self) -> &'static str {
+        "amd64"
+    }
     /// Whether the Engine met something that it only pretends to know.
     fn complaints(&self) -> Vec<String> {
         Vec::new()

@@ -71,6 +71,10 @@ impl Host for Real {
         self.instance.restart_docker()
     }
 
+    fn machine(&self) -> &'static str {
+        stock::MACHINE
+    }
+
     fn registry_says(&mut self, what: Option<(u16, &str, &'static str)>) -> Result<()> {
         let error = |(status, code, words): (u16, &str, &'static str)| {
             let message = words.split_once(": ").map_or(words, |(_, message)| message);

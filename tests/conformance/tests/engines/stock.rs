@@ -6,6 +6,18 @@ use fake_docker::{Behaviour, ExecOutcome, Image, ImageConfig, LogLine, Stream};
 use lab::ImageSpec;
 use lab::names::{REGISTRY_PASSWORD, REGISTRY_USER, REPOSITORY_URL};
 
+/// The architecture of this machine, and so of a real Engine on it.
+pub(crate) const MACHINE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+
+/// The architecture that stands here for one of the list below, which is written for `amd64`.
+fn other_way_round(machine: &str) -> &str {
+    match (MACHINE, machine) {
+        ("arm64", "amd64") => "arm64",
+        ("arm64", "arm64") => "amd64",
+        _ => machine,
+    }
+}
+
 /// An image of the test application.
 pub(crate) struct Stock {
     /// Its tag, and the release that it is.
@@ -61,7 +73,8 @@ pub(crate) fn all() -> Vec<Stock> {
 impl Stock {
     /// Puts it into the lab's registry; its digest.
     pub(crate) fn push(&self, registry: &lab::Registry) -> anyhow::Result<String> {
-        let specs: Vec<_> = self.machines.iter().map(|machine| self.spec(Some(machine))).collect();
+        let specs: Vec<_> =
+            self.machines.iter().map(|machine| self.spec(Some(other_way_round(machine)))).collect();
         match specs.as_slice() {
             [] => registry.push_image(lab::names::REPOSITORY, self.tag, &self.spec(None)),
             [one] => registry.push_image(lab::names::REPOSITORY, self.tag, one),

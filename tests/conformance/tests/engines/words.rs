@@ -57,9 +57,16 @@ const VERSIONS: &[(&str, &str)] = &[
 #[derive(Default)]
 pub(crate) struct Words {
     names: Vec<(String, String)>,
+    /// Of an Engine for `arm64`.
+    is_arm: bool,
 }
 
 impl Words {
+    /// For an Engine of this architecture.
+    pub(crate) fn of(machine: &str) -> Self {
+        Self { is_arm: machine == "arm64", ..Self::default() }
+    }
+
     /// Gives something a name that is the same on every Engine.
     pub(crate) fn call(&mut self, what: &str, name: &str) {
         // The newest first: a name may be used again.
@@ -68,7 +75,12 @@ impl Words {
 
     /// A text with everything replaced.
     pub(crate) fn put(&self, text: &str) -> String {
-        let named = self.names.iter().fold(text.to_owned(), |text, (what, name)| text.replace(what, name));
+        let text = if self.is_arm {
+            text.replace("arm64", "\0").replace("amd64", "arm64").replace('\0', "amd64")
+        } else {
+            text.to_owned()
+        };
+        let named = self.names.iter().fold(text, |text, (what, name)| text.replace(what, name));
         CHANGING.iter().chain(VERSIONS).fold(named, |text, (pattern, instead)| {
             Regex::new(pattern).expect("a pattern").replace_all(&text, *instead).into_owned()
         })
