@@ -225,9 +225,17 @@ mod tests {
     }
 
     #[test]
+    fn a_word_that_just_fits_stays_in_its_line() {
+        assert_eq!(wrap("four five six", 9), ["four five", "six"]);
+        assert_eq!(wrap("four five six", 8), ["four", "five six"]);
+    }
+
+    #[test]
     fn amounts_have_the_unit_that_people_expect() {
         for (bytes, shown) in [
             (0, "0 KiB"),
+            ((1 << 20) - 1, "1023 KiB"),
+            (1 << 20, "1 MiB"),
             (300 << 20, "300 MiB"),
             ((1 << 30) - 1, "1023 MiB"),
             (3 << 29, "1.5 GiB"),
