@@ -48,13 +48,11 @@ fn prepare(args: &Args) -> Result<Request, Refusal> {
 pub(super) async fn execute(request: Request, ending: Ending<'_>) -> ExitStatus {
     let ending = ending.about_request(&request);
     let termination = request.termination.clone();
-    let host = tokio::select! {
-        host = Host::of_the_system_within(docker_patience(&request.clock)) => host.map_err(DeployError::from),
-        () = termination.requested() => Err(DeployError::Interrupted),
-    };
-    let host = match host {
-        Ok(host) => host,
-        Err(error) => return ending.error(&error).await,
+    let found = termination.unless_requested(Host::of_the_system_within(docker_patience(&request.clock)));
+    let host = match found.await {
+        Some(Ok(host)) => host,
+        Some(Err(error)) => return ending.error(&error.into()).await,
+        None => return ending.error(&DeployError::Interrupted).await,
     };
     crate::logging::start(&host.paths.log);
     tracing::info!(

@@ -1,6 +1,7 @@
 //! `handover.toml`: as written (`file`), as a deployment group gets it (`groups`, `merge`), checked and complete
 //! ([`mod@settings`]), and what is wrong with it, shown in place ([`diagnostic`]).
 
+mod arn;
 mod bundle_files;
 pub mod check;
 mod container;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::arn;
+
 /// One parameter: its name or its ARN, and behind it `:VERSION` or `:LABEL` where it is not to be the newest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(into = "String")]
@@ -37,12 +39,8 @@ impl std::str::FromStr for ParameterId {
             if parts[0] == "arn" { parts.split_at(parts.len().min(6)) } else { parts.split_at(1) };
         let region = match place {
             ["arn", partition, "ssm", region, account, resource] => {
-                let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
-                if !partition.starts_with("aws") || region.is_empty() || !is_account {
-                    return Err(Wrong::new(
-                        "the partition, region or account in this ARN is not valid",
-                        FORMS,
-                    ));
+                if !arn::is_place(partition, region, account) {
+                    return Err(Wrong::new(arn::NO_PLACE, FORMS));
                 }
                 let Some(name) = resource.strip_prefix("parameter/").filter(|name| !name.is_empty()) else {
                     return Err(Wrong::new("this is not the ARN of a parameter", FORMS));

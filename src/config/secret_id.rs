@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::arn;
+
 /// A secret's name or ARN, or the long form of the ECS agent
 /// (amazon-ecs-agent, `agent/taskresource/asmsecret/asmsecret.go`):
 /// `arn:PARTITION:secretsmanager:REGION:ACCOUNT:secret:NAME:KEY:STAGE:VERSION`, where the last three may be empty.
@@ -60,9 +62,8 @@ impl std::str::FromStr for SecretId {
             let other = if is_parameter { ", but of a parameter: write parameter = \"...\"" } else { "" };
             return Err(format!("this is not the ARN of a secret{other}"));
         };
-        let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
-        if !partition.starts_with("aws") || region.is_empty() || !is_account {
-            return Err("the partition, region or account in this ARN is not valid".to_owned());
+        if !arn::is_place(partition, region, account) {
+            return Err(arn::NO_PLACE.to_owned());
         }
         is_name(name)?;
         let own = |part: &str| Some(part.to_owned()).filter(|part| !part.is_empty());

@@ -340,12 +340,8 @@ async fn perform_once(
     if !step.nature().only_looks {
         return step.perform(context, facts, gathered).await;
     }
-    tokio::select! {
-        result = step.perform(context, facts, gathered) => result,
-        () = context.termination.requested() => {
-            Err(Failure::interrupted(&format!("had to {}", step.words())))
-        }
-    }
+    let performed = context.termination.unless_requested(step.perform(context, facts, gathered)).await;
+    performed.unwrap_or_else(|| Err(Failure::interrupted(&format!("had to {}", step.words()))))
 }
 
 async fn take_back(

@@ -220,10 +220,8 @@ pub async fn run<'a>(
     let mut run = Box::pin(epoch::enter(&lock, request, host, talk)).await?;
     if hook && run.journal.history().steps().is_empty() {
         // Before the first step: what recovers a deployment at a boot has to be there before it can be interrupted.
-        tokio::select! {
-            notes = install::before_a_deployment(&host.paths) => run.gathered.notes.extend(notes),
-            () = termination.requested() => {}
-        }
+        let installed = termination.unless_requested(install::before_a_deployment(&host.paths)).await;
+        run.gathered.notes.extend(installed.into_iter().flatten());
     }
     let outcome = drive(&mut run, until).await?;
     let report = conclude(&run, outcome).await;

@@ -21,5 +21,5 @@ pub use release::{
     AppName, DeploymentId, ImageDigest, ImageName, ImageRef, Malformed, ProcessName, ReleaseNumber,
     container_name, image_tag,
 };
-pub use repository::{Repository, RepositoryName};
+pub use repository::{Repository, RepositoryName, is_account};
 pub use units::{Protocol, Publish, StatusRange, TimeSpan, is_docker_name};

@@ -61,8 +61,7 @@ const SUFFIXES: &[&str] = &[
 fn account_and_region(host: &str) -> Option<(&str, &str)> {
     let (account, rest) = host.split_once('.')?;
     let (region, suffix) = region_and_suffix(rest)?;
-    let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
-    (is_account && SUFFIXES.contains(&suffix)).then_some((account, region))
+    (is_account(account) && SUFFIXES.contains(&suffix)).then_some((account, region))
 }
 
 fn region_and_suffix(rest: &str) -> Option<(&str, &str)> {
@@ -124,6 +123,11 @@ impl From<Repository> for String {
             Repository::Here(path) => path,
         }
     }
+}
+
+/// Whether this is the number of an account of AWS's.
+pub fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 #[cfg(test)]

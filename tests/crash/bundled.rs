@@ -65,13 +65,7 @@ async fn the_old_release_is_put_back_with_its_own_copy() {
     assert_eq!(mounts(&world)[0].0, kept(&world, 2).display().to_string());
 
     let started = "\"entry\":\"done\",\"step\":\"start-new web\"";
-    for n in 0.. {
-        world.deploy_killed(crate::world::Site::AfterEntry(n), "d-4", "crash").await;
-        if std::fs::read_to_string(world.journal()).unwrap().contains(started) {
-            break;
-        }
-        assert!(n < 60, "nothing was started");
-    }
+    world.killed_once_written(started, "d-4", "crash", 60).await;
     world.host().docker.remove("status-page-web").await.unwrap();
     std::fs::remove_dir_all(world.bundle()).unwrap();
     world.recover().await.unwrap().unwrap();

@@ -3,7 +3,7 @@
 use handover::model::Phase;
 
 use crate::secrets::add_leaky;
-use crate::world::{Site, World};
+use crate::world::World;
 
 /// Parameters in place of the secret: one by its name under two names, and all below a path.
 fn with_parameters(world: &World) {
@@ -66,14 +66,7 @@ async fn parameters_are_fields_and_each_is_fetched_once() {
 async fn parameters_that_change_between_two_processes_change_nothing_for_this_deployment() {
     let world = World::with_v1().await;
     with_parameters(&world);
-    for n in 0.. {
-        world.deploy_killed(Site::AfterEntry(n), "d-2", "v2").await;
-        let journal = std::fs::read_to_string(world.journal()).unwrap();
-        if journal.contains("\"done\",\"step\":\"preflight\"") {
-            break;
-        }
-        assert!(n < 20, "the secrets are not read:\n{journal}");
-    }
+    world.killed_once_written("\"done\",\"step\":\"preflight\"", "d-2", "v2", 20).await;
     assert!(world.engine.container("status-page-web.r2").is_none());
     world.aws.put_parameter("/prod/app/password", "second-password");
     world.aws.put_parameter("/prod/mail/smtp/password", "second-mail-password");

@@ -4,7 +4,7 @@ use fake_docker::{Behaviour, Image, LogLine, Stream};
 
 use handover::model::Phase;
 
-use crate::world::{REPOSITORY, SECRET, Site, World};
+use crate::world::{REPOSITORY, SECRET, World};
 
 /// An image that crashes, and logs this first.
 pub fn add_leaky(world: &World, lines: &[String]) {
@@ -144,14 +144,7 @@ async fn a_rotation_between_two_processes_changes_nothing_for_this_deployment() 
     );
     world.edit("[environment]", "[environment]\nBEFORE = { secret = \"before.value\" }");
     // Killed with the secrets read and the container not yet made.
-    for n in 0.. {
-        world.deploy_killed(Site::AfterEntry(n), "d-2", "v2").await;
-        let journal = std::fs::read_to_string(world.journal()).unwrap();
-        if journal.contains("\"done\",\"step\":\"preflight\"") {
-            break;
-        }
-        assert!(n < 20, "the secrets are not read:\n{journal}");
-    }
+    world.killed_once_written("\"done\",\"step\":\"preflight\"", "d-2", "v2", 20).await;
     assert!(world.engine.container("status-page-web.r2").is_none());
     world.aws.set_secret(r#"{"password": "third-password"}"#);
     world.aws.take_asked();

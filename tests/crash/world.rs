@@ -151,6 +151,19 @@ impl World {
         assert!(matches!(self.deploy_killed(site, "d-2", tag).await, Run::Killed));
     }
 
+    /// A deployment that is killed one entry later each time, until its journal has these words: by then it has `entries` at
+    /// most.
+    pub async fn killed_once_written(&self, words: &str, deployment: &str, tag: &str, entries: usize) {
+        for n in 0.. {
+            self.deploy_killed(Site::AfterEntry(n), deployment, tag).await;
+            let journal = std::fs::read_to_string(self.journal()).unwrap();
+            if journal.contains(words) {
+                break;
+            }
+            assert!(n < entries, "there is no {words} in:\n{journal}");
+        }
+    }
+
     /// The same, with `v1` deployed.
     pub async fn with_v1() -> Self {
         let world = Self::new().await;

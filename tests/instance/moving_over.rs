@@ -4,11 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Context as _, Result, ensure};
-use codedeploy::DeploymentReport;
 use lab::names::{ECR_HOST, REPOSITORY};
 use lab::registry_authorization;
 use serde_json::{Value, json};
-use world::{Bundle, World, report};
+use world::{Bundle, World};
 
 const ORDER: &str = "order        = \"stop-first\"";
 
@@ -121,16 +120,10 @@ fn script_bundle(world: &World, name: &str, has_stop: bool) -> Result<String> {
     Ok(inside)
 }
 
-fn deploy_scripts(world: &World, id: &str, bundle: &str) -> Result<DeploymentReport> {
-    let output =
-        world.agent("v1", &[]).args(["deploy", "--bundle", bundle, "--deployment-id", id]).output()?;
-    report(&output)
-}
-
 #[test]
 fn straight_from_a_bundle_that_stops_its_container_nothing_can_be_put_back() -> Result<()> {
     let world = World::up()?;
-    let deployed = deploy_scripts(&world, "d-000000001", &script_bundle(&world, "scripts", true)?)?;
+    let deployed = world.deploy_folder("d-000000001", &script_bundle(&world, "scripts", true)?)?;
     ensure!(deployed.succeeded() && world.release_that_comes_up()? == "v1", "{deployed:?}");
     let refused = world.deploy("d-000000002", &replacing("crash"))?;
     let failure = refused.failure().context("it is refused")?;
@@ -146,7 +139,7 @@ fn by_way_of_a_bundle_without_application_stop_the_old_container_is_put_back() -
     let with_stop = script_bundle(&world, "scripts", true)?;
     let without = script_bundle(&world, "scripts-last", false)?;
     for (id, bundle) in [("d-000000001", &with_stop), ("d-000000002", &without)] {
-        let deployed = deploy_scripts(&world, id, bundle)?;
+        let deployed = world.deploy_folder(id, bundle)?;
         ensure!(deployed.succeeded() && world.release_that_comes_up()? == "v1", "{deployed:?}");
     }
     let before = statuspage(&world)?;

@@ -234,9 +234,8 @@ async fn watch(
     let mut gate = Gate::new(health.clone(), past, cut, memory);
     let mut has_remarked = false;
     loop {
-        let seen = tokio::select! {
-            seen = looker.look(id) => seen,
-            () = termination.requested() => return Err(Watched::Failed(interrupted())),
+        let Some(seen) = termination.unless_requested(looker.look(id)).await else {
+            return Err(Watched::Failed(interrupted()));
         };
         let verdict = match seen {
             // An Engine that is restarting says nothing about the container, so it is asked again, while there is time.
@@ -265,9 +264,8 @@ async fn watch(
             tracing::warn!("{remark}");
             context.talk.say(&format!("  ..  {remark}"));
         }
-        tokio::select! {
-            () = tokio::time::sleep(health.interval) => {}
-            () = termination.requested() => return Err(Watched::Failed(interrupted())),
+        if termination.unless_requested(tokio::time::sleep(health.interval)).await.is_none() {
+            return Err(Watched::Failed(interrupted()));
         }
     }
 }

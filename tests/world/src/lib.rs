@@ -146,9 +146,13 @@ impl World {
 
     /// A whole deployment by agent v1.
     pub fn deploy(&self, id: &str, bundle: &Bundle) -> Result<DeploymentReport> {
-        let path = self.bundle(bundle)?;
+        self.deploy_folder(id, &self.bundle(bundle)?)
+    }
+
+    /// The same of a bundle that is on the instance.
+    pub fn deploy_folder(&self, id: &str, bundle: &str) -> Result<DeploymentReport> {
         let output =
-            self.agent("v1", &[]).args(["deploy", "--bundle", &path, "--deployment-id", id]).output()?;
+            self.agent("v1", &[]).args(["deploy", "--bundle", bundle, "--deployment-id", id]).output()?;
         report(&output)
     }
 
