@@ -7,7 +7,7 @@
 //!   releases/12/handover.toml
 //!   releases/12/templates/  the templates of the bundle that it names
 //!   releases/12/bundle/     what else of the bundle it names, by its path there
-//!   releases/12/files/      the files of its containers, rendered, by their paths there
+//!   releases/12/files/web/  the files of a container, rendered, by their paths there
 //!   releases/12/web.log     the last lines of its container, when it was refused; without secrets
 //! ```
 //! The truth about containers is in Docker; this can be lost and only costs the memory of what was.
@@ -16,13 +16,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
-use crate::config::settings::FileSource;
 use crate::config::{self, Config, Settings};
 use crate::digest::sha256;
+use crate::environment::RenderedFile;
 use crate::fs::{self, FsError};
+use crate::journal::TaskRun;
 use crate::model::{DeploymentId, Explain, ImageName, ImageRef, ProcessName, ReleaseNumber};
 
 /// The format of `record.json`. `tests/fixtures/record-v*.json` pin it.
@@ -47,6 +48,9 @@ pub struct Record {
     /// dead one.
     #[serde(default)]
     pub secret_versions: BTreeMap<String, String>,
+    /// How its tasks went.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tasks: BTreeMap<ProcessName, TaskRun>,
     /// Stands for everything that its containers are made of; contains no secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
@@ -79,9 +83,19 @@ pub fn fingerprint(
     images: &BTreeMap<ImageName, ImageRef>,
     secret_versions: &BTreeMap<String, String>,
 ) -> String {
-    let Settings { secrets, environment, files, processes, .. } = settings;
-    let made_of = (images, secrets, environment, files, processes, secret_versions);
-    let text = serde_json::to_vec(&made_of).expect("settings are plain data");
+    let Settings { secrets, environment, files, processes, tasks, services, .. } = settings;
+    // A service is made once: what it is made of is no part of a release, only that it is found on its network.
+    let images: BTreeMap<_, _> = images.iter().filter(|(name, _)| !settings.is_of_services(name)).collect();
+    let made_of = (&images, secrets, environment, files, processes, secret_versions);
+    let mut text = serde_json::to_vec(&made_of).expect("settings are plain data");
+    if !tasks.is_empty() {
+        // What a task does is part of what a release is: a changed migration is to run.
+        text.extend(serde_json::to_vec(tasks).expect("settings are plain data"));
+    }
+    if !services.is_empty() {
+        let names: Vec<_> = services.keys().collect();
+        text.extend(serde_json::to_vec(&names).expect("names are plain data"));
+    }
     format!("sha256:{}", sha256(&text))
 }
 
@@ -201,7 +215,7 @@ impl Releases {
             fs::durable_private_dir(&folder, place.parent().unwrap_or(&folder))?;
             fs::write_atomically(&place, bytes, 0o600)
         };
-        for file in config.settings.files.values() {
+        for file in config.settings.templates() {
             keep(Path::new(&file.template), file.text.as_bytes())?;
         }
         for (path, source) in &config.settings.bundle {
@@ -217,15 +231,15 @@ impl Releases {
 
     /// Writes the rendered files of a release anew. No container has them yet: whatever an earlier process left is
     /// removed first, half-written ones too.
-    pub fn write_files<'a>(
+    pub fn write_files(
         &self,
         release: ReleaseNumber,
-        files: impl IntoIterator<Item = (&'a str, &'a FileSource, SecretString)>,
+        files: Vec<RenderedFile<'_>>,
     ) -> Result<(), StateError> {
         self.remove_files(release)?;
         let folder = self.folder(release);
-        for (path, source, text) in files {
-            let place = self.file(release, path);
+        for RenderedFile { of, path, source, text } in files {
+            let place = self.file(release, of, path);
             fs::durable_private_dir(&folder, place.parent().unwrap_or(&folder))?;
             let owner = source.owner.map(|owner| (owner.user, owner.group));
             fs::write_for(owner, &place, text.expose_secret().as_bytes(), source.mode)?;
@@ -233,9 +247,9 @@ impl Releases {
         Ok(())
     }
 
-    /// Where the file of a release is that its containers have at `path`.
-    pub fn file(&self, release: ReleaseNumber, path: &str) -> PathBuf {
-        self.folder(release).join("files").join(path.trim_start_matches('/'))
+    /// Where the file of a release is that a container of it has at `path`.
+    pub fn file(&self, release: ReleaseNumber, of: &ProcessName, path: &str) -> PathBuf {
+        self.folder(release).join("files").join(of.as_str()).join(path.trim_start_matches('/'))
     }
 
     /// Removes the rendered files of a release.
@@ -274,7 +288,7 @@ mod tests {
             fingerprint(&config::parse(text, "handover.toml").unwrap(), &images, &BTreeMap::default())
         };
         let full = include_str!("../tests/fixtures/config-full.toml");
-        assert_eq!(of(full), "sha256:0e53f81bd652aa6ddebfefb82958c2c2f62c154f366c853f8e4db9adbbfe0e69");
+        assert_eq!(of(full), "sha256:d198c7222220d57df185700bb519a54bf7237bacfa9bd7e284eb2fcff89da65d");
         let key = "stop-timeout = \"35s\"";
         assert!(full.contains(key));
         for more in ["read-only = true", "cpus = 1", "log = { max-file = 2 }", "ulimits = { nofile = 1024 }"]

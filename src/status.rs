@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::config::Config;
 use crate::deploy::serving;
 use crate::host::Host;
 use crate::host::docker::labels::Kind;
@@ -28,6 +29,9 @@ pub struct Status {
     pub group: Option<String>,
     /// Its containers: live ones first.
     pub containers: Vec<ContainerStatus>,
+    /// Its services, which belong to no release.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceStatus>,
     /// The run in progress, or the last one.
     pub run: Option<RunStatus>,
     /// Whether a healthy release serves, as far as is known: it runs, and passed the last gate that looked at it.
@@ -67,6 +71,25 @@ pub struct ContainerStatus {
     /// Its ports that Docker has picked a port of the host for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub picked_ports: Vec<BoundPort>,
+}
+
+/// One service.
+#[derive(Debug, Serialize)]
+pub struct ServiceStatus {
+    /// Its name in the configuration.
+    pub service: String,
+    /// The name of its container.
+    pub name: String,
+    /// `repository@sha256:…`.
+    pub image: String,
+    /// As that of other containers.
+    pub state: String,
+    /// When it was started last.
+    pub started_at: String,
+    /// What happens at a boot.
+    pub restart_policy: String,
+    /// Whether the last good release's configuration still has it, as far as is known.
+    pub configured: bool,
 }
 
 /// One run.
@@ -118,11 +141,10 @@ fn of(host: &Host, app: AppName, containers: &[Container]) -> Status {
     let last_good = releases.last_good();
     let unproven = releases.records().into_iter().filter(|r| r.verdict == crate::state::Verdict::Unproven);
     let unproven: Vec<u64> = unproven.map(|record| record.release.0).collect();
-    let ours: Vec<Container> = containers
-        .iter()
-        .filter(|c| c.labels.as_ref().is_some_and(|labels| labels.app == app))
-        .cloned()
-        .collect();
+    let ours = containers.iter().filter(|c| c.labels.as_ref().is_some_and(|labels| labels.app == app));
+    let (services, ours): (Vec<Container>, Vec<Container>) = ours.cloned().partition(Container::is_service);
+    let config = last_good.as_ref().and_then(|record| releases.config(record.release).ok().flatten());
+    let services = services.iter().filter_map(|service| service_status(service, config.as_ref())).collect();
     let mut listed: Vec<ContainerStatus> =
         ours.iter().filter_map(|container| container_status(container, &ours, &unproven)).collect();
     listed.sort_by_key(|c| (c.role != "live", std::cmp::Reverse(c.release)));
@@ -146,7 +168,18 @@ fn of(host: &Host, app: AppName, containers: &[Container]) -> Status {
         _ => None,
     };
     let group = last_good.and_then(|record| record.group);
-    Status { format: STATUS_FORMAT, app, group, containers: listed, run, serving, sick, next, damage }
+    Status {
+        format: STATUS_FORMAT,
+        app,
+        group,
+        containers: listed,
+        services,
+        run,
+        serving,
+        sick,
+        next,
+        damage,
+    }
 }
 
 fn container_status(container: &Container, all: &[Container], unproven: &[u64]) -> Option<ContainerStatus> {
@@ -155,14 +188,8 @@ fn container_status(container: &Container, all: &[Container], unproven: &[u64]) 
         Kind::Serve if serving::is_live_among(all, container) => "live".to_owned(),
         Kind::Serve if unproven.contains(&labels.release.0) => "candidate".to_owned(),
         Kind::Serve => "parked".to_owned(),
+        Kind::Bridge => "candidate".to_owned(),
         kind => kind.to_string(),
-    };
-    let state = match container {
-        Container { running: true, .. } => "running".to_owned(),
-        Container { restarting: true, .. } => "restarting".to_owned(),
-        // Docker's zero time: it was never started.
-        Container { started_at, .. } if started_at.starts_with("0001-") => "created".to_owned(),
-        Container { exit_code, .. } => format!("exited ({exit_code})"),
     };
     Some(ContainerStatus {
         name: container.name.clone(),
@@ -171,11 +198,34 @@ fn container_status(container: &Container, all: &[Container], unproven: &[u64]) 
         release: labels.release.0,
         deployment: labels.deployment.to_string(),
         image: container.image.clone(),
-        state,
+        state: state(container),
         started_at: container.started_at.clone(),
         restart_policy: container.restart_policy.to_string(),
         picked_ports: container.picked_ports(),
     })
+}
+
+fn service_status(container: &Container, config: Option<&Config>) -> Option<ServiceStatus> {
+    let service = &container.labels.as_ref()?.process;
+    Some(ServiceStatus {
+        service: service.to_string(),
+        name: container.name.clone(),
+        image: container.image.clone(),
+        state: state(container),
+        started_at: container.started_at.clone(),
+        restart_policy: container.restart_policy.to_string(),
+        configured: config.is_none_or(|config| config.settings.services.contains_key(service)),
+    })
+}
+
+fn state(container: &Container) -> String {
+    match container {
+        Container { running: true, .. } => "running".to_owned(),
+        Container { restarting: true, .. } => "restarting".to_owned(),
+        // Docker's zero time: it was never started.
+        Container { started_at, .. } if started_at.starts_with("0001-") => "created".to_owned(),
+        Container { exit_code, .. } => format!("exited ({exit_code})"),
+    }
 }
 
 fn run_status(history: &History, host: &Host, app: &AppName) -> Option<RunStatus> {
@@ -203,6 +253,22 @@ fn run_status(history: &History, host: &Host, app: &AppName) -> Option<RunStatus
         cause,
         findings,
     })
+}
+
+impl ServiceStatus {
+    fn line(&self) -> String {
+        let Self { service, name, state, restart_policy, .. } = self;
+        let since = match self.started_at.split('.').next() {
+            Some(since) if state == "running" => format!(" since {since}"),
+            _ => String::new(),
+        };
+        let left = if self.configured {
+            String::new()
+        } else {
+            format!("; the configuration no longer has it: docker rm -f {name}, when nobody needs it")
+        };
+        format!("service {service}: {name}, {state}{since}, at a boot {restart_policy}{left}")
+    }
 }
 
 /// The human form.
@@ -241,6 +307,7 @@ pub fn text(apps: &[Status]) -> String {
         for c in &app.containers {
             parts.extend(c.picked_ports.iter().map(|port| format!("{}: port {port} of the host", c.name)));
         }
+        parts.extend(app.services.iter().map(ServiceStatus::line));
         if let Some(run) = &app.run {
             let waiting = run.waiting_s.map(|seconds| {
                 format!(

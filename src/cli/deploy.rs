@@ -1,6 +1,6 @@
 //! `handover deploy`, and what it shares with the hooks: one code path.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::bundle::{Chosen, Refusal, Which};
 use super::ending::Ending;
@@ -17,6 +17,12 @@ use crate::signal::Termination;
 pub(super) struct Args {
     #[command(flatten)]
     which: Which,
+    /// Make none of the checks of what the app needs of others: for a night when one of them is wrong
+    #[arg(long)]
+    no_checks: bool,
+    /// Do not watch the candidate under traffic before live is stopped: for a night when every minute counts
+    #[arg(long)]
+    no_bake: bool,
 }
 
 pub(super) async fn run(args: Args) -> ExitStatus {
@@ -24,13 +30,28 @@ pub(super) async fn run(args: Args) -> ExitStatus {
     let printer = Printer::new(false);
     let ending = Ending::of(&printer, "deploy", start);
     match prepare(&args) {
-        Ok(request) => execute(request, ending).await,
+        Ok(request) => {
+            if args.no_checks {
+                printer.line("note:  no check of what the app needs of others is made (--no-checks)");
+            }
+            if args.no_bake {
+                printer.line("note:  the candidate is not watched under traffic (--no-bake)");
+            }
+            execute(request, ending).await
+        }
         Err(refusal) => ending.refuse(&refusal),
     }
 }
 
 fn prepare(args: &Args) -> Result<Request, Refusal> {
-    let Chosen { config, group } = args.which.chosen()?;
+    let Chosen { mut config, group } = args.which.chosen()?;
+    if args.no_checks {
+        // What is kept with the release has them all the same.
+        config.settings.checks.clear();
+    }
+    if args.no_bake {
+        config.settings.bake = Duration::ZERO;
+    }
     Ok(Request {
         config,
         deployment: DeploymentId::for_operator(jiff::Timestamp::now()),

@@ -6,11 +6,13 @@ use super::bundle::Refusal;
 use super::deploy::execute;
 use super::ending::Ending;
 use crate::codedeploy::appspec::{AppSpec, AppSpecError};
-use crate::codedeploy::{Duty, Invocation};
+use crate::codedeploy::invocation::{DEPLOYMENT_VARIABLE, EVENT_VARIABLE};
+use crate::codedeploy::{Duty, Invocation, LifecycleEvent, blocked};
 use crate::config::{self, RequestedGroup};
 use crate::deploy::Request;
 use crate::deploy::clock::Clock;
 use crate::exit::ExitStatus;
+use crate::host::Paths;
 use crate::printer::Printer;
 use crate::signal::Termination;
 use crate::text::chain;
@@ -30,10 +32,9 @@ pub(super) async fn run(args: Args) -> ExitStatus {
     let printer = Printer::new(true);
     // CodeDeploy's agents set no working directory; it may even have been deleted.
     let _ = std::env::set_current_dir("/");
-    let named =
-        args.event.clone().or_else(|| std::env::var(crate::codedeploy::invocation::EVENT_VARIABLE).ok());
-    if must_not_fail(named.as_deref()) {
-        return nothing_to_do(&printer);
+    let named = args.event.clone().or_else(|| std::env::var(EVENT_VARIABLE).ok());
+    if let Some(done) = at_once(named.as_deref()) {
+        return done;
     }
     let command = named.unwrap_or_else(|| "hook".to_owned());
     let ending = Ending::of(&printer, &command, start);
@@ -44,13 +45,27 @@ pub(super) async fn run(args: Args) -> ExitStatus {
     }
 }
 
-/// Whether an event is one in which the OLD bundle's binary runs: it is left before anything that could fail.
-pub(super) fn must_not_fail(event: Option<&str>) -> bool {
-    let event = event.and_then(|event| event.parse().ok());
-    event.map(crate::codedeploy::LifecycleEvent::duty) == Some(Duty::Never)
+/// An event in which the OLD bundle's binary runs is left before anything that could fail; all that is done is a note for the
+/// hooks that follow.
+pub(super) fn at_once(event: Option<&str>) -> Option<ExitStatus> {
+    let event: LifecycleEvent = event?.parse().ok()?;
+    if event.duty() != Duty::Never {
+        return None;
+    }
+    if matches!(event, LifecycleEvent::BeforeBlockTraffic | LifecycleEvent::AfterBlockTraffic) {
+        note_that_traffic_is_blocked();
+    }
+    Some(nothing_to_do(&Printer::new(true)))
 }
 
-pub(super) fn nothing_to_do(printer: &Printer) -> ExitStatus {
+fn note_that_traffic_is_blocked() {
+    if let Some(deployment) = std::env::var(DEPLOYMENT_VARIABLE).ok().and_then(|id| id.parse().ok()) {
+        let paths = Paths::of_the_system();
+        blocked::remember(&paths.lock, &paths.state, &deployment);
+    }
+}
+
+fn nothing_to_do(printer: &Printer) -> ExitStatus {
     printer.line("handover: done: nothing to do in this event");
     ExitStatus::Done
 }
@@ -62,8 +77,11 @@ fn prepare(args: &Args, start: Instant) -> Result<Option<Request>, Refusal> {
     if hook.event.duty() == Duty::Nothing {
         return Ok(None);
     }
-    let config = config::load(&hook.bundle, RequestedGroup::Hook(hook.group.as_deref()))
+    let mut config = config::load(&hook.bundle, RequestedGroup::Hook(hook.group.as_deref()))
         .map_err(|error| Refusal::of_config(&error, &hook.bundle))?;
+    if blocked::is_blocked(&Paths::of_the_system().lock, &hook.deployment) {
+        config.settings.without_clients();
+    }
     let refuse = |error| Refusal::of_appspec(&error, &hook.bundle);
     let spec = AppSpec::read(&hook.bundle, &hook.location).map_err(refuse)?;
     let Some(until) = spec.until(hook.event) else { return Ok(None) };

@@ -3,6 +3,7 @@
 
 mod apps;
 mod bundle;
+mod check_inside;
 mod deploy;
 mod ending;
 mod hook;
@@ -52,6 +53,9 @@ enum Command {
     Prune(prune::Args),
     /// Put this binary where operators and systemd find it
     Install(install::Args),
+    /// Make the checks on stdin from inside a container: what a deployment starts there
+    #[command(name = crate::deploy::checks::COMMAND, hide = true)]
+    CheckInside,
 }
 
 /// Whether this is `CodeDeploy`'s call: no arguments, and an event.
@@ -70,8 +74,7 @@ fn explain(printer: &crate::printer::Printer, error: &impl crate::model::Explain
 /// The calls that end before there is even a runtime: the hooks of the old bundle must not fail, whatever is broken.
 pub fn run_at_once(arguments: &[OsString]) -> Option<ExitStatus> {
     let event = std::env::var(EVENT_VARIABLE).ok();
-    (is_hook(arguments) && hook::must_not_fail(event.as_deref()))
-        .then(|| hook::nothing_to_do(&crate::printer::Printer::new(true)))
+    hook::at_once(event.as_deref().filter(|_| is_hook(arguments)))
 }
 
 /// Runs the command line.
@@ -99,6 +102,7 @@ pub async fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Recover(args) => recover::run(args).await,
         Command::Prune(args) => prune::run(args).await,
         Command::Install(args) => install::run(args).await,
+        Command::CheckInside => check_inside::run().await,
     };
     status.into()
 }

@@ -7,7 +7,7 @@ use crate::exit::ExitStatus;
 use crate::host::Host;
 use crate::printer::Printer;
 use crate::report::tail;
-use crate::text::sanitize;
+use crate::text::clean;
 
 /// `handover plan`.
 #[derive(Debug, clap::Args)]
@@ -43,7 +43,7 @@ pub(super) async fn run(args: Args) -> ExitStatus {
 
 fn show(printer: &Printer, preview: &Preview) -> ExitStatus {
     for note in &preview.notes {
-        printer.line(&format!("note:  {}", sanitize(note)));
+        printer.line(&format!("note:  {}", clean(note)));
     }
     if let Some(changes) = &preview.changes {
         printer.data(&changes.to_string());

@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use super::event::{Duty, EVENTS, LifecycleEvent};
 use crate::config::diagnostic::Mistake;
-use crate::config::settings::Process;
 use crate::config::{Diagnostic, Settings};
 use crate::fs::{self, FsError};
 use crate::model::Phase;
@@ -58,6 +57,9 @@ pub enum AppSpecError {
     Wrong(Diagnostic),
 }
 
+/// The longest file that is read, in bytes.
+const LONGEST_FILE: usize = 1 << 20;
+
 /// The names that the file may have.
 pub(crate) const NAMES: [&str; 2] = ["appspec.yml", "appspec.yaml"];
 
@@ -73,6 +75,10 @@ pub(crate) fn find(bundle: &Path) -> Result<(PathBuf, Vec<u8>), AppSpecError> {
     for name in NAMES {
         let path = bundle.join(name);
         if let Some(bytes) = fs::bytes_if_there(&path)? {
+            if bytes.len() > LONGEST_FILE {
+                let mistake = Mistake::at(0..1, "the file has more than 1 MiB").help("is it an appspec.yml?");
+                return Err(AppSpecError::Wrong(mistake.located("", &path.display().to_string())));
+            }
             return Ok((path, bytes));
         }
     }
@@ -171,9 +177,7 @@ impl AppSpec {
 
     /// The timeouts that are too short for this configuration, including the time for going back.
     pub(crate) fn too_short_timeouts(&self, settings: &Settings) -> Vec<Mistake> {
-        let room = |phase: Phase, needed: &dyn Fn(&Process) -> Duration| {
-            let needed =
-                settings.processes.values().map(needed).fold(Duration::ZERO, Duration::saturating_add);
+        let room = |phase: Phase, needed: Duration| {
             let (event, ours) = self.runs(phase).filter(|(_, ours)| ours.timeout < needed)?;
             let what = format!(
                 "the timeout of {event} is {} s, but the gate and going back to the old release may take {} s",
@@ -182,9 +186,8 @@ impl AppSpec {
             );
             Some(Mistake::at(ours.span.clone(), what).help("raise it"))
         };
-        let switch = room(Phase::Switch, &Process::shortest_switch);
-        let finish =
-            room(Phase::Finish, &|process| process.health.shortest().saturating_add(process.reserve()));
+        let switch = room(Phase::Switch, settings.shortest_switch());
+        let finish = room(Phase::Finish, settings.shortest_end());
         let mut short: Vec<Mistake> = switch.into_iter().chain(finish).collect();
         // The switch needs more than the end does.
         short.dedup_by_key(|mistake| mistake.span.clone());

@@ -37,6 +37,9 @@ pub enum InvocationError {
     NoBundle(PathBuf),
 }
 
+/// The variable by which `CodeDeploy` names the deployment.
+pub const DEPLOYMENT_VARIABLE: &str = "DEPLOYMENT_ID";
+
 /// The variable by which `CodeDeploy` names the event.
 pub const EVENT_VARIABLE: &str = "LIFECYCLE_EVENT";
 
@@ -52,7 +55,8 @@ impl Invocation {
             Some(event) => event.parse()?,
             None => variable(EVENT_VARIABLE).ok_or(InvocationError::Unset(EVENT_VARIABLE))?.parse()?,
         };
-        let deployment = variable("DEPLOYMENT_ID").ok_or(InvocationError::Unset("DEPLOYMENT_ID"))?.parse()?;
+        let deployment =
+            variable(DEPLOYMENT_VARIABLE).ok_or(InvocationError::Unset(DEPLOYMENT_VARIABLE))?.parse()?;
         let bundle = exe
             .ancestors()
             .skip(1)

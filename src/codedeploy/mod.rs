@@ -2,6 +2,7 @@
 //! hooks in the bundle's `appspec.yml` ([`appspec`]).
 
 pub mod appspec;
+pub mod blocked;
 pub mod event;
 pub mod invocation;
 

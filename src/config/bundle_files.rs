@@ -117,7 +117,9 @@ pub(super) fn read_text(file: &Path, path: &Spanned<String>) -> Result<String, M
         return Err(wrong(format!("'{text}' is not a file")));
     }
     let bytes = std::fs::read(file).map_err(|e| wrong(format!("cannot read '{text}' in the bundle: {e}")))?;
-    String::from_utf8(bytes).map_err(|_| wrong(format!("'{text}' is not UTF-8 text")))
+    String::from_utf8(bytes).map_err(|_| {
+        wrong(format!("'{text}' is not UTF-8 text")).help("save it as UTF-8, or name another file")
+    })
 }
 
 fn is_inside(path: &str) -> bool {

@@ -10,7 +10,7 @@ use crate::suggest::nearest;
 
 /// Keys that the design names and this version does not have. They are refused by name, never ignored: a key that does
 /// nothing is a promise broken in silence.
-const NOT_YET: &[&str] = &["task", "check", "bake", "keep", "traffic", "drain", "singleton", "stall"];
+const NOT_YET: &[&str] = &["keep", "stall"];
 
 /// One mistake, rendered for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,17 +137,51 @@ impl From<&toml::de::Error> for Mistake {
                 Mistake::at(span, format!("unknown key '{key}'"))
                     .help(advice.unwrap_or_else(|| nearest(key, &known)))
             }
-            _ => match message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
-            {
-                Some((_, expected)) => of_another_type(span, expected),
-                None => Mistake::at(span, message.replace('`', "'")),
-            },
+            _ => {
+                let parts = ["invalid type: ", "invalid length ", "invalid value: "]
+                    .into_iter()
+                    .find_map(|kind| message.strip_prefix(kind)?.split_once(", expected "));
+                match parts {
+                    Some((found, expected)) => of_another_type(span, found, expected),
+                    None => of_the_parser(span, message),
+                }
+            }
         }
     }
 }
 
+/// What the parser says, with what to do where its words do not say it.
+fn of_the_parser(span: Range<usize>, message: &str) -> Mistake {
+    let missing = message.strip_prefix("missing field ").map(|field| field.trim_matches('`').to_owned());
+    let is = |words: &str| message.contains(words);
+    let help = match &missing {
+        Some(field) if field == "app" => Some("add app = \"NAME\" at the top".to_owned()),
+        Some(field) => Some(format!("add {field} = ...")),
+        None if is("recursion limit") || is("cannot recurse") => Some("nest it less deeply".to_owned()),
+        None if is("duplicate key") => Some("remove one of the two".to_owned()),
+        None if is("carriage return") => Some("end each line with a line feed".to_owned()),
+        None => None,
+    };
+    let mistake = Mistake::at(span, message.replace('`', "'"));
+    Mistake { help, ..mistake }
+}
+
 /// A value of a type that does not belong there, in TOML's words instead of the parser's.
-fn of_another_type(span: Range<usize>, expected: &str) -> Mistake {
+fn of_another_type(span: Range<usize>, found: &str, expected: &str) -> Mistake {
+    let range = match expected {
+        "u8" => Some("0 to 255"),
+        "u16" => Some("0 to 65535"),
+        "u32" => Some("0 to 4294967295"),
+        "u64" | "usize" => Some("0 to 9223372036854775807"),
+        "i64" => Some("-9223372036854775808 to 9223372036854775807"),
+        _ => None,
+    };
+    if let Some(range) = range {
+        let number = found.split('`').nth(1).filter(|_| found.starts_with("integer"));
+        let what = number
+            .map_or("a whole number belongs here".to_owned(), |number| format!("{number} is out of range"));
+        return Mistake::at(span, what).help(format!("write a whole number, {range}"));
+    }
     let (what, help) = match expected {
         "a sequence" => ("a list", "write it in brackets, such as [\"...\"]"),
         "a string" => ("a text", "write it in quotes"),
@@ -162,7 +196,33 @@ fn of_another_type(span: Range<usize>, expected: &str) -> Mistake {
 
 #[cfg(test)]
 mod tests {
-    use super::Mistake;
+    use super::*;
+
+    #[test]
+    fn the_parser_s_words_are_not_the_last() {
+        let shown = |text: &str| {
+            let (_, errors) = toml::de::DeTable::parse_recoverable(text);
+            let parsed = || crate::config::parse(text, "f").unwrap_err().to_string();
+            errors.first().map_or_else(parsed, |error| Mistake::from(error).located(text, "f").to_string())
+        };
+        let base = "app = 'a'\n[image]\nrepository = 'x'\ntag = 't'\n[process.web]\n";
+        let deep = format!("x = {}{}", "[".repeat(1000), "]".repeat(1000));
+        for (text, what, help) in [
+            ("", "missing field 'app'", "add app ="),
+            (
+                &*format!("{base}[process.web.health]\nsuccesses = -1"),
+                "-1 is out of range",
+                "0 to 4294967295",
+            ),
+            (&format!("{base}[check.x]\npostgres = []"), "a table belongs here", "below its name"),
+            ("a = 1\na = 2", "duplicate key", "remove one"),
+            ("a = 1\rb = 2", "carriage return", "line feed"),
+            (&deep, "recurs", "less deeply"),
+        ] {
+            let shown = shown(text);
+            assert!(shown.contains(what) && shown.contains(help), "{text}:\n{shown}");
+        }
+    }
 
     #[test]
     fn a_place_inside_a_character_or_behind_the_end_is_shown_all_the_same() {

@@ -125,7 +125,8 @@ fn check(text: &str, secrets: &Secrets, span: &Range<usize>, called: &str) -> Re
     names.iter().try_for_each(|name| known(name, secrets, span))
 }
 
-fn known(name: &str, secrets: &Secrets, span: &Range<usize>) -> Result<(), Mistake> {
+/// A secret that something names is there.
+pub(super) fn known(name: &str, secrets: &Secrets, span: &Range<usize>) -> Result<(), Mistake> {
     if secrets.contains_key(name) {
         return Ok(());
     }

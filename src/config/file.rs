@@ -1,5 +1,7 @@
 //! The configuration as written: the keys of `handover.toml`, and nothing that they imply.
 
+mod container;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -7,7 +9,9 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::Spanned;
 
-use crate::model::{AppName, Bytes, ProcessName, Publish, Repository, StatusRange, TimeSpan};
+use super::checks::WrittenCheck;
+use crate::model::{AppName, CheckName, ProcessName, Repository, StatusRange, TimeSpan};
+pub(super) use container::*;
 
 /// The whole file. Unknown keys are errors.
 #[derive(Debug, Deserialize)]
@@ -23,10 +27,26 @@ pub(super) struct ConfigFile {
     pub(super) environment: Environment,
     #[serde(default)]
     pub(super) file: BTreeMap<Spanned<String>, Rendered>,
+    #[serde(default)]
+    pub(super) task: BTreeMap<Spanned<ProcessName>, Task>,
+    #[serde(default)]
+    pub(super) service: BTreeMap<Spanned<ProcessName>, Service>,
     pub(super) process: Spanned<BTreeMap<Spanned<ProcessName>, Process>>,
+    #[serde(default)]
+    pub(super) check: BTreeMap<CheckName, Spanned<WrittenCheck>>,
+    #[serde(default)]
+    pub(super) bake: Option<Bake>,
 }
 
-/// `[image]`.
+/// `[bake]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Bake {
+    #[serde(default)]
+    pub(super) duration: Option<Spanned<TimeSpan>>,
+}
+
+/// `[image]`, and `[image.NAME]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Image {
@@ -173,74 +193,6 @@ pub(super) enum Owner {
     Both(String),
 }
 
-/// `[process.NAME]`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Process {
-    #[serde(default)]
-    pub(super) command: Option<Spanned<Vec<String>>>,
-    #[serde(default)]
-    pub(super) publish: Vec<Spanned<Publish>>,
-    #[serde(default)]
-    pub(super) order: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(super) stop_timeout: Option<Spanned<TimeSpan>>,
-    #[serde(default)]
-    pub(super) memory: Option<Spanned<Bytes>>,
-    #[serde(default)]
-    pub(super) replaces: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(super) stop_signal: Option<Spanned<Field>>,
-    #[serde(default)]
-    pub(super) log: Option<WrittenLog>,
-    #[serde(default)]
-    pub(super) cpus: Option<Spanned<WrittenCpus>>,
-    #[serde(default)]
-    pub(super) user: Option<Spanned<Field>>,
-    #[serde(default)]
-    pub(super) read_only: bool,
-    #[serde(default)]
-    pub(super) tmpfs: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub(super) volumes: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub(super) anonymous_volumes: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub(super) extra_hosts: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub(super) network: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(super) capabilities: Option<WrittenCapabilities>,
-    #[serde(default)]
-    pub(super) ulimits: BTreeMap<Spanned<String>, Spanned<WrittenUlimit>>,
-    #[serde(default)]
-    pub(super) shm_size: Option<Bytes>,
-    #[serde(default)]
-    pub(super) init: bool,
-    #[serde(default)]
-    pub(super) no_new_privileges: bool,
-    #[serde(default)]
-    pub(super) labels: BTreeMap<Spanned<String>, Field>,
-    #[serde(default)]
-    pub(super) hostname: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(super) entrypoint: Option<Spanned<Vec<String>>>,
-    #[serde(default)]
-    pub(super) working_dir: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(super) devices: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub(super) dns: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub(super) pids_limit: Option<Spanned<i64>>,
-    #[serde(default)]
-    pub(super) security_opt: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub(super) gpus: Option<Spanned<Field>>,
-    #[serde(default)]
-    pub(super) health: Option<Spanned<Health>>,
-}
-
 /// `[process.NAME.health]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -280,51 +232,4 @@ pub enum SecretFormat {
     Json,
     /// Plain text; one field, `value`.
     Text,
-}
-
-/// `log` as written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct WrittenLog {
-    #[serde(default)]
-    pub(super) driver: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(super) max_size: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(super) max_file: Option<Spanned<u16>>,
-    #[serde(default)]
-    pub(super) options: BTreeMap<Spanned<String>, String>,
-}
-
-/// `cpus` as written.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(untagged, expecting = "write a number of processors, such as 0.5 or 2")]
-pub(super) enum WrittenCpus {
-    Whole(u16),
-    Decimal(f64),
-}
-
-/// `capabilities` as written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WrittenCapabilities {
-    #[serde(default)]
-    pub(super) add: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub(super) drop: Vec<Spanned<String>>,
-}
-
-/// A value of `ulimits` as written.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(untagged, expecting = "write a number, or { soft = NUMBER, hard = NUMBER }")]
-pub(super) enum WrittenUlimit {
-    Both(i64),
-    Each(SoftAndHard),
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SoftAndHard {
-    pub(super) soft: i64,
-    pub(super) hard: i64,
 }

@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use serde::Deserialize as _;
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Mistake;
+use super::environment::known;
 use super::file;
 use super::secret::SecretSource;
-use crate::model::{Auth, ImageDigest, ImageSource, Repository};
-use crate::suggest::nearest;
+use crate::model::{Auth, ImageDigest, ImageName, ImageSource, Malformed, Repository};
+
+/// The one key of `[image]` whose value may be a table.
+const AUTH: &str = "auth";
 
 /// The three ways, for a registry that is not known to be ECR's.
 const WAYS: &str =
@@ -20,7 +25,55 @@ const PUBLIC_ECR: &str = "public.ecr.aws";
 
 const PUBLIC_ECR_WAY: &str = "write auth = \"none\": everybody may pull from it; if too often, through a pull-through cache of your own ECR";
 
-pub(super) fn resolve_image(
+/// `[image.NAME]`, as written. They are taken out of `[image]` before the rest of the file is read: what is a table there,
+/// and no key of its own, is another image.
+#[derive(Default)]
+pub(super) struct NamedImages(Vec<(ImageName, Spanned<file::Image>)>);
+
+impl NamedImages {
+    /// Takes them out of the file.
+    pub(super) fn take_from(file: &mut DeTable<'_>) -> Result<Self, Mistake> {
+        let mut named = vec![];
+        let Some(DeValue::Table(image)) = file.get_mut("image").map(Spanned::get_mut) else {
+            return Ok(Self::default());
+        };
+        let is_one = |key: &str, value: &DeValue<'_>| value.is_table() && key != AUTH;
+        let keys: Vec<Spanned<String>> = image
+            .iter()
+            .filter(|(key, value)| is_one(key.get_ref(), value.get_ref()))
+            .map(|(key, _)| Spanned::new(key.span(), key.get_ref().to_string()))
+            .collect();
+        for key in keys {
+            let name: ImageName = key
+                .get_ref()
+                .parse()
+                .map_err(|error: Malformed| Mistake::at(key.span(), error.to_string()))?;
+            if name == ImageName::default_image() {
+                let what = "'default' is the image that [image] itself names";
+                return Err(Mistake::at(key.span(), what).help("give this one another name"));
+            }
+            let Some(value) = image.remove(key.get_ref().as_str()) else { continue };
+            let span = value.span();
+            let DeValue::Table(table) = value.into_inner() else { continue };
+            let table = toml::Deserializer::from(Spanned::new(span.clone(), table));
+            let written = file::Image::deserialize(table).map_err(|error| Mistake::from(&error))?;
+            named.push((name, Spanned::new(span, written)));
+        }
+        Ok(Self(named))
+    }
+}
+
+/// All images, by their names.
+pub(super) fn resolve_images(
+    default: Spanned<file::Image>,
+    named: NamedImages,
+    secrets: &BTreeMap<String, SecretSource>,
+) -> Result<BTreeMap<ImageName, ImageSource>, Mistake> {
+    let all = std::iter::once((ImageName::default_image(), default)).chain(named.0);
+    all.map(|(name, image)| Ok((name, resolve_image(image, secrets)?))).collect()
+}
+
+fn resolve_image(
     image: Spanned<file::Image>,
     secrets: &BTreeMap<String, SecretSource>,
 ) -> Result<ImageSource, Mistake> {
@@ -113,16 +166,8 @@ fn resolve_auth(
                 .help("write \"ecr\", \"none\" or { secret = \"NAME\" }")),
         },
         file::Auth::Secret(file::WithSecret { secret }) => {
-            if secrets.contains_key(&secret) {
-                return Ok(Auth::Secret(secret));
-            }
-            let names: Vec<&str> = secrets.keys().map(String::as_str).collect();
-            let help = if names.is_empty() {
-                format!("add a table [secret.{secret}]")
-            } else {
-                nearest(&secret, &names)
-            };
-            Err(Mistake::at(span, format!("there is no secret '{secret}'")).help(help))
+            known(&secret, secrets, &span)?;
+            Ok(Auth::Secret(secret))
         }
     }
 }

@@ -16,6 +16,9 @@ use crate::suggest::nearest;
 /// The tables whose members are units.
 const OF_UNITS: &[&str] = &["secret", "check", "file", "environment"];
 
+/// The tables whose members may have such tables of their own.
+const OF_CONTAINERS: &[&str] = &["process", "task", "service"];
+
 /// Keys that are the same for all groups.
 const NOT_IN_A_GROUP: &[&str] = &["app", "groups", "group"];
 
@@ -99,7 +102,12 @@ impl<'t> Effective<'t> {
     }
 
     fn merge(&mut self, base: &mut DeTable<'t>, over: DeTable<'t>, path: &[String]) {
-        let of_units = matches!(path, [table] if OF_UNITS.contains(&table.as_str()));
+        let table = match path {
+            [table] => Some(table),
+            [of, _, table] if OF_CONTAINERS.contains(&of.as_str()) => Some(table),
+            _ => None,
+        };
+        let of_units = table.is_some_and(|table| OF_UNITS.contains(&table.as_str()));
         for (key, value) in over {
             let name = key.get_ref().clone().into_owned();
             let path = [path, std::slice::from_ref(&name)].concat();
@@ -183,8 +191,8 @@ interval = "2s"
     #[test]
     fn tables_merge() {
         let merged = with("process.web.memory = '256m'\nimage.tag = 'v2'").unwrap();
-        assert_eq!(web(&merged).memory.unwrap().0, 256 << 20);
-        assert_eq!(web(&merged).command.as_ref().unwrap(), &["serve", "--quiet"]);
+        assert_eq!(web(&merged).workload.memory.unwrap().0, 256 << 20);
+        assert_eq!(web(&merged).workload.command.as_ref().unwrap(), &["serve", "--quiet"]);
         assert_eq!((merged.default_image().tag.as_str(), web(&merged).health.interval.as_secs()), ("v2", 2));
     }
 
@@ -199,7 +207,7 @@ interval = "2s"
             &merged.environment["HOST"],
             crate::config::settings::Value::Secret { default: None, .. }
         ));
-        assert_eq!(web(&merged).command.as_ref().unwrap(), &["serve"]);
+        assert_eq!(web(&merged).workload.command.as_ref().unwrap(), &["serve"]);
     }
 
     #[test]
@@ -207,7 +215,7 @@ interval = "2s"
         let merged =
             with("environment.HOST = false\nsecret.database = false\nprocess.web.memory = false").unwrap();
         assert!(merged.secrets.is_empty() && !merged.environment.contains_key("HOST"));
-        assert_eq!(web(&merged).memory, None);
+        assert_eq!(web(&merged).workload.memory, None);
         let merged = with("process.web.health = false").unwrap();
         assert_eq!(web(&merged).health.interval.as_secs(), 1);
     }

@@ -4,6 +4,7 @@
 mod arn;
 mod bundle_files;
 pub mod check;
+mod checks;
 mod container;
 pub mod diagnostic;
 mod docker_words;
@@ -16,12 +17,17 @@ mod health;
 mod image;
 mod mask;
 mod merge;
+mod order;
 mod parameter;
 mod ports;
 mod secret;
 mod secret_id;
+mod service;
 pub mod settings;
+mod swap;
+mod task;
 mod time_span;
+mod workload;
 
 use std::path::{Path, PathBuf};
 
@@ -33,6 +39,7 @@ use crate::model::AppName;
 use bundle_files::BundleFiles;
 use diagnostic::Mistake;
 use groups::Layers;
+use image::NamedImages;
 use merge::Effective;
 
 pub use bundle_files::KEPT;
@@ -42,6 +49,9 @@ pub use settings::Settings;
 
 /// The configuration's name inside a bundle.
 pub const FILE_NAME: &str = "handover.toml";
+
+/// The longest configuration, in bytes.
+const LONGEST: usize = 1 << 20;
 
 /// A configuration as it was read: its settings, and its text, which is kept with the release.
 #[derive(Debug, Clone)]
@@ -125,8 +135,30 @@ fn read(bundle: &Path) -> Result<(String, String), ConfigError> {
         return Err(ConfigError::NotYet { path: pin });
     }
     let path = bundle.join(FILE_NAME);
-    let text = std::fs::read_to_string(&path).on("read", &path)?;
-    Ok((text, path.display().to_string()))
+    let origin = path.display().to_string();
+    let bytes = std::fs::read(&path).on("read", &path)?;
+    let wrong = |span, text: &str, what: &str, help: &str| {
+        ConfigError::Wrong(Mistake::at(span, what).help(help).located(text, &origin))
+    };
+    if bytes.len() > LONGEST {
+        return Err(wrong(
+            0..1,
+            "",
+            "the file has more than 1 MiB",
+            "is it handover.toml? What is long belongs into files of the bundle",
+        ));
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok((text, origin)),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            // Nothing behind it is shown: it could be a secret that cannot be masked.
+            let text = format!("{}\u{fffd}", String::from_utf8_lossy(&error.as_bytes()[..at]));
+            let shown = mask::masked(&text);
+            let last = shown.len();
+            Err(wrong(last.saturating_sub(3)..last, &shown, "this is not UTF-8", "save the file as UTF-8"))
+        }
+    }
 }
 
 /// Parses a configuration that names no files of its bundle and is for one group, or for all. `origin` is the name that errors give
@@ -152,8 +184,12 @@ fn layers(text: &str) -> Result<Layers<'_>, Mistake> {
 }
 
 fn settings(effective: &Effective<'_>, files: &BundleFiles) -> Result<Settings, Mistake> {
-    file::ConfigFile::deserialize(toml::Deserializer::from(effective.table.clone()))
-        .map_err(|error| Mistake::from(&error))
-        .and_then(|written| Settings::from_file(written, files))
+    let mut table = effective.table.clone();
+    NamedImages::take_from(table.get_mut())
+        .and_then(|named| {
+            let written = file::ConfigFile::deserialize(toml::Deserializer::from(table))
+                .map_err(|error| Mistake::from(&error))?;
+            Settings::from_file(written, named, files)
+        })
         .map_err(|mistake| effective.explain(mistake))
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::context::{Context, Gathered};
 use super::health::judge;
+use super::services;
 use super::serving::Live;
 use crate::model::{Failure, FailureKind, ReleaseNumber};
 use crate::state::Verdict;
@@ -29,6 +30,12 @@ pub(super) async fn needed(
     gathered: &mut Gathered,
 ) -> Result<Answer, Failure> {
     let something = |why: String| Ok(Answer::Something(why));
+    if let Some(leaving) = live.keys().find(|process| !context.settings().processes.contains_key(process)) {
+        return something(format!("the configuration has no process '{leaving}' any more"));
+    }
+    if let Some(down) = services::one_that_is_down(&context.host.docker, context.settings()).await? {
+        return something(format!("service '{down}' does not run"));
+    }
     let mut release = None;
     for process in context.processes() {
         let Some(container) = live.get(&process) else { return something(format!("{process} is not there")) };

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+/// Kept of a hook's time for its last lines and its end.
+pub const TO_END: Duration = Duration::from_secs(5);
+
 /// How much time there is. A hook that is still at work at its timeout is killed, so what it may have to put back has to
 /// fit in before.
 #[derive(Debug, Clone, Copy)]

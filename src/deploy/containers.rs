@@ -1,13 +1,17 @@
 //! The containers of a release: what they are made of.
 
 use super::context::Context;
+use super::network;
 use crate::config::{Config, Settings};
 use crate::environment::{self, Secrets};
-use crate::host::docker::Spec;
 use crate::host::docker::labels::{Kind, Labels};
+use crate::host::docker::{Joined, RestartPolicy, Spec, start};
 use crate::journal::Facts;
 use crate::model::container::Source;
-use crate::model::{DeploymentId, Failure, ImageName, ImageRef, ProcessName, ReleaseNumber};
+use crate::model::{
+    DeploymentId, Failure, ImageName, ImageRef, ProcessName, Publish, ReleaseNumber, network_name,
+    volume_name,
+};
 use crate::state::Releases;
 
 /// Whose a container is to be.
@@ -28,7 +32,45 @@ pub(super) async fn create(
     process: &ProcessName,
     secrets: &Secrets,
 ) -> Result<String, Failure> {
-    let image = image_of(facts, &context.process(process)?.image)?;
+    create_as(context, facts, process, secrets, context.new_name(process), Kind::Serve).await
+}
+
+/// The same of its candidate, on the network of candidates.
+pub(super) async fn create_candidate(
+    context: &Context<'_>,
+    facts: &Facts,
+    process: &ProcessName,
+    secrets: &Secrets,
+) -> Result<String, Failure> {
+    let (docker, settings) = (&context.host.docker, context.settings());
+    network::ensure_for_candidates(docker, settings, context.release(), &context.header.deployment).await?;
+    create_as(context, facts, process, secrets, context.candidate_name(process), Kind::Bridge).await
+}
+
+async fn create_as(
+    context: &Context<'_>,
+    facts: &Facts,
+    process: &ProcessName,
+    secrets: &Secrets,
+    name: String,
+    kind: Kind,
+) -> Result<String, Failure> {
+    let spec = spec_of_run(context, facts, process, secrets, name, kind)?;
+    let created = context.host.docker.create(&spec).await;
+    created.map_err(|error| start::explained(error, &format!("process.{process}")))
+}
+
+/// What a container of this run's release is made of.
+pub(super) fn spec_of_run(
+    context: &Context<'_>,
+    facts: &Facts,
+    of: &ProcessName,
+    secrets: &Secrets,
+    name: String,
+    kind: Kind,
+) -> Result<Spec, Failure> {
+    let workload = context.settings().workload(of);
+    let image = workload.map_or(ImageName::default_image(), |workload| workload.image.clone());
     let release = Release {
         number: context.release(),
         deployment: &context.header.deployment,
@@ -36,8 +78,7 @@ pub(super) async fn create(
         releases: &context.releases,
         kept: &context.releases,
     };
-    let spec = spec(&release, process, image, secrets, context.new_name(process))?;
-    Ok(context.host.docker.create(&spec).await?)
+    spec(&release, of, image_of(facts, &image)?, secrets, name, kind)
 }
 
 /// What a container of a release is made of.
@@ -47,19 +88,26 @@ pub(super) fn spec(
     image: &ImageRef,
     secrets: &Secrets,
     name: String,
+    kind: Kind,
 ) -> Result<Spec, Failure> {
     let settings = &release.config.settings;
-    let environment = environment::render(settings, secrets).map_err(|errors| Failure::of_all(&errors))?;
-    let files = settings.files.keys();
-    let files = files.map(|path| (release.releases.file(release.number, path), path.clone())).collect();
-    let its = settings.processes.get(process).ok_or_else(|| {
-        Failure::because(format!("the configuration of {} has no process '{process}'", release.number))
+    let workload = settings.workload(process).ok_or_else(|| {
+        Failure::because(format!("the configuration of {} has no '{process}'", release.number))
     })?;
-    let mut options = its.options.clone();
+    let environment =
+        environment::render(settings, workload, secrets).map_err(|errors| Failure::of_all(&errors))?;
+    let files = settings.files_of(workload).into_keys();
+    let files =
+        files.map(|path| (release.releases.file(release.number, process, path), path.to_owned())).collect();
+    let mut options = workload.options.clone();
     for volume in &mut options.volumes {
-        if let Source::Bundle(part) = &volume.source {
-            let place = release.kept.bundled(release.number, &part.path);
-            volume.source = Source::Host(place.display().to_string());
+        match &mut volume.source {
+            Source::Bundle(part) => {
+                let place = release.kept.bundled(release.number, &part.path);
+                volume.source = Source::Host(place.display().to_string());
+            }
+            Source::Release(name) => *name = volume_name::of_release(&settings.app, name, release.number),
+            Source::Host(_) | Source::Volume(_) => {}
         }
     }
     Ok(Spec {
@@ -69,31 +117,62 @@ pub(super) fn spec(
             process: process.clone(),
             release: release.number,
             deployment: release.deployment.clone(),
-            kind: Kind::Serve,
+            kind: kind.clone(),
         },
         image: image.to_string(),
-        command: its.command.clone(),
+        command: workload.command.clone(),
         environment,
         files,
-        publish: its.publish.clone(),
-        stop_timeout: its.stop_timeout,
-        memory: its.memory,
+        publish: published(settings, process, &kind),
+        stop_timeout: workload.stop_timeout,
+        memory: workload.memory,
+        // A container that has not passed its gate does not come back by itself.
+        restart_policy: if kind == Kind::Service { RestartPolicy::UnlessStopped } else { RestartPolicy::No },
+        // The network of one release would be no home for a service: it comes and goes.
+        network: match kind {
+            Kind::Service => None,
+            Kind::Bridge => {
+                network::joined(settings, release.number, workload, Some(process)).map(|joined| {
+                    let name = network_name::of_candidates(&settings.app, release.number);
+                    Joined { name, ..joined }
+                })
+            }
+            kind => {
+                let alias = (kind == Kind::Serve).then_some(process);
+                network::joined(settings, release.number, workload, alias)
+            }
+        },
         options,
     })
 }
 
-/// Whether this run's container of a process is there, and the image that it starts with. The files that it is to have
+/// The ports of the host that lead to a container. Those of live are taken: to a candidate lead ones that the Engine picks, at
+/// the same addresses.
+fn published(settings: &Settings, process: &ProcessName, kind: &Kind) -> Vec<Publish> {
+    let mut publish = settings.processes.get(process).map(|its| its.publish.clone()).unwrap_or_default();
+    if *kind == Kind::Bridge {
+        for port in &mut publish {
+            port.host = None;
+        }
+        publish.sort_by_key(|port| (port.container, port.address));
+        publish.dedup();
+    }
+    publish
+}
+
+/// Whether a container of this run is there, and the image of its process that it starts with. The files that it is to have
 /// cannot be made again: they are rendered once.
 pub(super) async fn is_ready(
     context: &Context<'_>,
     facts: &Facts,
     process: &ProcessName,
+    id: Option<&String>,
 ) -> Result<bool, Failure> {
     check_files(context.settings(), &context.releases, context.release())?;
     check_bundle(context.settings(), &context.releases, context.release())?;
     let docker = &context.host.docker;
-    let Some(id) = facts.new.get(process) else { return Ok(false) };
-    let image = image_of(facts, &context.process(process)?.image)?;
+    let Some(id) = id else { return Ok(false) };
+    let image = image_of(facts, &context.process(process)?.workload.image)?;
     Ok(docker.inspect(id).await?.is_some() && docker.has_image(image).await?)
 }
 
@@ -114,7 +193,9 @@ pub(super) fn check_files(
     releases: &Releases,
     release: ReleaseNumber,
 ) -> Result<(), Failure> {
-    let mut files = settings.files.keys().map(|path| releases.file(release, path));
+    let mut files = settings.workloads().flat_map(|(of, workload)| {
+        settings.files_of(workload).into_keys().map(move |path| releases.file(release, of, path))
+    });
     match files.find(|file| !file.is_file()) {
         None => Ok(()),
         Some(gone) => Err(Failure::with_fix(

@@ -9,11 +9,12 @@ use super::health::judge::Before;
 use super::outage::Outage;
 use super::registry::Registry;
 use super::secrets;
-use crate::config::settings::Process;
+use crate::config::settings::{Process, Service, Task};
 use crate::config::{Config, Settings};
 use crate::environment::{Secrets, learn_environment, learn_rendered};
 use crate::host::Host;
 use crate::host::docker::Container;
+use crate::host::docker::labels::Kind;
 use crate::journal::{Facts, Header};
 use crate::model::{Failure, ImageName, ProcessName, ReleaseNumber, container_name};
 use crate::printer::Talk;
@@ -65,6 +66,20 @@ impl Context<'_> {
         })
     }
 
+    /// A task's settings, likewise.
+    pub fn task(&self, name: &ProcessName) -> Result<&Task, Failure> {
+        self.settings().tasks.get(name).ok_or_else(|| {
+            Failure::because(format!("the configuration of {} has no task '{name}'", self.release()))
+        })
+    }
+
+    /// A service's settings, likewise.
+    pub fn service(&self, name: &ProcessName) -> Result<&Service, Failure> {
+        self.settings().services.get(name).ok_or_else(|| {
+            Failure::because(format!("the configuration of {} has no service '{name}'", self.release()))
+        })
+    }
+
     /// The name of the container that serves.
     pub fn live_name(&self, process: &ProcessName) -> String {
         container_name::live(&self.header.app, process)
@@ -73,6 +88,11 @@ impl Context<'_> {
     /// The name of this release's container before it is live.
     pub fn new_name(&self, process: &ProcessName) -> String {
         container_name::of_release(&self.header.app, process, self.release())
+    }
+
+    /// The name of its candidate, which has the traffic while the published port moves.
+    pub fn candidate_name(&self, process: &ProcessName) -> String {
+        container_name::bridge(&self.header.app, process, self.release())
     }
 
     /// The record of this run's release, with what is known by now.
@@ -84,6 +104,7 @@ impl Context<'_> {
             group: self.header.group.clone(),
             images: facts.images.clone(),
             secret_versions: facts.secret_versions.clone(),
+            tasks: facts.tasks.clone(),
             fingerprint: self.fingerprint(facts),
             verdict,
             at: jiff::Timestamp::now(),
@@ -123,6 +144,10 @@ pub struct Gathered {
     pub answered: BTreeSet<String>,
     /// What was wrong with what served, right before it was stopped, by process.
     pub before: BTreeMap<ProcessName, Before>,
+    /// The steps that this process was the first to begin: whatever was done of them, it knows.
+    pub begun_first: BTreeSet<String>,
+    /// Whether the command of a task was begun, where this process has seen that.
+    pub tasks_begun: BTreeMap<ProcessName, bool>,
     /// How long each step took.
     pub timings: Vec<(String, Duration)>,
     /// What could not be undone.
@@ -132,9 +157,29 @@ pub struct Gathered {
 }
 
 impl Gathered {
-    /// Whether a gate of this process has looked at a container: then it is known whether it ever was healthy.
-    pub fn has_judged(&self, id: &str) -> bool {
-        self.judged.contains(id)
+    /// For something that goes on beside others: it knows what is known by now.
+    pub(super) fn fork(&self) -> Self {
+        Self {
+            redactor: self.redactor.clone(),
+            secrets: self.secrets.clone(),
+            before: self.before.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Takes in what a fork has gathered.
+    pub(super) fn join(&mut self, fork: Self) {
+        self.redactor.learn_all(fork.redactor);
+        self.outage.join(&fork.outage);
+        self.judged.extend(fork.judged);
+        self.answered.extend(fork.answered);
+        self.notes.extend(fork.notes);
+    }
+
+    /// Whether a container may have something to finish: not where a gate of this process has looked at it and never saw it
+    /// healthy.
+    pub(super) fn may_have_served(&self, id: &str) -> bool {
+        self.answered.contains(id) || !self.judged.contains(id)
     }
 
     /// The secrets of this deployment: those that this process has read, or the same versions once more.
@@ -148,14 +193,29 @@ impl Gathered {
         Ok(secrets)
     }
 
+    /// Sees by the container of a task whether its command was ever begun.
+    pub(super) fn learn_of_task(&mut self, container: &Container, context: &Context<'_>) {
+        let Some(labels) = container.labels.as_ref().filter(|labels| labels.kind == Kind::Task) else {
+            return;
+        };
+        let of_itself = container_name::task(&labels.app, &labels.process, context.release());
+        if container.name == of_itself && container.was_started() {
+            self.tasks_begun.insert(labels.process.clone(), true);
+        } else if container.name == of_itself {
+            self.tasks_begun.entry(labels.process.clone()).or_insert(false);
+        }
+    }
+
     /// Masks what a container was given, which it may print: in its environment and in its files.
     pub fn learn_what_it_knows(&mut self, container: &Container, context: &Context<'_>) {
         let release = container.labels.as_ref().map_or(context.release(), |labels| labels.release);
         let kept = context.releases.config(release).ok().flatten();
         let settings = kept.as_ref().map_or(context.settings(), |config| &config.settings);
-        learn_environment(&mut self.redactor, &container.environment, settings);
-        for (path, source) in &settings.files {
-            if let Ok(Some(rendered)) = crate::fs::read_if_there(&context.releases.file(release, path)) {
+        let of = container.labels.as_ref().map(|labels| &labels.process);
+        let Some((of, workload)) = of.and_then(|of| Some((of, settings.workload(of)?))) else { return };
+        learn_environment(&mut self.redactor, &container.environment, settings, workload);
+        for (path, source) in settings.files_of(workload) {
+            if let Ok(Some(rendered)) = crate::fs::read_if_there(&context.releases.file(release, of, path)) {
                 learn_rendered(&mut self.redactor, &source.text, &rendered);
             }
         }

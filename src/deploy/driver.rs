@@ -1,5 +1,6 @@
 //! The driver: asks the decider, does what it says, writes it down. All of a deployment passes through [`drive`].
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
@@ -9,6 +10,7 @@ use super::health::judge;
 use super::next::{Move, next};
 use super::step::{self, Step};
 use super::{serving, undo};
+use crate::host::docker::DockerError;
 use crate::journal::{Direction, Ended, Entry, Fact, Facts, Inverse, Journal, JournalError, StepState};
 use crate::model::{Failure, FailureKind, Phase, ProcessName};
 use crate::report::Outcome;
@@ -17,10 +19,6 @@ use crate::text::{LONGEST_LINE, clean, shorten_middle};
 
 /// The longest cause in a journal or a report, in characters. Docker puts the reason at the end of what it says.
 const LONGEST_CAUSE: usize = 600;
-
-/// How long the old release is looked at when there is no time: a process that was sent SIGTERM has about two seconds
-/// before it may be killed (`CodeDeploy`'s agents).
-const HASTY: Duration = Duration::from_secs(1);
 
 /// How often the Engine is asked again to take a step back that it refused.
 const REFUSALS: u32 = 2;
@@ -100,6 +98,7 @@ impl Run<'_> {
         let inverse = if self.journal.history().has_begun(name) {
             vec![]
         } else {
+            self.gathered.begun_first.insert(name.to_owned());
             match self.observe(&*step).await {
                 Ok(inverse) => inverse,
                 Err(failure) => return self.not_made(&*step, failure, None),
@@ -115,6 +114,7 @@ impl Run<'_> {
                     self.context.talk.done(&label, took);
                 }
                 self.journal.finish(begun, facts)?;
+                step.tidy(&self.context).await;
                 Ok(Acted::Written)
             }
             Err(failure) => self.not_made(&*step, failure, Some(begun)),
@@ -188,9 +188,18 @@ impl Run<'_> {
         }
         for begun in history.steps().iter().rev().filter(|begun| begun.state != StepState::Undone) {
             let to_apply = |inverse: &&Inverse| match inverse {
-                Inverse::RemoveContainer { .. } | Inverse::RemoveFiles { .. } | Inverse::Unknown => false,
+                Inverse::RemoveContainer { .. }
+                | Inverse::RemoveNetwork { .. }
+                | Inverse::RemoveVolume { .. }
+                | Inverse::RemoveFiles { .. }
+                | Inverse::Retire { .. }
+                | Inverse::RemoveRedirect
+                | Inverse::Unknown => false,
                 Inverse::SetRestartPolicy { .. } => !forward,
-                Inverse::Start { .. } | Inverse::Stop { .. } | Inverse::Rename { .. } => true,
+                Inverse::Start { .. }
+                | Inverse::Stop { .. }
+                | Inverse::Rename { .. }
+                | Inverse::EndRedirect => true,
             };
             for inverse in begun.inverse.iter().filter(to_apply) {
                 let undone =
@@ -251,7 +260,16 @@ impl Run<'_> {
         self.context.talk.begin(label);
         let began = Instant::now();
         let mut sick = vec![];
-        for process in self.context.processes() {
+        let processes = match self.were_live().await {
+            Ok(processes) => processes,
+            Err(error) => {
+                let why = self.fit(Failure::from(error)).what;
+                self.context.talk.failed(label, &why);
+                self.gathered.left_over.push(why);
+                return Ok(Acted::Interrupted);
+            }
+        };
+        for process in processes {
             match self.regate_process(&process, touched).await {
                 Ok(None) => {}
                 Ok(Some(why)) => sick.push(why),
@@ -273,6 +291,15 @@ impl Run<'_> {
         Ok(Acted::Written)
     }
 
+    /// The processes that served when the run began, or serve now. One that is new in the configuration has nothing to go
+    /// back to; on a first deployment that is true of all.
+    async fn were_live(&self) -> Result<BTreeSet<ProcessName>, DockerError> {
+        let live = serving::live_of_all(&self.context.host.docker, self.context.settings()).await?;
+        let known = self.journal.history().facts().live.keys().cloned();
+        let all: BTreeSet<ProcessName> = live.into_keys().chain(known).collect();
+        Ok(if all.is_empty() { self.context.processes().into_iter().collect() } else { all })
+    }
+
     /// Why what serves for a process is not healthy; nothing when it is. A failure says why that is not known.
     async fn regate_process(
         &mut self,
@@ -290,7 +317,7 @@ impl Run<'_> {
         let mut gated = judge::regate(context, gathered, process, &live, None).await;
         let hurry = matches!(&gated, Err(failure) if failure.kind == FailureKind::Interrupted);
         if hurry {
-            gated = judge::regate(context, gathered, process, &live, Some(HASTY)).await;
+            gated = judge::regate(context, gathered, process, &live, Some(judge::HASTY)).await;
         }
         match gated {
             Ok(()) => Ok(None),

@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::context::{Context, Gathered};
 use super::driver::{Run, drive};
 use super::outage::Outage;
-use super::{DeployError, Request, handoff, plan};
+use super::{DeployError, Request, handoff, plan, serving};
 use crate::config::Config;
 use crate::host::Host;
 use crate::host::docker::DockerError;
@@ -251,7 +251,11 @@ async fn open<'a>(
         deployment: request.deployment,
         release,
         group: request.group,
-        plan: plan::plan(settings),
+        plan: plan::plan(
+            settings,
+            &serving::live_of_all(&host.docker, settings).await?,
+            &plan::former(&releases),
+        ),
         retired,
         began: Timestamp::now(),
     };
@@ -264,6 +268,7 @@ async fn open<'a>(
         group: header.group.clone(),
         images: std::collections::BTreeMap::default(),
         secret_versions: std::collections::BTreeMap::default(),
+        tasks: std::collections::BTreeMap::default(),
         fingerprint: None,
         verdict: Verdict::Unproven,
         at: header.began,

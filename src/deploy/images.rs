@@ -1,5 +1,10 @@
 //! The images: which ones their tags mean, and their way here.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+
 use super::context::{Context, Gathered};
 use super::preflight::{self, Found};
 use super::registry::{Registry, Terms};
@@ -7,10 +12,12 @@ use super::serving;
 use crate::config::Settings;
 use crate::environment::Secrets;
 use crate::host::Host;
-use crate::host::docker::{Docker, LocalImage, Platform, RegistryLogin};
+use crate::host::docker::{Docker, LocalImage, Platform, Progress, RegistryLogin};
 use crate::host::registry::advice::Wanted;
 use crate::journal::Facts;
-use crate::model::{Failure, ImageName, ImageRef, ReleaseNumber, image_tag};
+use crate::model::{Failure, FailureKind, ImageName, ImageRef, ReleaseNumber, image_tag};
+use crate::printer::Talk;
+use crate::redact::Redactor;
 
 /// What a tag means.
 pub(super) struct Meaning {
@@ -94,17 +101,78 @@ async fn meant_by(host: &Host, registry: &mut Registry, terms: Terms<'_>) -> Res
     Ok(ImageRef { repository: name, digest: resolved.digest })
 }
 
-/// Pulls every image of a run by its digest. For one that is here nobody is asked.
+/// Pulls every image of a run by its digest, once and side by side. For one that is here nobody is asked.
 pub(super) async fn pull_all(
     context: &Context<'_>,
     facts: &Facts,
     gathered: &mut Gathered,
 ) -> Result<(), Failure> {
+    let mut wanted = vec![];
     for name in context.settings().images.keys() {
-        let image = super::containers::image_of(facts, name)?;
-        pull(context, context.settings(), context.release(), name, image, gathered).await?;
+        wanted.push((name, super::containers::image_of(facts, name)?));
+    }
+    let pulled = Pulled::default();
+    let registries = &mut gathered.registries;
+    let fetched = join_all(wanted.iter().enumerate().map(|(nth, (name, image))| {
+        // Two names may mean one image.
+        let is_first = !wanted[..nth].iter().any(|(_, other)| other == image);
+        let registry = registries.remove(*name);
+        let secrets = gathered.secrets.as_ref();
+        let pulled = &pulled;
+        async move {
+            if !is_first {
+                return (Ok(registry), Redactor::default());
+            }
+            let mut redactor = Redactor::default();
+            let terms = Terms { talk: context.talk, redactor: &mut redactor, clock: context.clock };
+            let from = From { settings: context.settings(), name, registry, secrets };
+            let fetched =
+                Box::pin(fetch(context.host, from, image, terms, &|p| pulled.add(nth, p, context.talk)))
+                    .await;
+            (fetched, redactor)
+        }
+    }))
+    .await;
+    let mut findings = vec![];
+    for ((name, _), (fetched, learnt)) in wanted.iter().zip(fetched) {
+        gathered.redactor.learn_all(learnt);
+        match fetched {
+            Ok(registry) => gathered.registries.extend(registry.map(|registry| ((*name).clone(), registry))),
+            Err(failure) if wanted.len() == 1 => return Err(failure),
+            Err(failure) => findings.push(failure),
+        }
+    }
+    if let Some(failure) = first_of(findings) {
+        return Err(failure);
+    }
+    for (name, image) in wanted {
+        keep(context.host, context.settings(), context.release(), name, image).await?;
     }
     Ok(())
+}
+
+/// One failure of several: what is passing or interrupts counts as that, for it is tried again with all of them.
+fn first_of(failures: Vec<Failure>) -> Option<Failure> {
+    let kinds = |failure: &Failure| failure.kind != FailureKind::Refused;
+    let other = failures.iter().position(kinds);
+    match (other, failures.len()) {
+        (Some(nth), _) => failures.into_iter().nth(nth),
+        (None, 0 | 1) => failures.into_iter().next(),
+        (None, _) => Some(Failure::found(failures.into_iter().flat_map(Failure::into_findings).collect())),
+    }
+}
+
+/// How much of several images is here.
+#[derive(Default)]
+struct Pulled(RefCell<BTreeMap<usize, Progress>>);
+
+impl Pulled {
+    fn add(&self, nth: usize, progress: Progress, talk: &dyn Talk) {
+        let mut all = self.0.borrow_mut();
+        all.insert(nth, progress);
+        let sum = |part: fn(&Progress) -> u64| all.values().map(part).sum();
+        talk.progress(sum(|progress| progress.done), sum(|progress| progress.total));
+    }
 }
 
 /// Looks at what the images say of themselves, now that they are here. What only may go wrong is noted.
@@ -131,8 +199,7 @@ pub(super) async fn check_all(
     if found.findings.is_empty() { Ok(()) } else { Err(Failure::found(found.findings)) }
 }
 
-/// Pulls an image by its digest, as the settings of its release say, and tags it as that release's: somebody's cron job
-/// may prune what has no tag.
+/// Pulls an image by its digest, as the settings of its release say, and keeps it as that release's.
 pub(super) async fn pull(
     context: &Context<'_>,
     settings: &Settings,
@@ -141,27 +208,65 @@ pub(super) async fn pull(
     image: &ImageRef,
     gathered: &mut Gathered,
 ) -> Result<(), Failure> {
-    let (host, docker) = (context.host, &context.host.docker);
-    let is_here = docker.has_image(image).await?;
-    if !is_here && image.is_local() {
+    let registry = gathered.registries.remove(name);
+    let talk = context.talk;
+    let terms = Terms { talk, redactor: &mut gathered.redactor, clock: context.clock };
+    let from = From { settings, name, registry, secrets: gathered.secrets.as_ref() };
+    let registry =
+        fetch(context.host, from, image, terms, &|progress| talk.progress(progress.done, progress.total))
+            .await?;
+    gathered.registries.extend(registry.map(|registry| (name.clone(), registry)));
+    keep(context.host, settings, release, name, image).await
+}
+
+/// Where an image comes from.
+struct From<'a> {
+    settings: &'a Settings,
+    name: &'a ImageName,
+    /// The registry, if this process has asked it before.
+    registry: Option<Registry>,
+    secrets: Option<&'a Secrets>,
+}
+
+/// Brings an image here by its digest, unless it is here. Returns the registry, with its password, for the next time.
+async fn fetch(
+    host: &Host,
+    from: From<'_>,
+    image: &ImageRef,
+    terms: Terms<'_>,
+    told: &dyn Fn(Progress),
+) -> Result<Option<Registry>, Failure> {
+    let From { settings, name, registry, secrets } = from;
+    let is_here = host.docker.has_image(image).await?;
+    if is_here {
+        return Ok(registry);
+    }
+    if image.is_local() {
         return Err(Failure::with_fix(
             format!("image '{image}', which was on this instance, is gone, and no registry has it"),
             "build it or load it again, then deploy again",
         ));
     }
-    if !is_here {
-        let mut registry = match gathered.registries.remove(name) {
-            Some(registry) => registry,
-            None => Registry::of(host, settings, name, gathered.secrets.as_ref()).await?,
-        };
-        let talk = context.talk;
-        let terms = Terms { talk, redactor: &mut gathered.redactor, clock: context.clock };
-        let pull = registry.ask(host, Wanted::Digest(&image.digest), terms, async |docker, login| {
-            docker.pull(image, login, |progress| talk.progress(progress.done, progress.total)).await
-        });
-        pull.await?;
-        gathered.registries.insert(name.clone(), registry);
-    }
+    let mut registry = match registry {
+        Some(registry) => registry,
+        None => Registry::of(host, settings, name, secrets).await?,
+    };
+    let pull = registry.ask(host, Wanted::Digest(&image.digest), terms, async |docker, login| {
+        docker.pull(image, login, told).await
+    });
+    pull.await?;
+    Ok(Some(registry))
+}
+
+/// Sees that an image runs here, and tags it as its release's: somebody's cron job may prune what has no tag.
+async fn keep(
+    host: &Host,
+    settings: &Settings,
+    release: ReleaseNumber,
+    name: &ImageName,
+    image: &ImageRef,
+) -> Result<(), Failure> {
+    let docker = &host.docker;
     // The registry need not have said what the image is for.
     let here = docker.image(image).await?.and_then(|image| image.platform);
     let machine = docker.platform().await?;

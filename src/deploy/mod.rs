@@ -11,16 +11,21 @@
 //! [`run()`] tells it. [`mod@plan`] has the steps in order, [`mod@next`] decides from the journal which is next, [`driver`]
 //! makes it; [`step`] is what is done to the host, and [`undo`] takes it back.
 
+mod bake;
 mod changes;
+pub mod checks;
 pub mod clock;
 mod conclude;
 mod containers;
 pub mod context;
+mod drain;
 pub mod driver;
 mod epoch;
+mod evidence;
 pub mod handoff;
 pub mod health;
 mod images;
+mod network;
 pub mod next;
 pub mod one_off;
 mod outage;
@@ -32,9 +37,13 @@ mod restore;
 pub mod retention;
 mod revive;
 mod secrets;
+mod services;
 pub mod serving;
 pub mod step;
+mod task;
+mod traffic;
 pub mod undo;
+mod volumes;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -51,7 +60,7 @@ use crate::printer::Talk;
 use crate::report::{Outcome, Report};
 use crate::signal::Termination;
 use crate::state::{Releases, StateError};
-use clock::Clock;
+use clock::{Clock, TO_END};
 use conclude::conclude;
 use driver::drive;
 use retention::Pruned;
@@ -66,9 +75,6 @@ pub const OPERATORS_PATIENCE: Duration = Duration::from_millis(300);
 
 /// How long the clean-up after a deployment may take when nothing else limits it.
 const CLEANUP: Duration = Duration::from_mins(5);
-
-/// Kept of a hook's time when the clean-up begins: to end in peace.
-const TO_END: Duration = Duration::from_secs(5);
 
 /// What is asked of a run.
 #[derive(Debug, Clone)]
@@ -360,11 +366,12 @@ pub async fn recover(
     let who = Who { deployment: None, command: "recover".to_owned(), hook: false };
     let mut lock = Lock::take(&host.paths.lock, app, &who, OPERATORS_PATIENCE).await?;
     let releases = Releases::of(&host.paths.app(app));
-    let Some(mut journal) = Journal::open(&lock, releases.dir())? else { return Ok(Recovered::Nothing) };
-    let history = journal.history();
-    if history.ended().is_some() {
+    let open = Journal::open(&lock, releases.dir())?.filter(|journal| journal.history().ended().is_none());
+    let Some(mut journal) = open else {
+        traffic::sweep(host, app).await;
         return Ok(Recovered::Nothing);
-    }
+    };
+    let history = journal.history();
     if let Some(since) = history.waiting_since().filter(|_| !abandon) {
         return Ok(Recovered::Waiting { deployment: journal.header().deployment.clone(), since });
     }

@@ -75,7 +75,11 @@ fn backward(history: &History, cause: &str) -> Move {
     let has_to_wait = |begun: &BegunStep| {
         begun.inverse.iter().any(|i| matches!(i, Inverse::SetRestartPolicy { id, .. } if is_down(id)))
     };
-    let to_undo = history.steps().iter().rev().find(|begun| {
+    // What stands before a redirect that could not be ended stays: its candidate has the clients.
+    let has_clients = |begun: &&BegunStep| {
+        begun.state == StepState::UndoFailed && begun.inverse.contains(&Inverse::EndRedirect)
+    };
+    let to_undo = history.steps().iter().rev().take_while(|begun| !has_clients(begun)).find(|begun| {
         matches!(begun.state, StepState::Begun | StepState::Done | StepState::Failed) && !has_to_wait(begun)
     });
     if let Some(begun) = to_undo {

@@ -52,11 +52,23 @@ impl Outage {
         }
     }
 
+    /// Takes in one that went on at the same time: of two that are over the longer counts.
+    pub fn join(&mut self, other: &Self) {
+        self.unhealthy_since = earlier(self.unhealthy_since, other.unhealthy_since);
+        self.silent_since = earlier(self.silent_since, other.silent_since);
+        self.unhealthy = self.unhealthy.max(other.unhealthy);
+        self.silent = self.silent.max(other.silent);
+    }
+
     /// The outage that is over; nothing when there was none, or when it goes on.
     pub fn gap(&self) -> Option<Gap> {
         let unhealthy = self.unhealthy?;
         Some(Gap { unhealthy, silent: self.silent.min(unhealthy) })
     }
+}
+
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    [one, other].into_iter().flatten().min()
 }
 
 /// A clock that was set back in between makes no outage.
@@ -83,6 +95,19 @@ mod tests {
         outage.healthy(at(170));
         let gap = outage.gap().unwrap();
         assert_eq!((gap.unhealthy.as_secs(), gap.silent.as_secs()), (70, 2));
+    }
+
+    #[test]
+    fn of_two_at_the_same_time_the_longer_counts() {
+        let of = |from: i64, to: i64| {
+            let mut outage = Outage::default();
+            outage.down(at(from));
+            outage.healthy(at(to));
+            outage
+        };
+        let mut both = of(100, 107);
+        both.join(&of(100, 160));
+        assert_eq!(both.gap().unwrap().unhealthy.as_secs(), 60);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::DeployError;
 use super::changes::{self, Answer};
+use super::checks::{self, Judged};
 use super::clock::Clock;
 use super::context::{Context, Gathered};
 use super::epoch::next_number;
@@ -12,6 +13,7 @@ use super::images::{Meaning, ToPull};
 use super::preflight::{self, Target};
 use super::registry::Terms;
 use super::secrets::Reading;
+use super::serving::Live;
 use super::{plan, serving, step};
 use crate::config::Config;
 use crate::host::Host;
@@ -63,10 +65,15 @@ pub async fn preview(config: &Config, host: &Host) -> Result<Preview, DeployErro
     let findings: Vec<Finding> =
         looked.found.findings.iter().map(|f| Finding::new(redact(&f.what), redact(&f.fix))).collect();
     let notes = looked.found.notes.iter().map(redact).collect();
+    let (mut findings, mut notes): (_, Vec<String>) = (findings, notes);
     let changes = match &looked.secrets {
         Some(reading) if findings.is_empty() => {
-            let context = as_if(config, host, releases, release);
-            Some(changes(&context, &looked.images, reading, redactor.clone()).await?)
+            let live = serving::live_of_all(&host.docker, settings).await?;
+            let context = as_if(config, host, releases, release, &live);
+            let (changes, checked) = changes(&context, &looked.images, reading, redactor.clone()).await?;
+            notes.extend(checked.notes);
+            findings.extend(checked.findings);
+            findings.is_empty().then_some(changes)
         }
         _ => None,
     };
@@ -79,6 +86,7 @@ pub(super) fn as_if<'a>(
     host: &'a Host,
     releases: Releases,
     release: ReleaseNumber,
+    live: &Live,
 ) -> Context<'a> {
     let now = jiff::Timestamp::now();
     let header = Header {
@@ -89,7 +97,7 @@ pub(super) fn as_if<'a>(
         deployment: DeploymentId::for_operator(now),
         release,
         group: None,
-        plan: plan::plan(&config.settings),
+        plan: plan::plan(&config.settings, live, &plan::former(&releases)),
         retired: vec![],
         began: now,
     };
@@ -110,7 +118,7 @@ async fn changes(
     images: &[(ImageName, Meaning)],
     reading: &Reading,
     redactor: Redactor,
-) -> Result<Changes, DeployError> {
+) -> Result<(Changes, Judged), DeployError> {
     let settings = context.settings();
     let last: Option<Record> = context.releases.last_good();
     let versions = &reading.versions;
@@ -137,7 +145,11 @@ async fn changes(
         .iter()
         .map(|(secret, version)| Fact::SecretVersion { secret: secret.clone(), version: version.clone() });
     found.chain(read).chain(serving::as_facts(&live)).for_each(|fact| facts.learn(&fact));
-    let mut gathered = Gathered { redactor, ..Gathered::default() };
+    let secrets_read = Some(reading.secrets.clone());
+    let mut gathered = Gathered { redactor, secrets: secrets_read, ..Gathered::default() };
+    let checked = checks::preview(context, &facts, &mut gathered).await;
+    let checked =
+        checked.unwrap_or_else(|failure| Judged { findings: failure.into_findings(), notes: vec![] });
     let asked = context.fingerprint(&facts);
     let answer = changes::needed(&live, asked.as_deref(), context, &mut gathered).await;
     let answer = answer.unwrap_or_else(|failure| Answer::Something(failure.what));
@@ -149,7 +161,7 @@ async fn changes(
     });
     let mut old_images: Vec<String> = live.values().map(|container| container.image.clone()).collect();
     old_images.dedup();
-    Ok(Changes {
+    let changes = Changes {
         app: settings.app.to_string(),
         live: serving.collect(),
         old_images,
@@ -157,7 +169,8 @@ async fn changes(
         secrets: secrets.collect(),
         steps: steps(context, &facts, unchanged),
         answer,
-    })
+    };
+    Ok((changes, checked))
 }
 
 /// The labels of the steps that would be made.

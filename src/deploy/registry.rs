@@ -217,6 +217,7 @@ fn with_only(settings: &Settings, secret: &str) -> Settings {
     only.secrets.retain(|name, _| name == secret);
     only.environment.clear();
     only.files.clear();
+    only.processes.clear();
     only
 }
 

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use super::containers::{self, Release};
 use super::context::{Context, Gathered};
-use super::{images, secrets};
+use super::{images, network, secrets, volumes};
 use crate::host::docker::RestartPolicy;
+use crate::host::docker::labels::Kind;
 use crate::journal::{Facts, LiveContainer};
 use crate::model::{Failure, ProcessName, ReleaseNumber};
 
 /// Makes the old container of this id again, under the name of live, and starts it: by its release's record, configuration
 /// and files, with the secrets as they are now, because an old password is a dead one. Whatever stands in its place is
-/// started: an earlier process of ours may have made it again, or somebody by hand.
+/// started: an earlier process of ours may have made it again, or somebody by hand; or only its network was gone.
 pub(super) async fn old_container(
     id: &str,
     context: &Context<'_>,
@@ -37,8 +38,12 @@ pub(super) async fn old_container(
     };
     // It has passed a gate before: it may come back by itself.
     docker.set_restart_policy(&id, RestartPolicy::UnlessStopped).await?;
-    docker.start(&id).await?;
-    Ok(())
+    match docker.start(&id).await {
+        Err(error) if error.is_not_found() && network::mend(docker, &context.releases, &id).await? => {
+            Ok(docker.start(&id).await?)
+        }
+        answer => Ok(answer?),
+    }
 }
 
 fn gone(why: &str) -> Failure {
@@ -75,9 +80,12 @@ async fn make_again(
         releases.config(number)?.ok_or_else(|| by_hand("the configuration of its release is lost"))?;
     let settings = &config.settings;
     let its = settings.processes.get(process).ok_or_else(|| by_hand("its release has no such process"))?;
-    let image = record.images.get(&its.image).ok_or_else(|| by_hand("its record does not name its image"))?;
+    let image = record
+        .images
+        .get(&its.workload.image)
+        .ok_or_else(|| by_hand("its record does not name its image"))?;
     context.talk.say(&format!("  {name} ({number}) was removed: it is created again from its record"));
-    images::pull(context, settings, number, &its.image, image, gathered).await?;
+    images::pull(context, settings, number, &its.workload.image, image, gathered).await?;
     let current = BTreeMap::new();
     let secrets = secrets::read(settings, &current, context.host, &mut gathered.redactor).await?.secrets;
     if containers::check_files(settings, releases, number).is_err() {
@@ -85,7 +93,13 @@ async fn make_again(
     }
     let release =
         Release { number, deployment: &record.deployment, config: &config, releases, kept: releases };
-    let spec = containers::spec(&release, process, image, &secrets, name.clone())?;
+    for lost in volumes::lost(&context.host.docker, settings, number).await? {
+        gathered.notes.push(format!("volume {lost} of {number} had been removed: what was in it is lost"));
+    }
+    volumes::ensure(&context.host.docker, settings, number, &record.deployment).await?;
+    let spec = containers::spec(&release, process, image, &secrets, name.clone(), Kind::Serve)?;
+    // What removed the container may have removed its network, too.
+    network::ensure(&context.host.docker, settings, number, &record.deployment).await?;
     let id = context.host.docker.create(&spec).await?;
     gathered.notes.push(format!("{name} ({number}) had been removed, and was created again from its record"));
     Ok(id)

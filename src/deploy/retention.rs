@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::one_off;
+use super::{network, one_off};
 use crate::host::Host;
 use crate::host::docker::{Container, DockerError, Mounted};
 use crate::model::{AppName, ImageName, ImageRef, ReleaseNumber, image_tag};
@@ -95,10 +95,8 @@ pub fn old(records: &[Record], containers: &[Container], at: ReleaseNumber) -> O
 fn volumes_to_keep<'c>(container: &'c Container, releases: &Releases) -> Vec<&'c Mounted> {
     let labels = container.labels.as_ref();
     let config = labels.and_then(|labels| releases.config(labels.release).ok().flatten());
-    let its = config
-        .as_ref()
-        .zip(labels)
-        .and_then(|(config, labels)| config.settings.processes.get(&labels.process));
+    let its =
+        config.as_ref().zip(labels).and_then(|(config, labels)| config.settings.workload(&labels.process));
     let may_go = |target: &str| its.is_some_and(|its| its.may_lose(target));
     container.mounts.iter().filter(|mount| mount.is_anonymous && !may_go(&mount.target)).collect()
 }
@@ -108,13 +106,14 @@ pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber) -> Pruned {
     one_off::sweep(host, app).await;
     let releases = Releases::of(&host.paths.app(app));
     let mut pruned = Pruned::default();
-    let containers = match host.docker.containers_of(app).await {
-        Ok(containers) => containers,
+    let (services, containers) = match host.docker.services_and_others(app).await {
+        Ok(all) => all,
         Err(error) => {
             pruned.warnings.push(chain(&error));
             return pruned;
         }
     };
+    let of_services: BTreeSet<String> = services.into_iter().map(|service| service.image).collect();
     let old = old(&releases.records(), &containers, at);
     let mut held = BTreeSet::new();
     for (id, name, release) in old.containers {
@@ -141,7 +140,8 @@ pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber) -> Pruned {
             }
         }
     }
-    for release in old.releases.into_iter().filter(|release| !held.contains(&release.number)) {
+    for mut release in old.releases.into_iter().filter(|release| !held.contains(&release.number)) {
+        release.images.retain(|image| !of_services.contains(&image.to_string()));
         let images = remove_images(host, app, &release, &mut pruned).await;
         let gone = images
             .map_err(|error| chain(&error))
@@ -151,7 +151,38 @@ pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber) -> Pruned {
             Err(why) => pruned.warnings.push(why),
         }
     }
+    if let Err(error) = remove_shared(host, app, at, &mut pruned).await {
+        pruned.warnings.push(chain(&error));
+    }
     pruned
+}
+
+/// Removes what the containers of releases shared that are gone: their networks and volumes.
+async fn remove_shared(
+    host: &Host,
+    app: &AppName,
+    at: ReleaseNumber,
+    pruned: &mut Pruned,
+) -> Result<(), DockerError> {
+    let releases = Releases::of(&host.paths.app(app)).records().into_iter().map(|record| record.release);
+    let mut there: BTreeSet<ReleaseNumber> = releases.chain([at]).collect();
+    let containers = host.docker.containers_of(app).await?;
+    there.extend(containers.iter().filter_map(|container| Some(container.labels.as_ref()?.release)));
+    for network in host.docker.networks_of(app).await? {
+        if !there.contains(&network.labels.release) {
+            match network::remove(&host.docker, app, &network.name).await? {
+                None => pruned.removed.push(format!("network {}", network.name)),
+                Some(stays) => pruned.kept.push(stays),
+            }
+        }
+    }
+    for volume in host.docker.volumes_of(app).await? {
+        if !there.contains(&volume.labels.release) {
+            host.docker.remove_volume(&volume.name).await?;
+            pruned.removed.push(format!("volume {}", volume.name));
+        }
+    }
+    Ok(())
 }
 
 async fn remove_images(

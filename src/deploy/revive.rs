@@ -86,8 +86,8 @@ async fn start_all(
     Ok(held)
 }
 
-/// The live containers of an app that should run by the record of their release and by their restart policy, and that
-/// only Docker has left down.
+/// The live containers of an app that should run by the record of their release and by their restart policy, and its
+/// services, that only Docker has left down.
 async fn left_down(app: &AppName, host: &Host, life: Option<Life>) -> Result<Vec<Container>, DockerError> {
     let releases = Releases::of(&host.paths.app(app));
     let was_good = |container: &Container| {
@@ -95,9 +95,12 @@ async fn left_down(app: &AppName, host: &Host, life: Option<Life>) -> Result<Vec
         let record = release.and_then(|release| releases.record(release).ok().flatten());
         record.is_some_and(|record| record.verdict == Verdict::Good)
     };
-    let all = host.docker.containers_of(app).await?;
+    let (services, all) = host.docker.services_and_others(app).await?;
+    let services = services.into_iter().filter(|c| !c.running && !c.restarting && dockers_doing(c, life));
     let down = all.iter().filter(|c| serving::is_live_among(&all, c) && !c.running && !c.restarting);
-    Ok(down.filter(|c| dockers_doing(c, life) && was_good(c)).cloned().collect())
+    let down = down.filter(|c| dockers_doing(c, life) && was_good(c)).cloned();
+    // What the app needs comes before it.
+    Ok(services.chain(down).collect())
 }
 
 /// Whether a container that is down and should come back is down by Docker's own doing: it failed to start it, or has stopped

@@ -1,6 +1,7 @@
 //! Reading every secret: side by side, each version once, and with every failure reported by itself.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -57,16 +58,39 @@ pub(super) async fn read(
     reading.secrets.extend(literals(settings));
     learn(&reading.secrets, redactor);
     if failures.is_empty() {
-        let wrong = [
-            environment::render(settings, &reading.secrets).err(),
-            environment::render_files(settings, &reading.secrets).err(),
-        ];
-        failures = wrong.into_iter().flatten().flatten().map(|error| Finding::of(&error)).collect();
+        failures = environment::check(settings, &reading.secrets).iter().map(Finding::of).collect();
     }
     // Several tables may name one secret.
     failures.sort();
     failures.dedup();
     if failures.is_empty() { Ok(reading) } else { Err(Failure::found(failures)) }
+}
+
+/// How long it may take to find out what has changed: where that cannot be asked, nothing depends on it.
+const SOON: Duration = Duration::from_secs(5);
+
+/// The secrets that have another version by now than the one that was read earlier in this deployment, by their names in the
+/// configuration; as far as that can be found out.
+pub(super) async fn changed(
+    settings: &Settings,
+    known: &BTreeMap<String, String>,
+    host: &Host,
+) -> Vec<String> {
+    match tokio::time::timeout(SOON, fetch(settings, &BTreeMap::new(), host)).await {
+        Ok(Ok(answers)) => {
+            let now = |name| answers.get(name)?.as_ref().ok().map(|answer| &answer.version);
+            let other = known.iter().filter(|(name, read)| now(*name).is_some_and(|now| now != *read));
+            other.map(|(name, _)| name.clone()).collect()
+        }
+        Ok(Err(error)) => {
+            tracing::warn!("nobody can say whether a secret has changed: {error}");
+            vec![]
+        }
+        Err(_) => {
+            tracing::warn!("nobody can say whether a secret has changed: AWS did not answer in time");
+            vec![]
+        }
+    }
 }
 
 fn literals(settings: &Settings) -> impl Iterator<Item = (String, environment::Fields)> {

@@ -34,15 +34,23 @@ pub async fn live(
     }
 }
 
-/// The same of every process.
+/// The same of every process, also of one that the configuration does not name any more.
 pub async fn live_of_all(docker: &Docker, settings: &Settings) -> Result<Live, DockerError> {
-    let mut all = Live::new();
+    let mut all = leaving(docker, settings).await?;
     for process in settings.processes.keys() {
         if let Some(container) = live(docker, settings, process).await? {
             all.insert(process.clone(), container);
         }
     }
     Ok(all)
+}
+
+/// What is live of processes that the configuration does not name any more.
+pub async fn leaving(docker: &Docker, settings: &Settings) -> Result<Live, DockerError> {
+    let containers = docker.containers_of(&settings.app).await?;
+    let live = containers.iter().filter(|container| is_live_among(&containers, container));
+    let named = live.filter_map(|live| Some((live.labels.as_ref()?.process.clone(), live.clone())));
+    Ok(named.filter(|(process, _)| !settings.processes.contains_key(process)).collect())
 }
 
 /// Among an app's containers, the one that serves for a process though it has not the live name: it runs, and nothing

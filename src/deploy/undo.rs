@@ -3,10 +3,14 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::context::{Context, Gathered};
-use super::restore;
+use super::drain::drain_and_stop;
+use super::health::judge;
+use super::{network, restore, traffic};
 use crate::config::settings::UNPROVEN_STOP;
-use crate::host::docker::{Docker, DockerError, RestartPolicy, gone_is_fine};
+use crate::host::docker::{Docker, DockerError, ReleaseNetwork, ReleaseVolume, RestartPolicy, gone_is_fine};
 use crate::journal::{Facts, Inverse};
 use crate::model::Failure;
 use crate::signal::Termination;
@@ -33,8 +37,34 @@ pub async fn apply(
                 container.labels.as_ref().is_some_and(|labels| labels.deployment == *deployment)
             });
             if let Some(container) = ours {
+                gathered.learn_of_task(&container, context);
+                // A task may be at work: it gets the time to end in peace.
+                if container.running {
+                    let time = container.stop_timeout.min(UNPROVEN_STOP);
+                    stop_or_kill(docker, &container.id, time, termination).await?;
+                }
                 docker.kill(&container.id).await?;
                 docker.remove(&container.id).await?;
+            }
+        }
+        Inverse::RemoveNetwork { name, deployment } => {
+            let networks = docker.networks_of(&context.header.app).await?;
+            let is_ours =
+                |network: &ReleaseNetwork| network.name == *name && network.labels.deployment == *deployment;
+            if networks.iter().any(is_ours) {
+                // It is in nobody's way, and an undo that cannot end would be.
+                if let Some(stays) = network::remove(docker, &context.header.app, name).await? {
+                    tracing::warn!("{stays}");
+                    gathered.notes.push(stays);
+                }
+            }
+        }
+        Inverse::RemoveVolume { name, deployment } => {
+            let volumes = docker.volumes_of(&context.header.app).await?;
+            let is_ours =
+                |volume: &ReleaseVolume| volume.name == *name && volume.labels.deployment == *deployment;
+            if volumes.iter().any(is_ours) {
+                docker.remove_volume(name).await?;
             }
         }
         Inverse::Start { id, started_at } => match docker.inspect(id).await? {
@@ -54,14 +84,19 @@ pub async fn apply(
             None => restore::old_container(id, context, facts, gathered).await?,
         },
         Inverse::Stop { id } => {
-            let own = docker.inspect(id).await?.map_or(UNPROVEN_STOP, |container| container.stop_timeout);
+            let container = docker.inspect(id).await?;
+            let own = container.as_ref().map_or(UNPROVEN_STOP, |container| container.stop_timeout);
+            let has_clients = container.is_some_and(|container| container.running)
+                && !candidates_run(docker, facts).await?;
+            if has_clients {
+                gathered.outage.stopping(Timestamp::now());
+            }
             // It serves nobody, and the old release is down meanwhile. What never was healthy has nothing to finish.
-            let longest = if gathered.answered.contains(id) || !gathered.has_judged(id) {
-                UNPROVEN_STOP
-            } else {
-                HASTY_STOP
-            };
+            let longest = if gathered.may_have_served(id) { UNPROVEN_STOP } else { HASTY_STOP };
             stop_or_kill(docker, id, own.min(longest), termination).await?;
+            if has_clients {
+                gathered.outage.down(Timestamp::now());
+            }
         }
         // A container that is gone has no name and no policy to be put back. Whether something serves is seen afterwards.
         Inverse::Rename { id, to } => gone_is_fine(docker.rename(id, to).await)?,
@@ -69,6 +104,12 @@ pub async fn apply(
             let policy = policy.parse().unwrap_or(RestartPolicy::UnlessStopped);
             gone_is_fine(docker.set_restart_policy(id, policy).await)?;
         }
+        Inverse::Retire { id } => retire(id, context, facts, gathered).await?,
+        Inverse::EndRedirect => {
+            someone_else_serves(context, facts, gathered).await?;
+            traffic::take_back(context).await?;
+        }
+        Inverse::RemoveRedirect => traffic::remove(context).await?,
         Inverse::RemoveFiles { release } => context.releases.remove_files(*release)?,
         Inverse::Unknown => {
             let by = match &context.header.binary {
@@ -85,6 +126,43 @@ pub async fn apply(
         }
     }
     Ok(())
+}
+
+/// Stops a candidate; one that never was healthy has nothing to finish.
+async fn retire(id: &str, context: &Context<'_>, facts: &Facts, gathered: &Gathered) -> Result<(), Failure> {
+    let Some(candidate) = context.host.docker.inspect(id).await? else { return Ok(()) };
+    let process = facts.candidates.iter().find_map(|(process, its)| (its == id).then_some(process));
+    let longest = if gathered.may_have_served(id) { candidate.stop_timeout } else { HASTY_STOP };
+    drain_and_stop(context, process, &candidate, longest).await
+}
+
+/// Waits until what served before is healthy: while the candidates serve, clients must not be sent back to what does not
+/// answer yet. Where no candidate runs any more there is nothing to wait for.
+async fn someone_else_serves(
+    context: &Context<'_>,
+    facts: &Facts,
+    gathered: &mut Gathered,
+) -> Result<(), Failure> {
+    let docker = &context.host.docker;
+    if !candidates_run(docker, facts).await? {
+        return Ok(());
+    }
+    for (process, live) in facts.live.iter().filter(|(_, live)| live.running) {
+        if let Some(live) = docker.inspect(&live.id).await? {
+            judge::serves_again(context, gathered, process, &live).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether there are candidates, and all of them run.
+async fn candidates_run(docker: &Docker, facts: &Facts) -> Result<bool, DockerError> {
+    for id in facts.candidates.values() {
+        if !docker.inspect(id).await?.is_some_and(|candidate| candidate.running) {
+            return Ok(false);
+        }
+    }
+    Ok(!facts.candidates.is_empty())
 }
 
 /// Stops a container, in its own time; when this process is asked to stop, in a second.

@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::config::settings::{Settings, Value};
+use crate::config::settings::{Settings, Value, Workload};
 use crate::redact::{Redactor, is_open};
 use crate::template;
 
@@ -11,9 +11,11 @@ pub fn learn_environment(
     redactor: &mut Redactor,
     environment: &[(String, SecretString)],
     settings: &Settings,
+    workload: &Workload,
 ) {
+    let sources = settings.environment_of(workload);
     for (name, value) in environment {
-        match settings.environment.get(name) {
+        match sources.get(name.as_str()) {
             None | Some(Value::Literal(_)) => {}
             Some(Value::Secret { field, .. }) if is_open(field) => {}
             Some(Value::Secret { .. }) => redactor.learn(value.expose_secret()),

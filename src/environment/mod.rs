@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::settings::{FileSource, Settings, Value};
-use crate::model::{Explain, Finding};
+use crate::config::settings::{FileSource, Settings, Value, Workload};
+use crate::model::{Explain, Finding, ProcessName};
 use crate::template;
 pub use fields::{Field, Fields, of_literal, of_text, of_texts};
 pub use known::{learn_environment, learn_rendered};
@@ -104,9 +104,13 @@ impl Explain for EnvironmentError {
     }
 }
 
-/// The environment of the containers, `NAME=value`, in the order of the names; or everything that is wrong with it.
-pub fn render(settings: &Settings, secrets: &Secrets) -> Result<Vec<SecretString>, Vec<EnvironmentError>> {
-    all(settings.environment.iter().map(|(variable, value)| {
+/// The environment of a container, `NAME=value`, in the order of the names; or everything that is wrong with it.
+pub fn render(
+    settings: &Settings,
+    workload: &Workload,
+    secrets: &Secrets,
+) -> Result<Vec<SecretString>, Vec<EnvironmentError>> {
+    all(settings.environment_of(workload).into_iter().map(|(variable, value)| {
         let place = format!("environment variable '{variable}'");
         let text = value_of(&place, value, settings, secrets)?;
         if text.expose_secret().contains('\0') {
@@ -116,20 +120,62 @@ pub fn render(settings: &Settings, secrets: &Secrets) -> Result<Vec<SecretString
     }))
 }
 
-/// The files of the containers, with their paths in them; or everything that is wrong with them.
+/// The variables that are made of secrets and are not what a container was given.
+pub fn changed<'a>(
+    settings: &'a Settings,
+    workload: &'a Workload,
+    secrets: &Secrets,
+    given: &[(String, SecretString)],
+) -> Vec<&'a str> {
+    let is_another = |variable: &str, value: &Value| {
+        let now = value_of(variable, value, settings, secrets);
+        let then = given.iter().find(|(name, _)| name == variable);
+        // One that was not there before is a change of the configuration.
+        now.ok().zip(then).is_some_and(|(now, (_, then))| now.expose_secret() != then.expose_secret())
+    };
+    let of_secrets = settings.environment_of(workload).into_iter();
+    let mut of_secrets =
+        of_secrets.filter(|(_, value)| !matches!(value, Value::Literal(_))).collect::<Vec<_>>();
+    of_secrets.retain(|(variable, value)| is_another(variable, value));
+    of_secrets.into_iter().map(|(variable, _)| variable).collect()
+}
+
+/// A file of a container, rendered.
+pub struct RenderedFile<'a> {
+    /// Whose it is.
+    pub of: &'a ProcessName,
+    /// Its path in the container.
+    pub path: &'a str,
+    /// What it was rendered from.
+    pub source: &'a FileSource,
+    /// Its text.
+    pub text: SecretString,
+}
+
+/// The files of all containers; or everything that is wrong with them.
 pub fn render_files<'a>(
     settings: &'a Settings,
     secrets: &Secrets,
-) -> Result<Vec<(&'a str, &'a FileSource, SecretString)>, Vec<EnvironmentError>> {
-    all(settings.files.iter().map(|(path, file)| {
+) -> Result<Vec<RenderedFile<'a>>, Vec<EnvironmentError>> {
+    let files = settings.workloads().flat_map(|(of, workload)| {
+        settings.files_of(workload).into_iter().map(move |(path, source)| (of, path, source))
+    });
+    all(files.map(|(of, path, file)| {
         let place = format!("file '{path}' ({})", file.template);
         let mut text = rendered(&place, &file.text, settings, secrets)?;
         // Jinja drops the last newline of a template; a file has one.
         if file.text.ends_with('\n') {
             text.push('\n');
         }
-        Ok((path.as_str(), file, SecretString::from(text)))
+        Ok(RenderedFile { of, path, source: file, text: SecretString::from(text) })
     }))
+}
+
+/// Everything that is wrong with the environments and files of all containers.
+pub fn check(settings: &Settings, secrets: &Secrets) -> Vec<EnvironmentError> {
+    let environments =
+        settings.workloads().filter_map(|(_, workload)| render(settings, workload, secrets).err());
+    environments.chain(render_files(settings, secrets).err()).flatten().collect()
 }
 
 /// A template with every secret as a variable. `place` is what errors call the thing that it is for.
@@ -212,7 +258,9 @@ mod tests {
     }
 
     fn rendered(environment: &str, json: &str) -> Result<String, String> {
-        let rendered = render(&settings(environment), &redis(json));
+        let settings = settings(environment);
+        let (_, web) = settings.workloads().next().unwrap();
+        let rendered = render(&settings, web, &redis(json));
         let one_line = |errors: Vec<EnvironmentError>| {
             errors.iter().map(|error| Finding::of(error).to_string()).collect::<Vec<_>>().join("; ")
         };

@@ -1,6 +1,8 @@
 //! The outside world, behind adapters that use the types of [`crate::model`].
 
 pub mod aws;
+pub mod check;
+pub mod child;
 pub mod clock;
 pub mod docker;
 pub mod iam;
@@ -8,6 +10,7 @@ pub mod machine;
 pub mod names;
 pub mod probe;
 pub mod proxy;
+pub mod redirect;
 pub mod registry;
 pub mod roots;
 pub mod systemd;
@@ -19,6 +22,7 @@ use std::time::Duration;
 use aws::{Aws, AwsError};
 use docker::{Docker, DockerError};
 pub use machine::Machine;
+use redirect::Tables;
 use registry::size::ImageSizes;
 
 use crate::model::{AppName, Explain as _};
@@ -117,6 +121,8 @@ pub struct Host {
     pub image_sizes: ImageSizes,
     /// The kernel.
     pub machine: Machine,
+    /// Its rules for packets.
+    pub tables: Tables,
     /// The places.
     pub paths: Paths,
 }
@@ -134,6 +140,7 @@ impl Host {
             aws: LazyAws::default(),
             image_sizes: ImageSizes::default(),
             machine: Machine::of_the_system(),
+            tables: Tables::default(),
             paths,
         })
     }

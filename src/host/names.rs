@@ -85,6 +85,14 @@ pub struct Names {
 pub struct LookupError {
     name: String,
     why: String,
+    is_unknown: bool,
+}
+
+impl LookupError {
+    /// Whether somebody who knows says that there is no such name, or none with an address.
+    pub fn is_unknown(&self) -> bool {
+        self.is_unknown
+    }
 }
 
 impl Names {
@@ -104,14 +112,14 @@ impl Names {
 
     /// The addresses of a name.
     pub async fn lookup(&self, name: &str) -> Result<Vec<IpAddr>, LookupError> {
-        let error = |why| LookupError { name: name.to_owned(), why };
+        let error = |why| LookupError { name: name.to_owned(), why, is_unknown: false };
         let resolver = self.resolver.as_ref().map_err(|e| error(e.clone()))?;
         match resolver.lookup_ip(name).await {
             Ok(found) => Ok(found.iter().collect()),
             Err(_) if !self.has_servers => {
                 Err(error("it is not in /etc/hosts, and /etc/resolv.conf cannot be read".to_owned()))
             }
-            Err(e) => Err(error(e.to_string())),
+            Err(e) => Err(LookupError { is_unknown: e.is_no_records_found(), ..error(e.to_string()) }),
         }
     }
 }

@@ -1,16 +1,13 @@
 //! systemd, where it runs: asked and told by `systemctl`.
 
-use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
-use tokio::time::Instant;
 
-use super::Paths;
-use crate::text::{clean, duration};
+use super::{Paths, child};
 
 /// How long one call may take that has nothing to wait for.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -91,38 +88,12 @@ fn life(said: &str, since_boot: SignedDuration, now: Timestamp) -> Option<Life> 
     Some(Life { began, ready })
 }
 
-/// Runs systemctl, and returns what it printed. It gets none of our streams: a hook is over when its streams are closed, not
-/// when it exits.
+/// Runs systemctl, and returns what it printed.
 async fn systemctl(program: &Path, arguments: &[&str], limit: Duration) -> Result<String, String> {
     let call = format!("systemctl {}", arguments.join(" "));
-    let mut child = Command::new(program)
-        .args(["--no-ask-password", "--quiet"])
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("failed to run '{call}': {error}"))?;
-    let deadline = Instant::now() + limit;
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(10)).await,
-            Ok(None) => {
-                let _ = child.kill().and_then(|()| child.wait());
-                return Err(format!("'{call}' did not end within {}", duration(limit)));
-            }
-            Err(error) => return Err(format!("failed to wait for '{call}': {error}")),
-        }
-    };
-    // A few lines: no pipe is ever full.
-    let mut said = Vec::new();
-    if status.success() {
-        let _ = child.stdout.take().map(|mut stdout| io::Read::read_to_end(&mut stdout, &mut said));
-        return Ok(String::from_utf8_lossy(&said).into_owned());
-    }
-    let _ = child.stderr.take().map(|mut stderr| io::Read::read_to_end(&mut stderr, &mut said));
-    Err(format!("'{call}' failed ({status}): {}", clean(&String::from_utf8_lossy(&said))))
+    let mut command = Command::new(program);
+    command.args(["--no-ask-password", "--quiet"]).args(arguments);
+    child::run(command, &call, "", limit).await.map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

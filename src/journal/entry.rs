@@ -215,6 +215,29 @@ pub enum Inverse {
         /// Docker's name of the policy.
         policy: String,
     },
+    /// Stop a container that may have had traffic: its connections get the time to end.
+    Retire {
+        /// Its id.
+        id: String,
+    },
+    /// New connections go where they went before the redirect, once what is there is healthy.
+    EndRedirect,
+    /// Remove what is left of the redirect.
+    RemoveRedirect,
+    /// Remove the network of this name, if this deployment made it.
+    RemoveNetwork {
+        /// Its name.
+        name: String,
+        /// Its label must say this.
+        deployment: DeploymentId,
+    },
+    /// Remove the volume of this name, with what is in it, if this deployment made it.
+    RemoveVolume {
+        /// Its name.
+        name: String,
+        /// Its label must say this.
+        deployment: DeploymentId,
+    },
     /// Remove the rendered files of a release.
     RemoveFiles {
         /// The release.

@@ -45,6 +45,21 @@ pub enum Fact {
         /// The container's id.
         id: String,
     },
+    /// The candidate.
+    Candidate {
+        /// The process.
+        process: ProcessName,
+        /// The container's id.
+        id: String,
+    },
+    /// A task has come to its end.
+    Task {
+        /// The task.
+        task: ProcessName,
+        /// How.
+        #[serde(flatten)]
+        run: TaskRun,
+    },
     /// Something that another version finds out.
     #[serde(other)]
     Unknown,
@@ -64,6 +79,37 @@ pub struct LiveContainer {
     pub running: bool,
 }
 
+/// How a task went that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TaskRun {
+    /// How it ended.
+    pub ended: TaskEnd,
+    /// Whether it changes the schema of a database.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub schema: bool,
+}
+
+impl TaskRun {
+    /// Whether the schema of a database is now another one.
+    pub fn has_moved_schema(self) -> bool {
+        self.schema && self.ended != TaskEnd::NotNeeded
+    }
+}
+
+/// How a task ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskEnd {
+    /// It ran, and succeeded.
+    Done,
+    /// There was nothing for it to do.
+    NotNeeded,
+    /// In a way that another version knows.
+    #[serde(other)]
+    Unknown,
+}
+
 /// What the facts of a run add up to. Of two about one thing the later counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -77,6 +123,10 @@ pub struct Facts {
     pub live: BTreeMap<ProcessName, LiveContainer>,
     /// The ids of the containers that this run has made.
     pub new: BTreeMap<ProcessName, String>,
+    /// The ids of the candidates that this run has made.
+    pub candidates: BTreeMap<ProcessName, String>,
+    /// The tasks that have come to their ends.
+    pub tasks: BTreeMap<ProcessName, TaskRun>,
 }
 
 impl Facts {
@@ -88,6 +138,8 @@ impl Facts {
             Fact::Unchanged { release } => self.unchanged = Some(release),
             Fact::Live { process, live } => drop(self.live.insert(process, live)),
             Fact::New { process, id } => drop(self.new.insert(process, id)),
+            Fact::Candidate { process, id } => drop(self.candidates.insert(process, id)),
+            Fact::Task { task, run } => drop(self.tasks.insert(task, run)),
             Fact::Unknown => {}
         }
     }

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 
 pub use crate::lock::{Holder, Lock, LockError, Who};
 pub use entry::{Ended, Entry, FORMAT, Header, Inverse, Line, Planned, PlannedItem};
-pub use facts::{Fact, Facts, LiveContainer};
+pub use facts::{Fact, Facts, LiveContainer, TaskEnd, TaskRun};
 pub use history::{BegunStep, Direction, History, Illegal, StepState};
 
 use crate::fs::{self, FsError};
@@ -137,6 +137,7 @@ impl Journal {
     pub fn begin(&mut self, step: &str, inverse: Vec<Inverse>) -> Result<Begun, JournalError> {
         let inverse = self.history.step(step).map_or(inverse, |begun| begun.inverse.clone());
         self.append(Entry::Began { step: step.to_owned(), inverse })?;
+        crash_point!(&format!("began-{}", step.replace(' ', "-")));
         Ok(Begun(step.to_owned()))
     }
 

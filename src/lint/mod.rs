@@ -8,20 +8,24 @@ mod start;
 use std::path::Path;
 
 use crate::codedeploy::appspec::location::runs_handover;
-use crate::codedeploy::appspec::{self as spec, AppSpec};
+use crate::codedeploy::appspec::{self as spec, AppSpec, AppSpecError};
 use crate::config::check::{Checked, MistakesByGroup};
-use crate::config::{self, Diagnostic, Severity};
+use crate::config::{self, ConfigError, Diagnostic, Severity};
 
 /// Checks a bundle.
 pub fn lint(bundle: &Path) -> Vec<Diagnostic> {
     let (mut findings, settings_by_group) = match config::check_bundle(bundle) {
         Ok(Checked { findings, settings }) => (findings, settings),
+        Err(ConfigError::Wrong(wrong)) => (vec![wrong], vec![]),
         Err(error) => (vec![without_place(&error)], vec![]),
     };
     let (path, bytes) = match spec::find(bundle) {
         Ok(found) => found,
         Err(error) => {
-            findings.push(without_place(&error));
+            findings.push(match error {
+                AppSpecError::Wrong(wrong) => wrong,
+                error => without_place(&error),
+            });
             return findings;
         }
     };

@@ -81,6 +81,12 @@ word!(
     is_name
 );
 word!(
+    /// The name of a check of an app: `database` for `[check.database]`.
+    CheckName,
+    "a name of lower-case letters, digits and single dashes, 1 to 40 characters, a letter first",
+    is_name
+);
+word!(
     /// What one deployment is known by: `CodeDeploy`'s `DEPLOYMENT_ID`, or one of our own for an operator's run.
     ///
     /// Ids are random: there is no newer or older one.
@@ -194,6 +200,36 @@ pub mod image_tag {
     }
 }
 
+/// The names of networks.
+pub mod network_name {
+    use super::{AppName, ReleaseNumber};
+
+    /// `status-page.r12`: on it the containers of a release find each other.
+    pub fn of_release(app: &AppName, release: ReleaseNumber) -> String {
+        format!("{app}.{release}")
+    }
+
+    /// `status-page.r12.bridge`: on it the candidates of a release find each other, and nobody else's.
+    pub fn of_candidates(app: &AppName, release: ReleaseNumber) -> String {
+        format!("{app}.{release}.bridge")
+    }
+
+    /// What the names of all of them begin with.
+    pub fn prefix(app: &AppName) -> String {
+        format!("{app}.r")
+    }
+}
+
+/// The names of volumes.
+pub mod volume_name {
+    use super::{AppName, ReleaseNumber};
+
+    /// `status-page-static.r12`: what the containers of a release share under the name `static`.
+    pub fn of_release(app: &AppName, name: &str, release: ReleaseNumber) -> String {
+        format!("{app}-{name}.{release}")
+    }
+}
+
 /// The names of a process's containers. The name is the role: a rename is durable, and a name in use is a mutex.
 pub mod container_name {
     use super::{AppName, ProcessName, ReleaseNumber};
@@ -217,6 +253,21 @@ pub mod container_name {
     /// `status-page-web.r12.run-4711`: where an operator's command runs, by the id of the process that started it.
     pub fn one_off(app: &AppName, process: &ProcessName, release: ReleaseNumber, pid: u32) -> String {
         format!("{app}-{process}.{release}.run-{pid}")
+    }
+
+    /// `status-page-migrate.r12.task`: where a task runs.
+    pub fn task(app: &AppName, task: &ProcessName, release: ReleaseNumber) -> String {
+        format!("{app}-{task}.{release}.task")
+    }
+
+    /// `status-page-migrate.r12.unless`: where it is found out whether a task has anything to do.
+    pub fn unless(app: &AppName, task: &ProcessName, release: ReleaseNumber) -> String {
+        format!("{app}-{task}.{release}.unless")
+    }
+
+    /// `status-page-service-database`: a server beside the app, which belongs to no release.
+    pub fn service(app: &AppName, service: &ProcessName) -> String {
+        format!("{app}-service-{service}")
     }
 
     /// `status-page-web.before-r12`: a parked container that handover did not create, from which release 12 took over.

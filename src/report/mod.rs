@@ -43,6 +43,8 @@ pub struct Report {
     pub unhealthy_ms: Option<u64>,
     /// For how much of that nothing answered at all, in milliseconds.
     pub silent_ms: Option<u64>,
+    /// What has become of the schema of a database, where a task has moved it or may have.
+    pub schema: Option<String>,
     /// What could not be undone, or is not healthy.
     pub left_over: Vec<String>,
     /// What was noticed, or went wrong without harm.

@@ -64,6 +64,8 @@ pub struct RunLine<'a> {
     pub silent_ms: Option<u64>,
     /// How long the process took, in milliseconds.
     pub duration_ms: u64,
+    /// How long the process had a processor, in milliseconds.
+    pub cpu_ms: u64,
     /// The most memory that the process had resident, in KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_rss_kib: Option<u64>,
@@ -92,6 +94,7 @@ impl<'a> RunLine<'a> {
             unhealthy_ms: report.unhealthy_ms,
             silent_ms: report.silent_ms,
             duration_ms,
+            cpu_ms: cpu_ms(),
             peak_rss_kib: peak_rss_kib(),
             steps: &report.steps,
         }
@@ -116,6 +119,7 @@ impl<'a> RunLine<'a> {
             unhealthy_ms: None,
             silent_ms: None,
             duration_ms,
+            cpu_ms: cpu_ms(),
             peak_rss_kib: peak_rss_kib(),
             steps: &[],
         }
@@ -138,4 +142,10 @@ impl<'a> RunLine<'a> {
 fn peak_rss_kib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
+}
+
+/// All of its threads.
+fn cpu_ms() -> u64 {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    u64::try_from(used.tv_sec * 1_000 + used.tv_nsec / 1_000_000).unwrap_or_default()
 }

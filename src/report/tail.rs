@@ -33,6 +33,9 @@ pub fn of(report: &Report) -> Vec<String> {
             after.push(format!("note:  {}", shorten(&sanitize(note), WIDTH)));
         }
         after.extend(gap(report));
+        if let (Some(schema), false) = (&report.schema, report.outcome.is_good()) {
+            after.extend(labelled("schema:", &wrap(&sanitized(schema), WIDTH)));
+        }
         after.extend(labelled("now:", &wrap(&now(report), WIDTH)));
         after.extend(next::after(report).map(|next| format!("next:  {next}")));
         let release = format!("{} {}", report.app, report.release);
@@ -219,6 +222,7 @@ mod tests {
                 picked_ports: vec![],
             }],
             recovered: false,
+            schema: None,
             unhealthy_ms: Some(2345),
             silent_ms: Some(2300),
             left_over: vec![],

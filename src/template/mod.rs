@@ -1,10 +1,12 @@
 //! Templates: Jinja with strict rules. What is undefined is an error, and no error contains a value. Names and values go in,
 //! text comes out.
 
+mod depth;
 mod filters;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use minijinja::value::{Object, ObjectRepr, Value};
@@ -53,11 +55,19 @@ pub struct TemplateError {
 /// Checks a template and returns the secrets that it names. Filters are checked in a trial with made-up values, so one
 /// behind an `{% if %}` may show only when it is rendered, which is still before anything is touched.
 pub fn check(text: &str) -> Result<BTreeSet<String>, TemplateError> {
+    if let Some((line, what)) = depth::obstacle(text) {
+        return Err(TemplateError { line: Some(line), what, unknown: None });
+    }
+    depth::with_a_large_stack(|| check_it(text))
+}
+
+fn check_it(text: &str) -> Result<BTreeSet<String>, TemplateError> {
     let engine = engine();
     let template = engine.template_from_str(text).map_err(|e| wrong(&e))?;
     let names: BTreeSet<String> = template.undeclared_variables(false).into_iter().collect();
     let anything = Value::from_object(Anything);
-    let trial = template.render(Value::from_pairs(names.iter().map(|name| (name.clone(), anything.clone()))));
+    let trial =
+        limited(&template, Value::from_pairs(names.iter().map(|name| (name.clone(), anything.clone()))));
     match trial {
         Err(e) if is_in_the_text(e.kind()) => Err(wrong(&e)),
         _ => Ok(names),
@@ -73,6 +83,7 @@ fn is_in_the_text(kind: ErrorKind) -> bool {
             | ErrorKind::UnknownTest
             | ErrorKind::UnknownFunction
             | ErrorKind::TemplateNotFound
+            | ErrorKind::WriteFailure
     )
 }
 
@@ -105,13 +116,24 @@ pub struct RenderError {
 pub fn render(
     text: &str,
     values: &Values,
+    missing: impl Fn(&str, &str) -> String + Send,
+) -> Result<String, RenderError> {
+    if let Some((line, why)) = depth::obstacle(text) {
+        return Err(RenderError { line, why });
+    }
+    depth::with_a_large_stack(|| render_it(text, values, missing))
+}
+
+fn render_it(
+    text: &str,
+    values: &Values,
     missing: impl Fn(&str, &str) -> String,
 ) -> Result<String, RenderError> {
     let engine = engine();
     let context = Value::from_pairs(values.iter().map(|(name, fields)| (name.clone(), Secret::of(fields))));
     let failed = |line: Option<usize>, why: String| RenderError { line: line.unwrap_or(1), why };
     let template = engine.template_from_str(text).map_err(|e| failed(e.line(), wrong(&e).what))?;
-    template.render(context).map_err(|e| {
+    limited(&template, context).map_err(|e| {
         let why = match (unusable(&e), first_missing(&template, values)) {
             (Some(why), _) => why.to_owned(),
             (None, Some((name, field))) if e.kind() == ErrorKind::UndefinedError => missing(&name, &field),
@@ -124,6 +146,33 @@ pub fn render(
         };
         failed(e.line(), why)
     })
+}
+
+/// The most text that comes out of a template: a few characters of one can ask for more than there is memory.
+const LONGEST: usize = 16 << 20;
+
+/// Renders as much as may come out.
+fn limited(template: &minijinja::Template<'_, '_>, context: Value) -> Result<String, Error> {
+    struct Limited(Vec<u8>);
+    impl Write for Limited {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.0.len() + bytes.len() > LONGEST {
+                return Err(io::Error::other("more than 16 MiB"));
+            }
+            self.0.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut rendered = Limited(Vec::new());
+    template.render_captured_to(context, &mut rendered).map_err(|error| match error.kind() {
+        ErrorKind::WriteFailure => Error::new(ErrorKind::WriteFailure, "more than 16 MiB come out of it"),
+        _ => error,
+    })?;
+    // It comes in pieces of text.
+    Ok(String::from_utf8_lossy(&rendered.0).into_owned())
 }
 
 /// The first field that a template names and its values do not have.
@@ -251,6 +300,35 @@ mod tests {
             what("{{ database.host")
         );
         assert!(what("{% include 'other' %}").starts_with("1: "));
+    }
+
+    /// Each of these ended the process, by its stack or by its memory.
+    #[test]
+    fn what_is_too_much_for_the_engine_is_a_mistake() {
+        let many = |piece: &str, n: usize| piece.repeat(n);
+        for text in [
+            format!("{{{{ {}1 }}}}", many("-", 50_000)),
+            format!("{{{{ 1{} }}}}", many("~1", 50_000)),
+            format!("{{{{ a{} }}}}", many("|upper", 50_000)),
+            format!("{{{{ {}1 }}}}", many("1 if 1 else ", 50_000)),
+        ] {
+            assert!(what(&text).contains("a tag of more than 4096 bytes"), "{}", &text[..20]);
+            let failed = render(&text, &Values::new(), |_, _| String::new()).unwrap_err();
+            assert!(failed.why.contains("a tag of more than 4096 bytes"));
+        }
+        assert!(
+            what(&format!("{{% if 1 %}}{}{{% endif %}}", many("{% elif 1 %}", 50_000))).contains("branches")
+        );
+        assert!(what("{{ 'x' * 20000000 }}").contains("more than 16 MiB come out of it"));
+        // The deepest that may be.
+        for text in [
+            format!("{{{{ {}1 }}}}", many("-", depth::LONGEST_TAG - 10)),
+            format!("{{{{ 1{} }}}}", many("~1", depth::LONGEST_TAG / 2 - 10)),
+            format!("{{{{ a{} }}}}", many("[0]", depth::LONGEST_TAG / 3 - 10)),
+            format!("{{% if 1 %}}{}{{% endif %}}", many("{% elif 1 %}", 500)),
+        ] {
+            check(&text).unwrap();
+        }
     }
 
     #[test]

@@ -35,7 +35,8 @@ pub struct Bundle {
 
 impl Bundle {
     pub fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        // Its path has the same length whatever TMPDIR says: lines that name it are wrapped.
+        let dir = tempfile::tempdir_in("/tmp").unwrap();
         let bundle = Self { dir };
         std::fs::create_dir(bundle.path("bin")).unwrap();
         for folder in [bundle.dir.path().to_owned(), bundle.path("bin")] {

@@ -56,6 +56,8 @@ fn help() {
     Options:
           --app <APP>     Which app, when several are deployed here and no bundle is given
           --group <NAME>  Which deployment group; that of the last good release by default
+          --no-checks     Make none of the checks of what the app needs of others: for a night when one of them is wrong
+          --no-bake       Do not watch the candidate under traffic before live is stopped: for a night when every minute counts
       -h, --help          Print help
     ");
     assert_snapshot!(handover(&["hook", "--help"]).seen(), @r"

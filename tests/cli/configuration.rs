@@ -39,14 +39,14 @@ fn a_word_of_dockers_is_answered_with_what_to_write() {
     for (line, advice) in [
         ("privileged = true", "write what it needs in devices and capabilities"),
         ("ports = [\"8000:8000\"]", "write publish"),
-        ("environment = [\"A=b\"]", "write the table [environment]"),
+        ("environment = [\"A=b\"]", "write NAME = "),
         ("cap_add = [\"NET_ADMIN\"]", "write capabilities = { add"),
         ("restart = \"always\"", "restart policies are handover's ledger"),
         ("mem_limit = \"1g\"", "write memory"),
         ("healthcheck = {}", "write [process.NAME.health]"),
         ("read_only = true", "did you mean 'read-only'?"),
         ("user-name = \"x\"", "did you mean 'user'?"),
-        ("nothing-of-ours = 1", "known here: command, publish"),
+        ("nothing-of-ours = 1", "known here: command, image"),
     ] {
         let seen = with("[process.web]\n", &format!("[process.web]\n{line}\n"));
         assert!(seen.stderr.contains(advice), "{line}: {seen}");
@@ -57,50 +57,44 @@ fn a_word_of_dockers_is_answered_with_what_to_write() {
 
 #[test]
 fn keys_of_a_later_version_are_refused_by_name() {
-    assert_snapshot!(with("[process.web]", "[bake]\nduration = \"30s\"\n[process.web]"), @r"
+    assert_snapshot!(with("[process.web]", "[keep]\nreleases = 3\n[process.web]"), @r"
     exit: 2
     --- stderr
-    error: key 'bake' is not supported by handover 0.1.0 yet
+    error: key 'keep' is not supported by handover 0.1.0 yet
      --> BUNDLE/handover.toml:5:2
       |
-    5 | [bake]
+    5 | [keep]
       |  ^^^^ remove it, or use a version that supports it
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
-    assert_snapshot!(with("[process.web]", "[task.migrate]\ncommand = [\"migrate\"]\n[process.web]"), @r"
-    exit: 2
-    --- stderr
-    error: key 'task' is not supported by handover 0.1.0 yet
-     --> BUNDLE/handover.toml:5:2
-      |
-    5 | [task.migrate]
-      |  ^^^^ remove it, or use a version that supports it
-    next:  handover lint BUNDLE
-    handover: FAILED (exit 2): nothing was changed
-    ");
-    assert_snapshot!(with("order = \"stop-first\"", "order = \"start-first\""), @r#"
-    exit: 2
-    --- stderr
-    error: order = "start-first" is not supported by handover 0.1.0 yet
-     --> BUNDLE/handover.toml:7:9
-      |
-    7 | order = "start-first"
-      |         ^^^^^^^^^^^^^ write order = "stop-first"
-    next:  handover lint BUNDLE
-    handover: FAILED (exit 2): nothing was changed
-    "#);
-    assert_snapshot!(with("order = \"stop-first\"\n", ""), @r#"
-    exit: 2
-    --- stderr
-    error: start-first, the default order of 'web' because it publishes ports, is not supported by handover 0.1.0 yet
-     --> BUNDLE/handover.toml:5:10
-      |
-    5 | [process.web]
-      |          ^^^ write order = "stop-first"
-    next:  handover lint BUNDLE
-    handover: FAILED (exit 2): nothing was changed
-    "#);
+}
+
+#[test]
+fn an_order_that_cannot_be_had() {
+    for (line, why) in [
+        ("publish = [\"8000:8000/udp\"]", "only connections of TCP can be moved over"),
+        ("publish = [\"8000\"]", "a port that Docker picks is another one for each container"),
+        ("singleton = true\npublish = [\"8000:8000\"]", "there are never two of a singleton"),
+        ("network = \"host\"", "two cannot listen on one port"),
+        ("", "it publishes no port"),
+    ] {
+        let publish = "publish = [\"8000:8000\"]\n";
+        let edited =
+            with(&format!("{publish}order = \"stop-first\""), &format!("{line}\norder = \"start-first\""));
+        assert!(
+            edited.stderr.contains(why) && edited.stderr.contains("write order = \"stop-first\""),
+            "{edited}"
+        );
+    }
+    for (line, help) in [
+        ("order = \"start-frist\"", "did you mean 'start-first'?"),
+        ("order = \"stop-first\"\ntraffic = \"drain\"", "did you mean 'drained'?"),
+        ("order = \"stop-first\"\ndrain = \"2h\"", "this is more than 1 h"),
+    ] {
+        let seen = with("order = \"stop-first\"", line);
+        assert!(seen.stderr.contains(help), "{seen}");
+    }
 }
 
 #[test]
@@ -116,17 +110,17 @@ fn what_is_no_toml() {
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
-    assert_snapshot!(of(""), @r"
+    assert_snapshot!(of(""), @r#"
     exit: 2
     --- stderr
     error: missing field 'app'
      --> BUNDLE/handover.toml:1:1
       |
     1 |
-      | ^ here
+      | ^ add app = "NAME" at the top
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
-    ");
+    "#);
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn each_value_is_checked_and_shown_where_it_is() {
     7 | volumes = ["media:/media", "./media:/media2"]
       |                            ^^^^^^^^^^^^^^^^^ here
 
-    error: '/srv/media:/media:readonly' is not a volume: write "/HOST/PATH:/PATH" or "NAME:/PATH", with :ro if it is read-only, or "./PATH:/PATH" for what is in the bundle
+    error: '/srv/media:/media:readonly' is not a volume: write "/HOST/PATH:/PATH", "NAME:/PATH" or "@NAME:/PATH", with :ro if it is read-only, or "./PATH:/PATH" of the bundle
     7 | volumes = ["/srv/media:/media:readonly"]
       |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^ here
 

@@ -103,6 +103,8 @@ fn journals_of_version_1() {
                 "web",
             ): "new",
         },
+        candidates: {},
+        tasks: {},
     }
     Forward
     committed: true, regated: None
@@ -154,6 +156,8 @@ fn journals_of_version_1() {
                 "web",
             ): "new",
         },
+        candidates: {},
+        tasks: {},
     }
     Backward(Failure { kind: Verdict, what: "container 'status-page-web.r2' is not healthy: it exited with code 1", fix: "", evidence: ["cannot open the database"], findings: [] })
     committed: false, regated: Some(false)
@@ -200,6 +204,8 @@ fn journals_of_version_1() {
                 "web",
             ): "new",
         },
+        candidates: {},
+        tasks: {},
     }
     Backward(Failure { kind: Refused, what: "it was given up for deployment d-3", fix: "", evidence: [], findings: [] })
     committed: false, regated: None
@@ -214,6 +220,8 @@ fn journals_of_version_1() {
         unchanged: None,
         live: {},
         new: {},
+        candidates: {},
+        tasks: {},
     }
     Backward(Failure { kind: Findings, what: "2 findings", fix: "", evidence: [], findings: [Finding { what: "port 8000 is held by 'python3' (pid 4711)", fix: "stop it" }, Finding { what: "secret 'x' is not a JSON object", fix: "" }] })
     committed: false, regated: Some(true)
@@ -295,12 +303,12 @@ fn configurations() {
         "web": {
           "image": "default",
           "command": null,
-          "publish": [],
           "stop_timeout": {
             "secs": 30,
             "nanos": 0
           },
           "memory": null,
+          "publish": [],
           "health": {
             "probe": "running",
             "interval": {
@@ -382,15 +390,15 @@ fn configurations() {
             "gunicorn",
             "statuspage.wsgi"
           ],
-          "publish": [
-            "8000:8000/tcp",
-            "127.0.0.1:9000:9000/tcp"
-          ],
           "stop_timeout": {
             "secs": 35,
             "nanos": 0
           },
           "memory": "536870912b",
+          "publish": [
+            "8000:8000/tcp",
+            "127.0.0.1:9000:9000/tcp"
+          ],
           "health": {
             "probe": {
               "http": {

@@ -158,3 +158,40 @@ fn the_command_that_is_named_shows_the_same_error() {
         assert!(lint.exit == Some(2) && lint.stdout.contains(error.trim_end()), "{hook}\n{lint}");
     }
 }
+
+/// What it keeps would be on one instance, and nobody would back it up.
+#[test]
+fn a_service_is_only_for_a_disposable_group() {
+    let service = "[image.postgres]\nrepository = \"postgres\"\ntag = \"15\"\n[group.test]\ndisposable = true\n\
+                   [group.test.service.database]\nimage = \"postgres\"\n";
+    let seen = plan(&bundle(service), &["--group", "test"]);
+    assert!(seen.stderr.contains("Docker does not answer"), "{seen}");
+    let lasting = service.replace("disposable = true\n", "");
+    assert_snapshot!(hook(&bundle(&lasting), "test"), @r"
+    exit: 2
+    --- stderr
+    error: service 'database' is only for a group with nothing to lose
+      --> BUNDLE/handover.toml:13:21
+       |
+    13 | [group.test.service.database]
+       |                     ^^^^^^^^ write it in a [group.NAME] with disposable = true, or use a server that outlives the instance
+    next:  handover lint BUNDLE
+    handover: FAILED (exit 2): nothing was changed
+    ");
+    // In another group nobody is kept waiting by it.
+    let seen = plan(&bundle(&lasting), &["--group", "production"]);
+    assert!(seen.stderr.contains("Docker does not answer"), "{seen}");
+    assert_eq!(bundle(&lasting).lint(&[]).seen().exit, Some(2));
+    let misspelt = service.replace("image = \"postgres\"\n", "image = \"postgres\"\nvolume = [\"x:/x\"]\n");
+    assert_snapshot!(hook(&bundle(&misspelt), "test"), @r#"
+    exit: 2
+    --- stderr
+    error: unknown key 'volume'
+      --> BUNDLE/handover.toml:16:1
+       |
+    16 | volume = ["x:/x"]
+       | ^^^^^^ write volumes, such as volumes = ["/HOST/PATH:/PATH:ro"]
+    next:  handover lint BUNDLE
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+}

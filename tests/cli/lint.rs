@@ -24,6 +24,19 @@ fn a_good_bundle() {
     assert_eq!(bundle.lint(&[&bundle.folder()]).seen().to_string(), good);
 }
 
+/// `appspec/` of this project, with a binary in it.
+#[test]
+fn the_bundle_to_start_from() {
+    let bundle = Bundle::with_a_script();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("appspec");
+    std::fs::create_dir(bundle.path("templates")).unwrap();
+    for file in ["appspec.yml", "handover.toml", "templates/configuration.py", "templates/nginx.conf"] {
+        bundle.write(file, &std::fs::read_to_string(folder.join(file)).unwrap());
+    }
+    let good = "exit: 0\n--- stdout\nhandover lint: no errors, no warnings";
+    assert_eq!(bundle.lint(&[]).seen().to_string(), good);
+}
+
 #[test]
 fn everything_at_once() {
     let bundle = Bundle::with_a_script();
@@ -526,4 +539,77 @@ fn what_the_agents_read_differently_is_a_warning() {
         let seen = with(from, to);
         assert!(seen.stdout.contains(why), "{to}: {seen}");
     }
+}
+
+#[test]
+fn files_that_are_no_text_or_too_long() {
+    let bundle = Bundle::with_a_script();
+    std::fs::write(bundle.path("handover.toml"), [CONFIG.as_bytes(), b"# caf\xe9 hunter2\n"].concat())
+        .unwrap();
+    bundle.write("appspec.yml", &format!("# {}", "x".repeat(1 << 20)));
+    assert_snapshot!(bundle.lint(&[]).seen(), @r"
+    exit: 2
+    --- stdout
+    error: this is not UTF-8
+     --> ./handover.toml:8:6
+      |
+    8 | # caf�
+      |      ^ save the file as UTF-8
+
+    error: the file has more than 1 MiB
+     --> ./appspec.yml:1:1
+      |
+    1 |
+      | ^ is it an appspec.yml?
+
+    handover lint: 2 errors, no warnings
+    ");
+    bundle.write("handover.toml", &format!("# {}", "x".repeat(1 << 20)));
+    bundle.write("appspec.yml", APPSPEC);
+    assert_snapshot!(bundle.lint(&[]).seen(), @r"
+    exit: 2
+    --- stdout
+    error: the file has more than 1 MiB
+     --> ./handover.toml:1:1
+      |
+    1 |
+      | ^ is it handover.toml? What is long belongs into files of the bundle
+
+    handover lint: 1 error, no warnings
+    ");
+}
+
+#[test]
+fn circles_and_services_in_after() {
+    let bundle = Bundle::with_a_script();
+    let tables = "[process.a]\nafter = [\"b\"]\n[process.b]\nafter = [\"c\"]\n[process.c]\nafter = [\"a\"]\n";
+    bundle.write("handover.toml", &(CONFIG.to_owned() + tables));
+    assert_snapshot!(bundle.lint(&[]).seen(), @r#"
+    exit: 2
+    --- stdout
+    error: a circle: 'c' comes after 'a', that after 'b', that after 'c'
+      --> ./handover.toml:13:10
+       |
+    13 | after = ["a"]
+       |          ^^^ remove one of them
+
+    handover lint: 1 error, no warnings
+    "#);
+    let crossing: String = (0..60)
+        .flat_map(|layer| (0..4).map(move |n| (layer, n)))
+        .map(|(layer, n): (usize, usize)| {
+            let below = layer
+                .checked_sub(1)
+                .into_iter()
+                .flat_map(|below| (0..4).map(move |n| format!("'l{below}-{n}'")));
+            format!("[process.l{layer}-{n}]\nafter = [{}]\n", below.collect::<Vec<_>>().join(", "))
+        })
+        .collect();
+    bundle.write("handover.toml", &(CONFIG.to_owned() + &crossing));
+    // So many processes take their time in the switch; to look at them takes none.
+    let seen = bundle.lint(&[]).seen().to_string();
+    assert!(
+        seen.contains("the timeout of ApplicationStart") && seen.ends_with("1 error, no warnings"),
+        "{seen}"
+    );
 }

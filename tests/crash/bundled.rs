@@ -44,7 +44,8 @@ async fn a_copy_goes_with_the_release_and_its_content_is_part_of_it() {
     assert_eq!(outcome("d-3").await, "unchanged");
     // What is kept is the same as what was in the bundle: an operator deploys that again without one.
     let again = Releases::of(&world.state()).config(ReleaseNumber(2)).unwrap().unwrap();
-    let volumes = |settings: &Settings| settings.processes[&"web".parse().unwrap()].options.volumes.clone();
+    let volumes =
+        |settings: &Settings| settings.processes[&"web".parse().unwrap()].workload.options.volumes.clone();
     assert_eq!(volumes(&again.settings), volumes(&world.config("v2").settings));
     std::fs::write(conf(&world).join("d/app.conf"), "second").unwrap();
     assert_eq!(outcome("d-4").await, "deployed");

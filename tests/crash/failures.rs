@@ -113,8 +113,11 @@ async fn releases_that_are_not_healthy_are_refused_with_the_reason() {
 /// A database that is down makes both releases sick: neither is refused for being sick before, and the report says so.
 #[tokio::test(flavor = "current_thread")]
 async fn what_was_sick_before_the_switch_is_told_and_is_no_reason_to_refuse() {
-    let world = World::with_v1().await;
-    world.edit("deadline = \"30s\"", "deadline = \"200ms\"");
+    let world = World::new().await;
+    // Of the release that is put back, too: it is looked at as long.
+    world.edit("deadline = \"30s\"", "deadline = \"2s\"");
+    world.edit("interval = \"1ms\"", "interval = \"10ms\"");
+    world.deploy("d-1", "v1").await.unwrap();
     world.engine.behave("status-page-web", Behaviour::Answers(500));
     let report = world.deploy("d-2", "error").await.unwrap();
     let told = cause(&report);

@@ -2,6 +2,7 @@
 
 use fake_docker::Race;
 
+use crate::origin::Origin;
 use crate::world::{Run, Site, World};
 
 /// What happens after the kill.
@@ -45,14 +46,15 @@ async fn sites(update: Update) -> Vec<Site> {
 async fn every_site(update: Update, then: Then) {
     crate::kills::tell_only_other_panics();
     let mut killed = 0;
+    let mut origin = Origin::of(World::with_v1().await);
     for site in sites(update).await {
-        let world = World::with_v1().await;
+        let world = origin.world();
         // The number of probes varies a little with the time, so the last sites may not be reached.
         if matches!(world.deploy_killed(site, "d-2", update.tag).await, Run::Killed) {
             killed += 1;
         }
         eprintln!("{update:?} {site:?} {then:?}");
-        after(&world, update, then).await;
+        after(world, update, then).await;
     }
     assert!(killed > 70, "only {killed} sites were reached");
 }

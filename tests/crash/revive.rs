@@ -82,3 +82,15 @@ async fn a_port_that_docker_holds_for_nobody_takes_one_restart() {
     revived(&world).await;
     assert_eq!((restarts(&world), world.serving()), (1, None));
 }
+
+#[tokio::test]
+async fn a_service_that_docker_stopped_as_it_came_up_is_started_again() {
+    let world = crate::services::with_v1().await;
+    systemd(&world, NOT_YET);
+    stop_live(&world).await;
+    world.host().docker.stop(crate::services::NAME, Duration::from_secs(1)).await.unwrap();
+    assert_eq!(revived(&world).await, Revived::Done);
+    assert_eq!(world.serving().as_deref(), Some("v1"));
+    assert!(world.engine.container(crate::services::NAME).unwrap().running);
+    assert_eq!(restarts(&world), 0);
+}

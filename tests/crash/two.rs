@@ -4,6 +4,7 @@ use fake_docker::{Behaviour, ContainerView};
 use handover::model::Phase;
 
 use crate::kills::{Then, killed_then};
+use crate::origin::Origin;
 use crate::world::{Site, World};
 
 const WORKER: &str = "[process.worker]\nstop-timeout = \"1s\"\n[process.worker.health]\ninterval = \"1ms\"\nmin-healthy = \"0s\"\n[process.web]";
@@ -70,9 +71,10 @@ async fn killed_everywhere(tag: &str, then: Then) {
     whole.deploy("d-2", tag).await.unwrap();
     let (calls, entries) = (whole.engine.calls(), whole.entries());
     assert!(calls.len() > 50 && entries > 30, "{} calls, {entries} entries", calls.len());
+    let mut origin = Origin::of(world().await);
     for site in Site::all(&calls, entries).skip(then as usize).step_by(3) {
-        let world = world().await;
-        killed_then(&world, site, "d-2", tag, then, |world| {
+        let world = origin.world();
+        killed_then(world, site, "d-2", tag, then, |world| {
             // Of each process something comes back by itself.
             for process in ["web", "worker"] {
                 let mut all = world.engine.containers().into_iter();
@@ -81,7 +83,7 @@ async fn killed_everywhere(tag: &str, then: Then) {
         })
         .await;
         let release = if world.serving().as_deref() == Some("v1") { "v1" } else { "v2" };
-        assert_settled(&world, release);
+        assert_settled(world, release);
     }
 }
 

@@ -7,18 +7,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fake_docker::{Behaviour, Call, ContainerView, FakeDocker, Fate, HostPort, Image};
+use fake_iptables::Tables;
 use futures_util::FutureExt as _;
 use handover::config::{self, Config};
 use handover::deploy::clock::Clock;
 use handover::deploy::{self, DeployError, Recovered, Request};
 use handover::host::docker::{Docker, Patience};
 use handover::host::machine::disk::Space;
+use handover::host::redirect::{self, Family};
 use handover::host::registry::size::ImageSizes;
 use handover::host::{Host, LazyAws, Machine, Paths};
 use handover::journal::Journal;
 use handover::model::Phase;
 use handover::report::{Report, tail};
 use handover::signal::Termination;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::aws::FakeAws;
 use crate::heard::Heard;
@@ -37,10 +40,12 @@ const FORMS_OF_SECRET: [&str; 5] = [
 
 pub struct World {
     pub dir: tempfile::TempDir,
-    pub engine: FakeDocker,
+    pub engine: Arc<FakeDocker>,
     /// That of `_held`: the Engine's containers take it in turn.
     pub port: u16,
     _held: HostPort,
+    /// The rules for packets.
+    pub tables: Arc<Tables>,
     pub aws: FakeAws,
     /// What handover told people and wrote into its log.
     pub heard: Heard,
@@ -131,7 +136,8 @@ impl World {
         let patience = Mutex::new(Patience { first_pause, longest_pause, away, ..Patience::default() });
         let (aws, heard) = (FakeAws::new(SECRET), Heard::new());
         let (port, edits) = (held.number(), Mutex::default());
-        Self { dir, engine, port, _held: held, aws, heard, patience, edits, space: plenty }
+        let (tables, engine) = (Arc::default(), Arc::new(engine));
+        Self { dir, engine, port, _held: held, tables, aws, heard, patience, edits, space: plenty }
     }
 
     /// The number of the entry of an undisturbed update to `tag` that contains these words.
@@ -178,7 +184,11 @@ impl World {
         let docker = Docker::at(self.engine.socket()).unwrap().with_patience(*self.patience.lock().unwrap());
         let machine = Machine::pretended(&self.dir.path().join("proc"), self.space);
         let image_sizes = ImageSizes::Pretended(|_| Ok(50 << 20));
-        Host { docker, aws: LazyAws::ready(self.aws.connect()), image_sizes, machine, paths }
+        let fake = Arc::clone(&self.tables);
+        let tables = redirect::Tables::Pretended(Arc::new(move |family, verb, input| {
+            fake.answer(family == Family::V6, verb, input)
+        }));
+        Host { docker, aws: LazyAws::ready(self.aws.connect()), image_sizes, machine, tables, paths }
     }
 
     /// Changes the configuration of what is deployed from now on.
@@ -355,18 +365,47 @@ deadline = "30s"
         std::fs::read_to_string(self.journal()).unwrap().lines().count()
     }
 
+    /// The tag of the release that a new connection to the published port reaches now.
+    pub fn traffic(&self) -> Option<String> {
+        reached(&self.engine, &self.tables, self.port, Timestamp::now())
+    }
+
+    /// The same in an hour, if nobody does anything.
+    pub fn traffic_later(&self) -> Option<String> {
+        reached(&self.engine, &self.tables, self.port, Timestamp::now() + SignedDuration::from_hours(1))
+    }
+
+    /// From now on, before each call to the Engine a connection is made: whether one found nobody.
+    pub fn connections_at_every_call(&self) -> Arc<AtomicBool> {
+        let lost = Arc::new(AtomicBool::new(false));
+        let (engine, tables, port, told) =
+            (Arc::downgrade(&self.engine), Arc::clone(&self.tables), self.port, Arc::clone(&lost));
+        self.engine.on_call(Box::new(move |call| {
+            if engine
+                .upgrade()
+                .is_some_and(|engine| reached(&engine, &tables, port, Timestamp::now()).is_none())
+            {
+                eprintln!("nobody answers before {call:?}");
+                told.store(true, Ordering::Relaxed);
+            }
+            Fate::Proceed
+        }));
+        lost
+    }
+
     /// The tag of the one release that serves at the port.
     pub fn serving(&self) -> Option<String> {
-        let serving = self.engine.serving();
+        let mut serving = self.engine.serving();
+        serving.retain(|serving| {
+            serving.container.labels.get("handover.kind").is_none_or(|kind| kind != "bridge")
+        });
         assert!(serving.len() <= 1, "several serve: {serving:?}");
         serving.first().map(|s| self.tag_of(&s.container))
     }
 
     #[allow(clippy::unused_self)]
     fn tag_of(&self, container: &ContainerView) -> String {
-        let known = ["v1", "v2", "v3", "v4", "crash", "error", "silent", "late"];
-        let found = known.iter().find(|tag| container.digest == Image::digest_of(tag));
-        (*found.unwrap_or_else(|| panic!("{container:?} is of no known image"))).to_owned()
+        tag_of(container)
     }
 
     /// Adds a file that is rendered from the secret, and returns where it is in the container.
@@ -380,7 +419,7 @@ deadline = "30s"
 
     /// The rendered file of a release.
     pub fn file_of(&self, release: u64) -> std::path::PathBuf {
-        self.state().join(format!("releases/{release}/files{FILE}"))
+        self.state().join(format!("releases/{release}/files/web{FILE}"))
     }
 
     /// The hash of live's whole inspect.
@@ -437,4 +476,18 @@ deadline = "30s"
         }
         self.engine.assert_no_complaints();
     }
+}
+
+/// The tag of a container's image.
+fn tag_of(container: &ContainerView) -> String {
+    let known = ["v1", "v2", "v3", "v4", "crash", "error", "silent", "late"];
+    let found = known.iter().find(|tag| container.digest == Image::digest_of(tag));
+    (*found.unwrap_or_else(|| panic!("{container:?} is of no known image"))).to_owned()
+}
+
+/// The tag of the release that a new connection to a port of the host reaches: by the rules, or by itself.
+fn reached(engine: &FakeDocker, tables: &Tables, port: u16, at: Timestamp) -> Option<String> {
+    let port = tables.way(port, at).map_or(port, |to| to.port());
+    let serving = engine.serving();
+    serving.iter().find(|serving| serving.host_port == port).map(|serving| tag_of(&serving.container))
 }

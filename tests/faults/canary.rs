@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -32,15 +33,17 @@ struct Seen {
 }
 
 /// Looks at all processes again and again until it is told to stop: arguments of all, environments of handover's.
-fn watch(proc: &Path, canary: &Canary, stop: &AtomicBool) -> Seen {
-    let mut seen = Seen::default();
+fn watch(proc: &Path, canary: &Canary, stop: &AtomicBool, seen: &Mutex<Seen>) {
     while !stop.load(Ordering::SeqCst) {
         for entry in fs::read_dir(proc).into_iter().flatten().flatten() {
-            look_at(&entry.path(), canary, &mut seen);
+            look_at(&entry.path(), canary, &mut lock(seen));
         }
         thread::sleep(Duration::from_millis(2));
     }
-    seen
+}
+
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().expect("nobody panics while looking")
 }
 
 fn look_at(process: &Path, canary: &Canary, seen: &mut Seen) {
@@ -57,16 +60,20 @@ fn look_at(process: &Path, canary: &Canary, seen: &mut Seen) {
     }
 }
 
-/// Does this while all processes are watched.
-fn watched<T>(world: &World, canary: &Canary, work: impl FnOnce() -> Result<T>) -> Result<(T, Seen)> {
-    let (proc, stop): (PathBuf, _) = (world.web.path("/proc"), AtomicBool::new(false));
-    thread::scope(|scope| {
-        let watcher = scope.spawn(|| watch(&proc, canary, &stop));
-        let done = work();
+/// Does this while all processes are watched. It may ask what has been seen so far.
+fn watched<T>(
+    world: &World,
+    canary: &Canary,
+    work: impl FnOnce(&Mutex<Seen>) -> Result<T>,
+) -> Result<(T, Seen)> {
+    let (proc, stop, seen) = (world.web.path("/proc"), AtomicBool::new(false), Mutex::default());
+    let done = thread::scope(|scope| {
+        scope.spawn(|| watch(&proc, canary, &stop, &seen));
+        let done = work(&seen);
         stop.store(true, Ordering::SeqCst);
-        let seen = watcher.join().expect("the watcher ends");
-        Ok((done?, seen))
-    })
+        done
+    })?;
+    Ok((done, seen.into_inner().expect("nobody panics while looking")))
 }
 
 /// The passwords that are in use become canaries.
@@ -122,7 +129,7 @@ fn a_secret_is_in_the_container_and_nowhere_else() -> Result<()> {
     let leaky = release("leaky")
         .edit(health, &format!("{health}\nport = 8001"))
         .edit("deadline    = \"2m\"", "deadline = \"1s\"");
-    let deployments = || {
+    let deployments = |_: &Mutex<Seen>| {
         Ok([
             world.deploy("d-000000001", &release("v1"))?,
             world.deploy("d-000000002", &leaky)?,
@@ -190,16 +197,14 @@ fn the_search_finds_what_is_there() -> Result<()> {
         ensure!(!found.is_empty(), "the search does not find {value} in Docker's own files");
     }
     // In the arguments of a process.
-    let ((), seen) = watched(&world, &canary, || {
+    let ((), seen) = watched(&world, &canary, |seen| {
         let mut process =
             world.web.command("sh").args(["-c", "read forever", DATABASE]).stdin(Stdio::piped()).spawn()?;
-        let arguments = format!("/proc/{}/cmdline", world.web.process_of(&process)?);
-        wait_until("it runs", PATIENCE, || Ok(canary.is_in(&fs::read(&arguments)?)))?;
-        // The watcher goes round many times until then.
-        world.answer()?;
+        // It lives until the watcher has come by.
+        let looked = wait_until("it is seen", PATIENCE, || Ok(!lock(seen).found.is_empty()));
         let ended = world.web.signal(&process, 9);
         process.wait()?;
-        ended
+        looked.and(ended)
     })?;
     ensure!(seen.found.iter().any(|found| found.contains(DATABASE)), "{seen:?}");
     // In a file, and in what Docker tells of a container.

@@ -79,6 +79,12 @@ impl Case {
         Ok(told)
     }
 
+    /// Live is what it was.
+    pub fn is_untouched(&self) -> Result<()> {
+        self.world.assert_settled("v1")?;
+        self.before.assert_untouched(&self.world)
+    }
+
     /// What a command by hand says that fails.
     pub fn told_by(&self, command: &str, output: &Output) -> Result<Told> {
         let told = Told::by_hand(command, output);
@@ -129,11 +135,35 @@ impl Case {
     /// Starts a deployment by one of the two agents.
     pub fn begin(&self, agent: &str, bundle: &Bundle) -> Result<Child> {
         self.deployments.set(self.deployments.get() + 1);
+        self.start(agent, bundle, &[])
+    }
+
+    /// A deployment that comes as far as before its switch, and no further.
+    pub fn prepared(&self, bundle: &Bundle) -> Result<()> {
+        self.deployments.set(self.deployments.get() + 1);
+        let report = self.end(self.start("v1", bundle, &["--stop-after", "AfterInstall"])?)?;
+        ensure!(report.failure().is_none(), "{:?}", report.failure());
+        Ok(())
+    }
+
+    /// Further events of the last deployment.
+    pub fn goes_on(&self, bundle: &Bundle, events: &str) -> Result<Child> {
+        self.start("v1", bundle, &["--events", events])
+    }
+
+    fn start(&self, agent: &str, bundle: &Bundle, options: &[&str]) -> Result<Child> {
         let path = self.world.bundle(bundle)?;
         let id = format!("d-{:09}", self.deployments.get());
         let mut command = self.world.agent(agent, &[]);
-        command.args(["deploy", "--bundle", &path, "--deployment-id", &id]);
+        command.args(["deploy", "--bundle", &path, "--deployment-id", &id]).args(options);
         Ok(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
+    }
+
+    /// What `handover recover` says of a deployment that was interrupted, and that it brings to its end.
+    pub fn recovered(&self) -> Result<Told> {
+        let output = self.world.handover(&["recover"])?;
+        ensure!(output.status.success(), "{output:?}");
+        self.told_by("recover", &output)
     }
 
     /// Waits for a deployment's end. Whatever it was, no secret is in anything that it left.

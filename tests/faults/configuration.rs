@@ -81,3 +81,20 @@ fn an_unknown_group() -> Result<()> {
     "#);
     case.mended()
 }
+
+#[test]
+fn a_service_where_there_is_something_to_lose() -> Result<()> {
+    let case = Case::of(KIND, "service outside of a disposable group")?;
+    let told = case.refused(&v2().edit("[process.web]\n", "[service.database]\n\n[process.web]\n"))?;
+    assert_snapshot!(told, @r"
+    BeforeInstall ends with 2
+    error: service 'database' is only for a group with nothing to lose
+      --> BUNDLE/handover.toml:26:10
+       |
+    26 | [service.database]
+       |          ^^^^^^^^ write it in a [group.NAME] with disposable = true, or use a server that outlives the instance
+    next:  handover lint BUNDLE
+    handover: FAILED (exit 2): nothing was changed
+    ");
+    case.mended()
+}

@@ -36,7 +36,7 @@ fn a_disk_that_is_too_small() -> Result<()> {
     if case.engine.in_containerd {
         assert_snapshot!(told, @r"
         BeforeInstall ends with 1
-        why:   the disk of '/var/lib/docker/containerd/daemon' has N MiB free, and 127 MiB are needed (the image: 3 times
+        why:   the disk of '/var/lib/docker/containerd/daemon' has N MiB free, and 128 MiB are needed (the image: 3 times
                the 42 MiB that are to be pulled)
         fix:   make room: 'docker system df' says what Docker keeps, 'handover prune' removes old releases
         now:   status-page-web (r1) is running
@@ -46,7 +46,7 @@ fn a_disk_that_is_too_small() -> Result<()> {
     } else {
         assert_snapshot!(told, @r"
         BeforeInstall ends with 1
-        why:   the disk of '/var/lib/docker' has N MiB free, and 127 MiB are needed (the image: 3 times the 42 MiB that are
+        why:   the disk of '/var/lib/docker' has N MiB free, and 128 MiB are needed (the image: 3 times the 42 MiB that are
                to be pulled)
         fix:   make room: 'docker system df' says what Docker keeps, 'handover prune' removes old releases
         now:   status-page-web (r1) is running
@@ -160,4 +160,44 @@ fn a_line_of_resolv_conf_that_is_wrong() -> Result<()> {
     let log = std::fs::read_to_string(case.world.web.path("/var/log/handover/handover.log"))?;
     ensure!(log.contains("nameserver 10.66.0.300"), "it is not told: {log}");
     Ok(())
+}
+
+#[test]
+fn a_folder_that_is_mounted_and_not_there() -> Result<()> {
+    let case = Case::of(KIND, "a folder of the host that is mounted is not there")?;
+    let bundle = v2().edit("[process.web]\n", "[process.web]\nvolumes = [\"/var/media:/media\"]\n");
+    assert_snapshot!(case.refused(&bundle)?, @r#"
+    BeforeInstall ends with 1
+    why:   Docker refuses to create container 'status-page-web.r2': invalid mount config for type "bind": bind source
+           path does not exist: /var/media
+    fix:   make it on the instance before the deployment (mkdir -p /var/media, and chown it to the container's user), or
+           correct 'volumes' in [process.web]
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    "#);
+    ensure!(case.world.web.command("mkdir").args(["-p", "/var/media"]).status()?.success());
+    case.mended_by(&bundle)
+}
+
+#[test]
+fn a_volume_of_the_release_that_is_removed() -> Result<()> {
+    let case = Case::of(KIND, "somebody removes the release's volume between two hooks")?;
+    let filled = "[task.collect]\ncommand = [\"collect\", \"/srv/static\"]\nvolumes = [\"@static:/srv/static\"]\n\
+        [process.web]\nvolumes = [\"@static:/srv/static:ro\"]\n";
+    let bundle = v2().edit("[process.web]\n", filled);
+    case.prepared(&bundle)?;
+    for removes in [["rm", "status-page-web.r2"].as_slice(), &["volume", "rm", "status-page-static.r2"]] {
+        let removed = case.world.web.command("docker").args(removes).output()?;
+        ensure!(removed.status.success(), "{removed:?}");
+    }
+    assert_snapshot!(case.refused_in(case.goes_on(&bundle, "ApplicationStart,ValidateService")?)?, @r"
+    ApplicationStart ends with 1
+    why:   volume status-page-static.r2 is gone since it was filled
+    fix:   deploy again: the tasks that fill it run once in a deployment
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
+    case.mended_by(&bundle)
 }

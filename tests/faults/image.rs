@@ -275,3 +275,89 @@ fn one_whose_data_nobody_keeps() -> Result<()> {
     "#);
     case.mended_by(&Bundle::of("v2").edit("[process.web]", "[process.web]\nvolumes = [\"media:/media\"]"))
 }
+
+#[test]
+fn a_user_that_is_not_in_it() -> Result<()> {
+    let case = Case::of(KIND, "'user' is not in the image")?;
+    let told =
+        case.put_back(&Bundle::of("v2").edit("[process.web]\n", "[process.web]\nuser = \"django\"\n"))?;
+    assert_snapshot!(told, @r"
+    ApplicationStart ends with 1
+    why:   Docker refuses to start container 'ID': unable to find user django: no matching entries in passwd
+           file
+    fix:   the image has no user 'django' in /etc/passwd: correct 'user' in [process.web], or write a number, which needs
+           no entry there
+    gap:   nothing answered for N s
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
+    case.mended_by(&Bundle::of("v2").edit("[process.web]\n", "[process.web]\nuser = \"1000\"\n"))
+}
+
+#[test]
+fn a_task_whose_user_is_not_in_it() -> Result<()> {
+    let case = Case::of(KIND, "'user' of a task is not in the image")?;
+    let task = "[task.smoke]\ncommand = [\"smoke\"]\n[process.web]\n";
+    let wrong = task.replace("[process", "user = \"django\"\n[process");
+    assert_snapshot!(case.refused(&Bundle::of("v2").edit("[process.web]\n", &wrong))?, @r"
+    AfterInstall ends with 1
+    why:   Docker refuses to start container 'ID': unable to find user django: no matching entries in passwd
+           file
+    fix:   the image has no user 'django' in /etc/passwd: correct 'user' in [task.smoke], or write a number, which needs
+           no entry there
+    now:   status-page-web (r1) is running
+    next:  handover status
+    handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+    ");
+    case.mended_by(&Bundle::of("v2").edit("[process.web]\n", task))
+}
+
+#[test]
+fn a_folder_where_a_file_is_rendered() -> Result<()> {
+    let case = Case::of(KIND, "a rendered file is put where the image has a folder")?;
+    let mut image = ImageSpec::new("v2");
+    image.files = vec![("/srv/settings/old.py".to_owned(), b"# old".to_vec(), 0o644)];
+    case.world.lab.registry().push_image(REPOSITORY, "v2", &image)?;
+    let at = |path: &str| {
+        let file = format!(
+            "[process.web.file.\"{path}\"]\ntemplate = \"templates/settings.py\"\n[process.web.health]\n"
+        );
+        Bundle::of("v2").edit("[process.web.health]\n", &file).file("templates/settings.py", "# new\n")
+    };
+    let told = case.put_back(&at("/srv/settings"))?;
+    if case.engine.in_containerd {
+        assert_snapshot!(told, @r#"
+        ApplicationStart ends with 1
+        why:   Docker refuses to start container 'ID': failed to create task for container: failed to create shim
+               task: OCI runtime create failed: runc create failed: unable to start container process: error during container
+               init: error mounting "/var/lib/handover/status-page/releases/2/files/web/srv/ ... o rootfs at "/srv/settings":
+               mount /var/lib/handover/status-page/releases/2/files/web/srv/settings:/srv/settings (via /proc/self/fd/N),
+               flags: 0x5000: not a directory: Are you trying to mount a directory onto a file (or vice-versa)? Check if the
+               specified host path exists and is the expected type
+        fix:   a file is mounted at '/srv/settings' where the image has a folder, or a folder where it has a file: write the
+               whole path, such as [process.web.file."/srv/settings/NAME"], or correct 'volumes'
+        gap:   nothing answered for N s
+        now:   status-page-web (r1) is running
+        next:  handover status
+        handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+        "#);
+    } else {
+        assert_snapshot!(told, @r#"
+        ApplicationStart ends with 1
+        why:   Docker refuses to start container 'ID': failed to create shim task: OCI runtime create failed: runc
+               create failed: unable to start container process: error during container init: error mounting
+               "/var/lib/handover/status-page/releases/2/files/web/srv/settings" to rootfs at "/srv/settings": mount
+               /var/lib/handover/status-page/releases/2/files/web/srv/settings:/srv/settings (via /proc/self/fd/N), flags:
+               0x5001: not a directory: unknown: Are you trying to mount a directory onto a file (or vice-versa)? Check if
+               the specified host path exists and is the expected type
+        fix:   a file is mounted at '/srv/settings' where the image has a folder, or a folder where it has a file: write the
+               whole path, such as [process.web.file."/srv/settings/NAME"], or correct 'volumes'
+        gap:   nothing answered for N s
+        now:   status-page-web (r1) is running
+        next:  handover status
+        handover: FAILED (exit 1): status-page r2 was refused, the old release is serving
+        "#);
+    }
+    case.mended_by(&at("/srv/settings/new.py"))
+}

@@ -19,6 +19,12 @@ pub struct Before {
 /// What a refused release may leave: what tells of it. Its image stays too, it is likely to be tried again.
 const EVIDENCE: [&str; 4] = ["record.json", "journal.jsonl", "handover.toml", ".log"];
 
+fn is_evidence(file: &str) -> bool {
+    // releases/N/templates/... belong to its configuration.
+    let is_template = file.split('/').nth(2) == Some("templates");
+    file.starts_with("releases/") && (is_template || EVIDENCE.iter().any(|kept| file.ends_with(kept)))
+}
+
 impl Before {
     pub fn of(world: &World) -> Result<Self> {
         Ok(Self { live: live(world)?, containers: containers(world)?, files: files(world)? })
@@ -44,10 +50,7 @@ impl Before {
         let containers: Vec<_> = containers(world)?.difference(&self.containers).cloned().collect();
         ensure!(containers.is_empty(), "containers were left: {containers:?}");
         let files = files(world)?;
-        let left: Vec<_> = files
-            .difference(&self.files)
-            .filter(|file| !EVIDENCE.iter().any(|kept| file.starts_with("releases/") && file.ends_with(kept)))
-            .collect();
+        let left: Vec<_> = files.difference(&self.files).filter(|file| !is_evidence(file)).collect();
         ensure!(left.is_empty(), "files were left: {left:?}");
         ensure!(world.release_that_comes_up()? == "v1", "v1 does not answer");
         Ok(())
@@ -72,9 +75,11 @@ fn without_what_a_start_changes(live: &Value) -> Value {
     live
 }
 
+/// Without services: they are no part of a release, and stay whatever becomes of one.
 fn containers(world: &World) -> Result<BTreeSet<String>> {
     let containers = world.web.docker()?.containers()?;
-    Ok(containers.iter().map(|container| format!("{} {}", container["Names"], container["Id"])).collect())
+    let of_releases = containers.iter().filter(|container| container["Labels"]["handover.kind"] != "service");
+    Ok(of_releases.map(|container| format!("{} {}", container["Names"], container["Id"])).collect())
 }
 
 /// What handover keeps.

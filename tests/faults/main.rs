@@ -3,16 +3,21 @@
 
 #![allow(unreachable_pub, clippy::disallowed_methods, clippy::doc_markdown, clippy::needless_pass_by_value)]
 
+mod application;
 mod aws;
 mod backends;
 mod canary;
 mod case;
+mod checks;
 mod configuration;
 mod hooks;
 mod host;
 mod image;
+mod interrupted;
 mod live;
 mod output;
 mod page;
+mod pooler;
 mod registry;
+mod tasks;
 mod told;

@@ -69,8 +69,18 @@ impl Told {
 
     /// Why it failed, in one line: everything up to what is told after the cause, and of a diagnostic the words.
     pub fn cause(&self) -> String {
-        const AFTER: [&str; 9] =
-            ["runs.jsonl:", "the container", "left:", "note:", "gap:", "now:", "next:", "log:", "handover: "];
+        const AFTER: [&str; 10] = [
+            "runs.jsonl:",
+            "the container",
+            "left:",
+            "note:",
+            "gap:",
+            "schema:",
+            "now:",
+            "next:",
+            "log:",
+            "handover: ",
+        ];
         let cause = self.lines.iter().take_while(|line| !AFTER.iter().any(|label| line.starts_with(label)));
         let words: Vec<_> = cause.flat_map(|line| words_of(line).split_whitespace()).collect();
         without_chance(&words.join(" ").trim_start_matches("why: ").replace(" fix: ", "; "))
@@ -161,7 +171,7 @@ fn as_on_amd64(text: &str) -> String {
 
 /// Ids, digests, times and addresses by their names.
 fn without_chance(text: &str) -> String {
-    const CHANCES: [(&str, &str); 15] = [
+    const CHANCES: [(&str, &str); 18] = [
         ("/opt/codedeploy-agent/deployment-root/[^/]+/[^/]+/deployment-archive", "BUNDLE"),
         (r"sha256:[0-9a-f]{12,64}(\.\.\.)?", "sha256:DIGEST"),
         (r"\b[0-9a-f]{12}\b", "ID"),
@@ -170,6 +180,8 @@ fn without_chance(text: &str) -> String {
         (r"nothing healthy answered for N s, and nothing at all for N s of it", "nothing answered for N s"),
         (r"\b172\.\d+\.\d+\.\d+", "ADDRESS"),
         (r"\bpid \d+", "pid PID"),
+        (r"\b\d{4}/\d\d/\d\d \d\d:\d\d:\d\d", "TIME"),
+        (r"\bID-[0-9a-f]+-\d+", "ID"),
         (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+Z)?", "TIME"),
         (r"\b\d\d:\d\d:\d\d UTC", "TIME UTC"),
         (r"\bof \d+ probes\b", "of N probes"),
@@ -178,6 +190,7 @@ fn without_chance(text: &str) -> String {
         (r"\b\d+ MiB free\b", "N MiB free"),
         (r"\bexpected \d+ bytes but got \d+\b", "expected N bytes but got M"),
         (r"10\.66\.0\.11:\d+->", "HERE->"),
+        (r"/proc/self/fd/\d+", "/proc/self/fd/N"),
     ];
     CHANCES.iter().fold(as_on_amd64(text), |text, (pattern, name)| {
         let named = |found: &Captures<'_>| {

@@ -8,7 +8,9 @@
     clippy::doc_markdown
 )]
 
+mod checks;
 mod container;
+mod fleet;
 mod gates;
 mod groups;
 mod hooks;
@@ -19,9 +21,12 @@ mod of_the_instance;
 mod one_off;
 mod preflight;
 mod prune;
+mod redirect;
 mod registries;
 mod secrets;
+mod start_first;
 mod static_binary;
 mod systemd;
 mod terminal;
 mod who_is_in_charge;
+mod whole_app;

@@ -25,7 +25,7 @@ fn a_file_is_there_for_its_release_only() -> Result<()> {
     ensure!(!refused.succeeded());
 
     let releases = world.web.path("/var/lib/handover/status-page/releases");
-    let file = releases.join("1/files/etc/settings.py");
+    let file = releases.join("1/files/web/etc/settings.py");
     let text = fs::read_to_string(&file)?;
     ensure!(text == format!("CACHE = '{CACHE_PASSWORD}'\n"), "{text}");
     let metadata = fs::metadata(&file)?;

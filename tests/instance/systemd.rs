@@ -71,8 +71,10 @@ impl Booted {
     /// Waits until the unit has run again, and says what that run printed.
     fn what_recover_says_after(&self, run: &str) -> Result<String> {
         wait_until("recover has run again", PATIENCE, || {
+            // In this order: a run that begins between the two questions is not over.
+            let has_begun = self.last_run()? != run;
             let state = self.systemd.property(RECOVER, "ActiveState")?;
-            Ok(self.last_run()? != run && ["inactive", "failed"].contains(&state.as_str()))
+            Ok(has_begun && ["inactive", "failed"].contains(&state.as_str()))
         })?;
         self.what_recover_said()
     }
@@ -114,8 +116,9 @@ impl Booted {
     /// What the last run of the unit printed.
     fn what_recover_said(&self) -> Result<String> {
         self.systemd.run(&["journalctl", "--sync"])?;
-        let run = format!("_SYSTEMD_INVOCATION_ID={}", self.last_run()?);
-        self.systemd.run(&["journalctl", "--no-pager", "--output", "cat", &run])
+        // By its process: of one that has ended when the journal reads its line, the invocation is not known any more.
+        let run = format!("_PID={}", self.systemd.property(RECOVER, "ExecMainPID")?);
+        self.systemd.run(&["journalctl", "--no-pager", "--boot", "--output", "cat", &run])
     }
 
     /// The last run began when the last start of Docker was complete, and went well.

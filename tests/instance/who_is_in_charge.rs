@@ -71,8 +71,16 @@ fn a_hook_that_is_told_to_stop_puts_the_old_release_back() -> Result<()> {
         end_handover(&world)?;
         let stopped = report(&child.wait_with_output()?)?;
         let failure = stopped.failure().expect("it fails");
-        ensure!(failure.exit == Some(1) && failure.signal.is_none(), "{failure:?}");
-        ensure!(failure.log.contains("the old release is serving"), "{}", failure.log);
+        // A second is what it may take to come up again. On a busy machine that can be too short, and then that is said.
+        let no_time = "status-page-web was started again, and there was no time to see it healthy";
+        if failure.log.contains(no_time) {
+            ensure!(failure.exit == Some(3), "{failure:?}");
+            let recovered = world.handover(&["recover"])?;
+            ensure!(recovered.status.success(), "{}", text(&recovered.stderr));
+        } else {
+            ensure!(failure.exit == Some(1) && failure.signal.is_none(), "{failure:?}");
+            ensure!(failure.log.contains("the old release is serving"), "{}", failure.log);
+        }
         world.assert_settled("v1")?;
     }
     Ok(())

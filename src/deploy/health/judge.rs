@@ -10,20 +10,20 @@ use super::body::first_words;
 use super::gate::{Cut, Gate, Look, Past, Probed, Verdict};
 use super::look::{At, Looker};
 use super::sight::{Sight, Way};
+use crate::deploy::clock::TO_END;
 use crate::deploy::context::{Context, Gathered};
+use crate::deploy::evidence::{Printed, advice, printed};
 use crate::host::docker::Container;
-use crate::model::{Explain as _, Failure, Health, ProcessName};
+use crate::model::{Explain as _, Failure, Health, Probe, ProcessName};
 use crate::signal::Termination;
-use crate::text::{amount, clean, duration, folded};
-
-/// How many of a failed container's last lines are shown as evidence.
-const EVIDENCE_LINES: usize = 8;
-
-/// How many of them are kept beside the release: the container itself is removed.
-const LOG_LINES: usize = 1_000;
+use crate::text::{amount, clean, duration};
 
 /// How long a release that is about to be replaced has to show that it works: it is replaced all the same.
 const BEFORE: Duration = Duration::from_secs(3);
+
+/// How long what was put back has to answer when there is no time: a process that was sent SIGTERM has about two seconds before
+/// it may be killed (`CodeDeploy`'s agents).
+pub(in crate::deploy) const HASTY: Duration = Duration::from_secs(1);
 
 /// How a release was that serves, right before it was stopped.
 #[derive(Debug, Clone)]
@@ -72,8 +72,7 @@ pub(in crate::deploy) async fn trial(
     let termination = context.termination.clone();
     let question =
         Question { id, process, health, at: At::Container, past: Past::Spotless, cut, termination };
-    let watched = watch(context, gathered, question).await;
-    explained(watched, context, gathered, process, id).await
+    explained(context, gathered, question).await
 }
 
 /// The check of a container that serves, at its published port. It is brought to its end even when this process is asked
@@ -90,8 +89,26 @@ pub(in crate::deploy) async fn verify(
     let past = if is_new { Past::Spotless } else { Past::Unknown };
     let termination = if is_new { Termination::never() } else { context.termination.clone() };
     let question = Question { id, process, health, at: At::Published(&publish), past, cut, termination };
-    let watched = watch(context, gathered, question).await;
-    explained(watched, context, gathered, process, id).await
+    explained(context, gathered, question).await
+}
+
+/// A server beside the app: one that was just started has to pass its whole gate, one that ran before to answer once.
+pub(in crate::deploy) async fn service(
+    context: &Context<'_>,
+    gathered: &mut Gathered,
+    name: &ProcessName,
+    id: &str,
+    is_new: bool,
+) -> Result<(), Failure> {
+    let health = context.service(name)?.health.clone();
+    let deadline = health.deadline;
+    let health = if is_new { health } else { health.at_a_glance(deadline) };
+    // Live is not touched yet: there is no way back that needs time.
+    let (health, cut) = fit(health, context.clock.left(TO_END), context)?;
+    let termination = context.termination.clone();
+    let question =
+        Question { id, process: name, health, at: At::Container, past: Past::Unknown, cut, termination };
+    explained(context, gathered, question).await
 }
 
 /// One success, soon.
@@ -174,6 +191,28 @@ pub(in crate::deploy) async fn regate(
     Ok(watch_old(context, gathered, process, live, health, termination).await?)
 }
 
+/// One success of a container that was put back, while another one still serves for it. Asked to stop ourselves, it has a
+/// moment: the other one goes on serving.
+pub(in crate::deploy) async fn serves_again(
+    context: &Context<'_>,
+    gathered: &mut Gathered,
+    process: &ProcessName,
+    live: &Container,
+) -> Result<(), Failure> {
+    let health = health_of_old(context, process, live)?;
+    let longest = if context.termination.is_requested() { HASTY } else { health.deadline };
+    let longest = longest.min(context.clock.left(Duration::ZERO).unwrap_or(Duration::MAX));
+    let health = health.at_a_glance(longest);
+    let watched = watch_old(context, gathered, process, live, health, Termination::never()).await;
+    // It is asked again by whoever comes next, and not within this call.
+    watched.map_err(|watched| {
+        let failure = Failure::from(watched);
+        let what =
+            format!("{} does not serve yet, so clients stay with the candidate: {}", live.name, failure.what);
+        Failure { what, ..failure }
+    })
+}
+
 /// A container that served before.
 async fn watch_old(
     context: &Context<'_>,
@@ -183,7 +222,11 @@ async fn watch_old(
     health: Health,
     termination: Termination,
 ) -> Result<(), Watched> {
-    let publish = context.process(process).map_err(Watched::Failed)?.publish.clone();
+    let publish = match context.process(process) {
+        Ok(its) => its.publish.clone(),
+        // The configuration does not name it any more: it is ours, and has an address of its own.
+        Err(_) => vec![],
+    };
     // Where a stranger listens inside is not known.
     let at = if live.labels.is_some() { At::Container } else { At::Published(&publish) };
     let question =
@@ -192,18 +235,29 @@ async fn watch_old(
 }
 
 fn health_of_old(context: &Context<'_>, process: &ProcessName, live: &Container) -> Result<Health, Failure> {
-    let now = context.process(process)?;
-    let Some(labels) = &live.labels else { return Ok(now.health.clone().with_default_probe(&now.publish)) };
+    let now = context.process(process);
+    let Some(labels) = &live.labels else {
+        let now = now?;
+        return Ok(now.health.clone().with_default_probe(&now.publish));
+    };
     let its_own = context.releases.config(labels.release).ok().flatten();
     let its_own = its_own.and_then(|config| config.settings.processes.get(process).map(|p| p.health.clone()));
-    Ok(its_own.unwrap_or_else(|| now.health.clone()))
+    // Of one that the configuration does not name any more, and whose own is lost, all that can be asked is that it runs.
+    Ok(its_own.or_else(|| Some(now.ok()?.health.clone())).unwrap_or_else(|| Health::new(Probe::Running)))
 }
 
 /// The gate of a process, with a deadline that leaves the time for the way back.
 fn in_time(context: &Context<'_>, process: &ProcessName) -> Result<(Health, Option<Cut>), Failure> {
-    let settings = context.process(process)?;
-    let mut health = settings.health.clone();
-    let Some(left) = context.clock.left(context.settings().reserve()) else { return Ok((health, None)) };
+    fit(context.process(process)?.health.clone(), context.clock.left(context.settings().reserve()), context)
+}
+
+/// A gate with a deadline that keeps to the time which is left, if there is a limit.
+fn fit(
+    mut health: Health,
+    left: Option<Duration>,
+    context: &Context<'_>,
+) -> Result<(Health, Option<Cut>), Failure> {
+    let Some(left) = left else { return Ok((health, None)) };
     if left < health.shortest() {
         return Err(Failure::with_fix(
             format!(
@@ -303,29 +357,33 @@ fn note(look: &Look, id: &str, gathered: &mut Gathered) {
     }
 }
 
-/// A verdict with its evidence: what the container printed last, which is kept beside the release, too.
+/// The answer; a verdict with its evidence: what the container printed last, which is kept beside the release, too.
 async fn explained(
-    watched: Result<(), Watched>,
+    context: &Context<'_>,
+    gathered: &mut Gathered,
+    question: Question<'_>,
+) -> Result<(), Failure> {
+    let Question { id, process, .. } = question;
+    match watch(context, gathered, question).await {
+        Err(Watched::Sick(sick)) => Err(explain(context, gathered, process, id, sick).await),
+        watched => Ok(watched?),
+    }
+}
+
+/// The verdict on a container that is not healthy.
+pub(super) async fn explain(
     context: &Context<'_>,
     gathered: &mut Gathered,
     process: &ProcessName,
     id: &str,
-) -> Result<(), Failure> {
-    let failure = match watched {
-        Err(Watched::Sick(sick)) => compared(sick, process, gathered),
-        watched => return Ok(watched?),
-    };
-    let docker = &context.host.docker;
-    let log = docker.last_lines(id, LOG_LINES).await;
-    let mut name = context.new_name(process);
-    if let Ok(Some(container)) = docker.inspect(id).await {
-        // What it printed may be its own environment, which another process of ours filled in.
-        gathered.learn_what_it_knows(&container, context);
-        name = container.name;
-    }
-    context.keep_log(process, &log, &gathered.redactor);
-    let folded = folded(&log);
-    let evidence = folded[folded.len().saturating_sub(EVIDENCE_LINES)..].to_vec();
+    sick: Sight,
+) -> Failure {
+    let failure = compared(sick, process, gathered);
+    let Printed { name, evidence } = printed(context, gathered, process, id).await;
+    let name = name.unwrap_or_else(|| context.new_name(process));
     let what = format!("container '{name}' is not healthy: {}", failure.what);
-    Err(Failure { fix: failure.fix, ..Failure::verdict(what, evidence) })
+    let processes: Vec<&str> = context.settings().processes.keys().map(ProcessName::as_str).collect();
+    let fix =
+        advice(process, &evidence, &processes).filter(|_| failure.fix.is_empty()).unwrap_or(failure.fix);
+    Failure { fix, ..Failure::verdict(what, evidence) }
 }

@@ -7,13 +7,10 @@ use super::gate::{Look, Probed};
 use super::reach::listens;
 use super::sight::{Sight, Way};
 use crate::host::Host;
-use crate::host::docker::{Container, DockerError, Exec, HealthCommand};
+use crate::host::docker::{Container, DockerError, Exec, HealthCommand, KILLED};
 use crate::host::probe::{self, Saw};
 use crate::model::{Health, Probe, ProcessName, Protocol, Publish};
 use crate::text::duration;
-
-/// What a container exits with that was killed.
-const KILLED: i64 = 137;
 
 /// How long the Engine may take to say why it was.
 const AFTERTHOUGHT: Duration = Duration::from_millis(500);

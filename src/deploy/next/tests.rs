@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::*;
+use crate::deploy::serving::Live;
 use crate::journal::{Entry, FORMAT, Fact, Header};
 use crate::model::{AtBoot, Failure, FailureKind, Nature, ReleaseNumber};
 
@@ -30,7 +31,7 @@ fn plan(processes: &[&str]) -> Vec<Planned> {
     let mut settings = crate::config::parse(text, "handover.toml").unwrap();
     let web = settings.processes.values().next().unwrap().clone();
     settings.processes = processes.iter().map(|name| (name.parse().unwrap(), web.clone())).collect();
-    crate::deploy::plan::plan(&settings)
+    crate::deploy::plan::plan(&settings, &Live::new(), &crate::config::settings::Order::default())
 }
 
 /// What takes a step back, as far as the decider looks at it.

@@ -13,18 +13,18 @@ use crate::model::{AppName, Failure};
 use crate::text::chain;
 
 /// Where the folders of an app are.
-pub(super) fn runs(host: &Host, app: &AppName) -> PathBuf {
+pub(in crate::deploy) fn runs(host: &Host, app: &AppName) -> PathBuf {
     host.paths.app(app).join("runs")
 }
 
 /// The files of one run, with the name of its container. Locked while its process lives, and removed with it.
-pub(super) struct Folder {
+pub(in crate::deploy) struct Folder {
     pub(super) path: PathBuf,
     _lock: File,
 }
 
 impl Folder {
-    pub(super) fn make(runs: &Path, name: &str) -> Result<Self, FsError> {
+    pub(in crate::deploy) fn make(runs: &Path, name: &str) -> Result<Self, FsError> {
         let path = runs.join(name);
         crate::fs::private_dir(&path)?;
         let lock = File::open(&path).on("open", &path)?;

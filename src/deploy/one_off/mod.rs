@@ -5,12 +5,12 @@ mod attend;
 mod folder;
 
 use attend::attend;
-pub(super) use folder::sweep;
-use folder::{Folder, runs};
+pub(super) use folder::{Folder, runs, sweep};
 
 use super::containers::{self, Release};
 use super::context::{Context, Gathered};
-use super::{images, secrets};
+use super::serving::Live;
+use super::{images, network, secrets};
 use crate::config::Config;
 use crate::host::Host;
 use crate::host::docker::labels::Kind;
@@ -95,12 +95,13 @@ async fn choose(asked: &Asked, host: &Host, releases: &Releases) -> Result<Chose
             return Err(Failure::with_fix(what, format!("--process takes one of: {}", names.join(", "))));
         }
     };
-    let image = record.images.get(&config.settings.processes[&process].image).cloned().ok_or_else(|| {
-        Failure::with_fix(
-            format!("{number} did not come so far that its image was known"),
-            "take another --release, or deploy again",
-        )
-    })?;
+    let image =
+        record.images.get(&config.settings.processes[&process].workload.image).cloned().ok_or_else(|| {
+            Failure::with_fix(
+                format!("{number} did not come so far that its image was known"),
+                "take another --release, or deploy again",
+            )
+        })?;
     let name = container_name::one_off(app, &process, number, std::process::id());
     Ok(Chosen { record, config, process, image, name })
 }
@@ -132,10 +133,18 @@ async fn prepare(
     let Chosen { record, config, process, image, name } = chosen;
     let (settings, number) = (&config.settings, record.release);
     let deployment = DeploymentId::for_operator(jiff::Timestamp::now());
-    let context = Context { talk, ..super::preview::as_if(config, host, releases.clone(), number) };
+    let context =
+        Context { talk, ..super::preview::as_if(config, host, releases.clone(), number, &Live::new()) };
     let mut gathered = Gathered::default();
-    images::pull(&context, settings, number, &settings.processes[process].image, image, &mut gathered)
-        .await?;
+    images::pull(
+        &context,
+        settings,
+        number,
+        &settings.processes[process].workload.image,
+        image,
+        &mut gathered,
+    )
+    .await?;
     // Those of now: an old password is a dead one.
     let known = std::collections::BTreeMap::new();
     let secrets = secrets::read(settings, &known, host, &mut gathered.redactor).await?.secrets;
@@ -143,9 +152,9 @@ async fn prepare(
     let own = Releases::of(&folder.path);
     containers::write_files(settings, &secrets, &own, number)?;
     let release = Release { number, deployment: &deployment, config, releases: &own, kept: releases };
-    let mut spec = containers::spec(&release, process, image, &secrets, name.clone())?;
-    spec.labels.kind = Kind::Run;
+    let mut spec = containers::spec(&release, process, image, &secrets, name.clone(), Kind::Run)?;
     spec.command = Some(asked.command.clone());
     spec.publish.clear();
+    network::ensure(&host.docker, settings, number, &record.deployment).await?;
     Ok(spec)
 }

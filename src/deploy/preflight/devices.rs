@@ -12,14 +12,16 @@ const PROGRAMS: &[&str] = &["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/
 /// `exists` says whether there is something at a path of the host.
 pub(super) fn check(settings: &Settings, exists: impl Fn(&Path) -> bool, found: &mut Found) {
     for (name, process) in &settings.processes {
-        for device in process.options.devices.iter().filter(|device| !exists(Path::new(&device.host))) {
+        for device in
+            process.workload.options.devices.iter().filter(|device| !exists(Path::new(&device.host)))
+        {
             found.finding(
                 format!("[process.{name}] devices: there is no '{}' on this host", device.host),
                 "load the driver that makes it, or remove it from 'devices'",
             );
         }
         let has_hook = || PROGRAMS.iter().any(|folder| exists(&Path::new(folder).join(GPU_HOOK)));
-        if process.options.gpus.is_some() && !has_hook() {
+        if process.workload.options.gpus.is_some() && !has_hook() {
             // Newer Engines can find GPUs without it (CDI).
             found.note(format!(
                 "[process.{name}] gpus: {GPU_HOOK} is not on this host; without NVIDIA's container toolkit the container does not start"

@@ -28,16 +28,17 @@ pub(super) fn check(engine: &Engine, settings: &Settings, found: &mut Found) {
     }
     // Its numbers mean other users inside: only what all may read is read.
     let for_some = |file: &FileSource| file.owner.is_some() || file.mode & 0o004 == 0;
-    if let Some((path, _)) = settings.files.iter().find(|(_, file)| engine.remaps_users && for_some(file)) {
+    if let Some(file) = settings.templates().find(|file| engine.remaps_users && for_some(file)) {
         found.finding(
             format!(
-                "this Docker gives the users of a container other numbers (userns-remap), and [file.\"{path}\"] is for one user"
+                "this Docker gives the users of a container other numbers (userns-remap), and the file of '{}' is for one user",
+                file.template
             ),
             "leave out 'owner' and let all read it (mode = \"0444\"): on the host only root gets into its folder; or take userns-remap out of /etc/docker/daemon.json",
         );
     }
     for (name, process) in &settings.processes {
-        if process.memory.is_some() && !engine.limits_memory {
+        if process.workload.memory.is_some() && !engine.limits_memory {
             found.note(format!(
                 "[process.{name}] memory has no effect: this kernel gives Docker no memory limit (cgroup)"
             ));

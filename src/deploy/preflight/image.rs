@@ -2,11 +2,11 @@
 
 use super::{Found, Live};
 use crate::config::Settings;
-use crate::config::settings::{Process, is_same_path};
+use crate::config::settings::{Workload, is_same_path};
 use crate::host::docker::LocalImage;
-use crate::model::{ImageName, Probe, ProcessName};
+use crate::model::{ImageName, Probe, ProcessName, container_name};
 
-/// Looks at an image for every process that is made of it.
+/// Looks at an image for every process and service that is made of it.
 pub(in crate::deploy) fn check(
     name: &ImageName,
     image: &LocalImage,
@@ -14,31 +14,59 @@ pub(in crate::deploy) fn check(
     live: &Live,
     found: &mut Found,
 ) {
-    for (process, its) in settings.processes.iter().filter(|(_, its)| its.image == *name) {
+    for (process, its) in settings.processes.iter().filter(|(_, its)| its.workload.image == *name) {
         if its.health.probe == Probe::Docker && image.healthcheck.is_none() {
             found.finding(
                 format!("[process.{process}.health] asks for docker, and the image has no HEALTHCHECK"),
                 "add one to the image, or write http, tcp or command instead of docker",
             );
         }
-        for path in image.volumes.iter().filter(|path| !is_covered(path, its, settings)) {
-            volume(process, path, its, settings, live, found);
+        for path in image.volumes.iter().filter(|path| !is_covered(path, &its.workload, settings)) {
+            volume(process, path, &its.workload, settings, live, found);
+        }
+    }
+    check_services(name, image, settings, found);
+}
+
+/// The same for every service that is made of it: what it keeps has to outlive its container.
+fn check_services(name: &ImageName, image: &LocalImage, settings: &Settings, found: &mut Found) {
+    for (service, its) in settings.services.iter().filter(|(_, its)| its.workload.image == *name) {
+        if its.health.probe == Probe::Docker && image.healthcheck.is_none() {
+            found.finding(
+                format!("[service.{service}.health] asks for docker, and the image has no HEALTHCHECK"),
+                "write tcp or command instead of docker",
+            );
+        }
+        let is_covered =
+            |path: &&String| is_covered(path, &its.workload, settings) || its.workload.may_lose(path);
+        if let Some(path) = image.volumes.iter().find(|path| !is_covered(path)) {
+            let container = container_name::service(&settings.app, service);
+            found.finding(
+                format!(
+                    "the image declares VOLUME '{path}', and [service.{service}] mounts nothing there: what it keeps goes with its container"
+                ),
+                format!(
+                    "keep it: volumes = [\"{container}:{path}\"]; or, if it may be lost: anonymous-volumes = [\"{path}\"]"
+                ),
+            );
         }
     }
 }
 
 /// Docker makes an anonymous volume wherever nothing is mounted at the very path.
-fn is_covered(path: &str, process: &Process, settings: &Settings) -> bool {
-    let volumes = process.options.volumes.iter().map(|volume| &volume.target);
-    let tmpfs = process.options.tmpfs.iter().map(|tmpfs| &tmpfs.target);
-    volumes.chain(tmpfs).chain(settings.files.keys()).any(|target| is_same_path(target, path))
+fn is_covered(path: &str, its: &Workload, settings: &Settings) -> bool {
+    let volumes = its.options.volumes.iter().map(|volume| &volume.target);
+    let tmpfs = its.options.tmpfs.iter().map(|tmpfs| &tmpfs.target);
+    let files = settings.files_of(its).into_keys();
+    let mut targets = volumes.chain(tmpfs).map(String::as_str).chain(files);
+    targets.any(|target| is_same_path(target, path))
 }
 
 /// A finding the first time; a note once somebody has said that it may be so, or where it has been so all along.
 fn volume(
     process: &ProcessName,
     path: &str,
-    its: &Process,
+    its: &Workload,
     settings: &Settings,
     live: &Live,
     found: &mut Found,
@@ -73,6 +101,7 @@ fn volume(
 mod tests {
     use super::super::tests::{container, settings};
     use super::*;
+    use crate::host::docker::HealthCommand;
 
     fn found(lines: &str, image: &LocalImage, live: Option<serde_json::Value>) -> Found {
         let live = live.map(|inspect| ("web".parse().unwrap(), container(inspect))).into_iter().collect();
@@ -103,6 +132,68 @@ mod tests {
         assert_eq!(found("volumes = [\"media:/dat\"]", &image, None).findings.len(), 1);
         let said = found("anonymous-volumes = [\"/data/\"]", &image, None);
         assert_eq!((said.findings.len(), said.notes.len()), (0, 1), "{said:?}");
+    }
+
+    /// What is found of a service with these keys, made of an image.
+    fn of_service(lines: &str, image: &LocalImage) -> Found {
+        let text = format!(
+            "app = 'status-page'\ndisposable = true\n[image]\nrepository = 'x'\ntag = 't'\n\
+             [image.side]\nrepository = 'y'\ntag = 't'\n[process.web]\n[service.database]\nimage = 'side'\n{lines}\n"
+        );
+        let settings = crate::config::parse(&text, "handover.toml").unwrap();
+        let mut found = Found::default();
+        check(&"side".parse().unwrap(), image, &settings, &Live::new(), &mut found);
+        assert!(found.notes.is_empty(), "{found:?}");
+        found
+    }
+
+    #[test]
+    fn a_service_without_the_health_check_that_it_asks_for_is_found() {
+        let bare = LocalImage::default();
+        let asks = of_service("health.docker = true", &bare);
+        let [finding] = asks.findings.as_slice() else { panic!("{asks:?}") };
+        assert!(finding.what.contains("[service.database.health] asks for docker"), "{finding}");
+        assert!(finding.fix.contains("tcp or command"), "{finding}");
+        assert_eq!(of_service("health.tcp = true\nhealth.port = 1", &bare), Found::default());
+        let checked = LocalImage {
+            healthcheck: Some(HealthCommand { argv: vec!["/check".to_owned()], timeout: None }),
+            ..LocalImage::default()
+        };
+        assert_eq!(of_service("health.docker = true", &checked), Found::default());
+    }
+
+    /// What it keeps would go with its container, and nobody could say that it was so all along.
+    #[test]
+    fn a_service_that_mounts_nothing_where_its_image_declares_a_volume_is_found() {
+        let image =
+            LocalImage { volumes: vec!["/data".to_owned(), "/log".to_owned()], ..LocalImage::default() };
+        let first = of_service("", &image);
+        let [finding] = first.findings.as_slice() else { panic!("{first:?}") };
+        assert!(
+            finding.what.contains("VOLUME '/data', and [service.database] mounts nothing there"),
+            "{finding}"
+        );
+        assert!(finding.fix.contains("volumes = [\"status-page-service-database:/data\"]"), "{finding}");
+        assert!(finding.fix.contains("anonymous-volumes = [\"/data\"]"), "{finding}");
+        let second = of_service("volumes = ['database:/data/']", &image);
+        assert!(second.findings[0].what.contains("VOLUME '/log'"), "{second:?}");
+        for covered in [
+            "volumes = ['database:/data', '/srv/log:/log']",
+            "volumes = ['database:/data']\ntmpfs = ['/log:size=1m']",
+            "volumes = ['database:/data']\nanonymous-volumes = ['/log']",
+        ] {
+            assert_eq!(of_service(covered, &image), Found::default(), "{covered}");
+        }
+        // That of another image is none of its own.
+        let mut found = Found::default();
+        check(
+            &ImageName::default_image(),
+            &image,
+            &settings("anonymous-volumes = ['/data', '/log']"),
+            &Live::new(),
+            &mut found,
+        );
+        assert!(found.findings.is_empty(), "{found:?}");
     }
 
     #[test]

@@ -16,10 +16,9 @@ pub(super) fn check(
     found: &mut Found,
 ) {
     let Some(Memory { total, available }) = memory else { return };
-    let limits = settings
-        .processes
-        .iter()
-        .filter_map(|(name, process)| Some((name, u64::try_from(process.memory?.0).unwrap_or_default())));
+    let limits = settings.processes.iter().filter_map(|(name, process)| {
+        Some((name, u64::try_from(process.workload.memory?.0).unwrap_or_default()))
+    });
     for (name, limit) in limits {
         if limit > total {
             found.finding(

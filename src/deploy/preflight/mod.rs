@@ -3,6 +3,7 @@
 //!
 //! Each check is a pure function over what was seen. What would surely fail is a finding; what only might is a note.
 
+mod beside;
 mod clock;
 mod devices;
 mod disk;
@@ -11,20 +12,24 @@ pub(super) mod image;
 mod memory;
 mod names;
 mod ports;
+mod services;
 mod way_back;
 
 use std::collections::BTreeMap;
 
 use futures_util::future::{join, join_all, join3, try_join_all, try_join3};
 
+use super::checks;
 use super::context::Context;
 use super::images::{self, Meaning, ToPull};
+use super::plan;
 use super::registry::Terms;
 use super::secrets::{self, Reading};
 use super::serving::{self, Live};
 use crate::config::Settings;
 use crate::environment::Secrets;
 use crate::host::Host;
+use crate::host::docker::labels::Kind;
 use crate::host::docker::{Container, Docker, DockerError, Engine, Listed};
 use crate::host::names as hosts_names;
 use crate::model::{Auth, DeploymentId, Failure, Finding, ImageName, ReleaseNumber};
@@ -76,6 +81,8 @@ struct Docked {
     engine: Engine,
     containers: Vec<Listed>,
     live: Live,
+    /// The app's services.
+    services: Vec<Container>,
     /// Other people's containers that do not run now.
     resting: Vec<Container>,
 }
@@ -104,11 +111,16 @@ pub(super) async fn look(host: &Host, target: &Target<'_>, terms: Terms<'_>) -> 
         Ok(docked) => {
             engine::check(&docked.engine, settings, &mut found);
             names::check(target, &docked.containers, &docked.live, &mut found);
+            let secrets = secrets.as_ref().ok().map(|reading| &reading.secrets);
+            services::check(settings, &docked.services, &docked.containers, secrets, &mut found);
             ports::check(settings, &docked.containers, &docked.live, &host.machine, &mut found);
             ports::check_resting(settings, &docked.resting, &mut found);
             let to_pull = meanings.iter().map(|(_, meaning)| &meaning.to_pull);
             disk::check(&disk::needs(&docked.engine.images, to_pull, &host.paths), &host.machine, &mut found);
             memory::check(settings, host.machine.memory(), &docked.live, &mut found);
+            let candidates = plan::candidates(settings, &docked.live);
+            beside::check_memory(settings, &candidates, &docked.live, &host.machine, &mut found);
+            beside::check_redirect(&candidates, &host.tables, &mut found).await;
             for (name, meaning) in &meanings {
                 if let Some(local) = &meaning.local {
                     image::check(name, local, settings, &docked.live, &mut found);
@@ -123,6 +135,7 @@ pub(super) async fn look(host: &Host, target: &Target<'_>, terms: Terms<'_>) -> 
         }
     }
     let secrets = secrets.map_err(|failure| failures.extend(failure.into_findings())).ok();
+    failures.extend(secrets.iter().flat_map(|reading| checks::mistakes(settings, &reading.secrets)));
     // One cause is reported once, however many look-ups fail for it.
     for failure in failures {
         if !found.findings.contains(&failure) {
@@ -167,12 +180,19 @@ async fn resolve_all(
     host: &Host,
     settings: &Settings,
     secrets: Option<&Secrets>,
-    mut terms: Terms<'_>,
+    terms: Terms<'_>,
 ) -> Images {
+    let (talk, clock) = (terms.talk, terms.clock);
+    let asked = join_all(settings.images.keys().map(|name| async move {
+        let mut redactor = Redactor::default();
+        let terms = Terms { talk, redactor: &mut redactor, clock };
+        let meaning = Box::pin(images::resolve(host, settings, name, secrets, terms)).await;
+        (name.clone(), meaning, redactor)
+    }));
     let mut images = Vec::new();
-    for name in settings.images.keys() {
-        let meaning = images::resolve(host, settings, name, secrets, terms.again()).await;
-        images.push((name.clone(), meaning));
+    for (name, meaning, learnt) in asked.await {
+        terms.redactor.learn_all(learnt);
+        images.push((name, meaning));
     }
     images
 }
@@ -180,16 +200,22 @@ async fn resolve_all(
 async fn ask_docker(docker: &Docker, settings: &Settings) -> Result<Docked, DockerError> {
     let (engine, containers, live) =
         try_join3(docker.engine(), docker.everything(), serving::live_of_all(docker, settings)).await?;
+    let is_service = |container: &&Listed| {
+        container.labels.as_ref().is_some_and(|l| l.app == settings.app && l.kind == Kind::Service)
+    };
+    let services = containers.iter().filter(is_service);
+    let services = try_join_all(services.map(|container| docker.inspect(&container.id))).await?;
+    let services = services.into_iter().flatten().collect();
     let resting = containers.iter().filter(|container| !container.up && container.labels.is_none());
     let resting = try_join_all(resting.map(|container| docker.inspect(&container.id))).await?;
     // One that went between the list and the look is not there.
     let resting = resting.into_iter().flatten().collect();
-    Ok(Docked { engine, containers, live, resting })
+    Ok(Docked { engine, containers, live, services, resting })
 }
 
 /// A network that is asked for and is not there would show when live is down already.
 async fn check_networks(docker: &Docker, settings: &Settings) -> Vec<DockerError> {
-    let networks = settings.processes.values().map(|process| process.options.network.as_ref());
+    let networks = settings.workloads().map(|(_, workload)| workload.options.network.as_ref());
     let checked = join_all(networks.map(|network| docker.check_network(network))).await;
     checked.into_iter().filter_map(Result::err).collect()
 }

@@ -8,22 +8,19 @@ use crate::model::{ProcessName, container_name};
 pub(super) fn check(target: &Target<'_>, containers: &[Listed], live: &Live, found: &mut Found) {
     let app = &target.settings.app;
     let named = |name: &str| containers.iter().find(|container| container.name == name);
-    for process in target.settings.processes.keys() {
-        if let Some(live) = live.get(process) {
-            found.findings.extend(obstacle(live, target.settings, process));
-            // After the commit it would be too late to find that the old container cannot get its name.
-            let release = live.labels.as_ref().map(|labels| labels.release);
-            let parked = parked_name(app, process, release, target.release);
-            if named(&parked).is_some_and(|container| container.id != live.id) {
-                found.finding(
-                    format!(
-                        "another container has the name '{parked}', under which '{}' is parked",
-                        live.name
-                    ),
-                    format!("docker rename {parked} {parked}-old, or remove it"),
-                );
-            }
+    for (process, live) in live {
+        found.findings.extend(obstacle(live, target.settings, process));
+        // After the commit it would be too late to find that the old container cannot get its name.
+        let release = live.labels.as_ref().map(|labels| labels.release);
+        let parked = parked_name(app, process, release, target.release);
+        if named(&parked).is_some_and(|container| container.id != live.id) {
+            found.finding(
+                format!("another container has the name '{parked}', under which '{}' is parked", live.name),
+                format!("docker rename {parked} {parked}-old, or remove it"),
+            );
         }
+    }
+    for process in target.settings.processes.keys() {
         if let Some(replaced) = gone(target, process, containers, live) {
             found.note(format!(
                 "there is no container '{replaced}' for process '{process}' to replace, so nothing can be put back if {} is \
@@ -31,11 +28,12 @@ pub(super) fn check(target: &Target<'_>, containers: &[Listed], live: &Live, fou
                 target.release
             ));
         }
-        let new = container_name::of_release(app, process, target.release);
+        let needed = [container_name::of_release, container_name::bridge]
+            .map(|name| name(app, process, target.release));
         let is_ours = |container: &Listed| {
             container.labels.as_ref().is_some_and(|labels| Some(&labels.deployment) == target.deployment)
         };
-        if named(&new).is_some_and(|container| !is_ours(container)) {
+        for new in needed.iter().filter(|name| named(name).is_some_and(|container| !is_ours(container))) {
             found.finding(
                 format!("a container that this deployment did not make has the name that it needs, '{new}'"),
                 format!("docker rename {new} {new}-old, or remove it"),

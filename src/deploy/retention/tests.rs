@@ -18,6 +18,7 @@ fn record(release: u64, verdict: Verdict) -> Record {
         deployment: "d-1".parse().unwrap(),
         group: None,
         images: [(ImageName::default_image(), image(release))].into(),
+        tasks: std::collections::BTreeMap::default(),
         secret_versions: std::collections::BTreeMap::default(),
         fingerprint: None,
         verdict,

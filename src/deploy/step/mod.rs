@@ -3,10 +3,21 @@
 //!
 //! A new verb is a file here, a line in `VERBS`, and its place in a plan.
 
+mod bake;
+mod checks;
+mod clear_redirect;
 mod compare;
 mod create;
+mod create_candidate;
+mod create_network;
+mod create_volumes;
+mod drain_live;
+mod end_redirect;
 mod gate;
+mod gate_candidate;
+mod gate_live;
 mod keep_new;
+mod keep_redirect;
 mod park_old;
 mod preflight;
 mod promote;
@@ -14,18 +25,35 @@ mod protect_live;
 mod pull_images;
 mod recheck;
 mod record;
+mod redirect;
 mod release_old;
+mod retire_candidate;
+mod run_task;
+mod start_candidate;
 mod start_new;
+mod start_service;
 mod stop_live;
+mod swap_together;
 mod verify;
 mod write_files;
 
 use async_trait::async_trait;
 
+pub use bake::Bake;
+pub use checks::Checks;
+pub use clear_redirect::ClearRedirect;
 pub use compare::Compare;
 pub use create::Create;
+pub use create_candidate::CreateCandidate;
+pub use create_network::CreateNetwork;
+pub use create_volumes::CreateVolumes;
+pub use drain_live::DrainLive;
+pub use end_redirect::EndRedirect;
 pub use gate::Gate;
+pub use gate_candidate::GateCandidate;
+pub use gate_live::GateLive;
 pub use keep_new::KeepNew;
+pub use keep_redirect::KeepRedirect;
 pub use park_old::ParkOld;
 pub use preflight::Preflight;
 pub use promote::Promote;
@@ -33,13 +61,20 @@ pub use protect_live::ProtectLive;
 pub use pull_images::PullImages;
 pub use recheck::Recheck;
 pub use record::Record;
+pub use redirect::Redirect;
 pub use release_old::ReleaseOld;
+pub use retire_candidate::RetireCandidate;
+pub use run_task::RunTask;
+pub use start_candidate::StartCandidate;
 pub use start_new::StartNew;
+pub use start_service::StartService;
 pub use stop_live::StopLive;
+pub use swap_together::SwapTogether;
 pub use verify::Verify;
 pub use write_files::WriteFiles;
 
 use super::context::{Context, Gathered};
+use crate::host::docker::start;
 use crate::journal::{Fact, Facts, Inverse, LiveContainer};
 use crate::model::{Failure, Nature, ProcessName};
 
@@ -78,6 +113,9 @@ pub trait Step {
         gathered: &mut Gathered,
     ) -> Result<Vec<Fact>, Failure>;
 
+    /// Clears away what only had to be there until its end was in the journal. It may not come to that, so nothing depends on it.
+    async fn tidy(&self, _context: &Context<'_>) {}
+
     /// Its name in the journal: `stop-live web`.
     fn name(&self) -> String {
         match self.process() {
@@ -103,17 +141,36 @@ const VERBS: &[Make] = &[
     |name| of_app(name, Compare),
     |name| of_app(name, PullImages),
     |name| of_app(name, WriteFiles),
+    |name| of_app(name, CreateNetwork),
+    |name| of_app(name, CreateVolumes),
+    |name| of_process(name, StartService),
     |name| of_process(name, Create),
+    |name| of_process(name, CreateCandidate),
+    |name| of_app(name, Checks::BEFORE_TASKS),
+    |name| of_process(name, RunTask),
+    |name| of_app(name, GateLive),
+    |name| of_app(name, Checks::BEFORE_SWITCH),
     |name| of_app(name, Recheck),
+    |name| of_process(name, StartCandidate),
+    |name| of_process(name, GateCandidate),
+    |name| of_app(name, Redirect),
+    |name| of_app(name, Bake),
+    |name| of_app(name, KeepRedirect),
     |name| of_process(name, ProtectLive),
+    |name| of_process(name, DrainLive),
     |name| of_process(name, StopLive),
     |name| of_process(name, StartNew),
     |name| of_process(name, Gate),
+    |name| of_app(name, SwapTogether::of(name)?),
+    |name| of_app(name, EndRedirect),
+    |name| of_process(name, RetireCandidate),
+    |name| of_app(name, ClearRedirect),
     |name| of_process(name, KeepNew),
     |name| of_process(name, ReleaseOld),
     |name| of_process(name, ParkOld),
     |name| of_process(name, Promote),
     |name| of_process(name, Verify),
+    |name| of_app(name, Checks::AT_THE_END),
     |name| of_app(name, Record),
 ];
 
@@ -137,6 +194,18 @@ fn new_id(facts: &Facts, process: &ProcessName) -> Result<String, Failure> {
     id.ok_or_else(|| Failure::because("the journal does not say which container was created"))
 }
 
+/// The id of the candidate, likewise.
+fn candidate_id(facts: &Facts, process: &ProcessName) -> Result<String, Failure> {
+    let id = facts.candidates.get(process).cloned();
+    id.ok_or_else(|| Failure::because("the journal does not say which candidate was created"))
+}
+
+/// Starts a container of a process.
+async fn start(context: &Context<'_>, id: &str, process: &ProcessName) -> Result<(), Failure> {
+    let started = context.host.docker.start(id).await;
+    started.map_err(|error| start::explained(error, &format!("process.{process}")))
+}
+
 /// The container that was live when the switch began.
 fn old<'f>(facts: &'f Facts, process: &ProcessName) -> Option<&'f LiveContainer> {
     facts.live.get(process)
@@ -151,7 +220,13 @@ async fn policy_as_it_is(context: &Context<'_>, id: &str) -> Result<Vec<Inverse>
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::config::settings::Order;
+    use crate::deploy::plan::plan;
+    use crate::deploy::serving::Live;
+    use crate::host::docker::Container;
     use crate::journal::PlannedItem;
 
     #[test]
@@ -159,18 +234,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("templates")).unwrap();
         crate::fs::write_atomically(&dir.path().join("templates/x"), b"x", 0o600).unwrap();
-        let text = "app = 'a'\n[image]\nrepository = 'x'\ntag = 't'\n[file.'/x']\ntemplate = 'templates/x'\n[process.web]\n";
-        let plan =
-            crate::deploy::plan::plan(&crate::config::parse_in(dir.path(), text, "handover.toml").unwrap());
-        let mut names = 0;
-        for planned in &plan {
+        let text = "app = 'a'\ndisposable = true\n[image]\nrepository = 'x'\ntag = 't'\n[file.'/x']\ntemplate = 'templates/x'\n[check.x]\ndns = 'x'\n[process.web]\npublish = ['80:80']\nvolumes = ['@static:/srv']\n[process.worker]\n[process.low]\nstop-timeout = '10m'\n[process.high]\nstop-timeout = '10m'\n[task.migrate]\ncommand = ['migrate']\nschema = true\n[service.database]\n";
+        let settings = crate::config::parse_in(dir.path(), text, "handover.toml").unwrap();
+        let mut verbs = BTreeSet::new();
+        // Both orders.
+        let running = serde_json::json!({
+            "State": { "Running": true },
+            "HostConfig": { "PortBindings": { "80/tcp": [{ "HostPort": "80" }] } },
+        });
+        let running = Container::of(serde_json::from_value(running).unwrap());
+        let live = Live::from([("web".parse().unwrap(), running)]);
+        let plan = |live: &Live| plan(&settings, live, &Order::default());
+        for planned in plan(&Live::new()).iter().chain(&plan(&live)) {
             let PlannedItem::Step { step: name, nature } = &planned.item else { continue };
             let step = named(name).unwrap_or_else(|| panic!("'{name}' is missing in VERBS"));
             assert_eq!((step.name(), step.nature()), (name.clone(), *nature));
             assert!(!step.words().is_empty());
-            names += 1;
+            verbs.insert(step.verb());
         }
-        assert_eq!(names, VERBS.len(), "a verb is in no plan");
+        assert_eq!(verbs.len(), VERBS.len(), "a verb is in no plan");
         for unknown in ["", "stop", "stop-live", "stop-live WEB", "record web", "preflight "] {
             assert!(named(unknown).is_none(), "{unknown}");
         }

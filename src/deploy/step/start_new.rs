@@ -2,9 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::{Step, new_id};
+use super::{Step, new_id, start};
 use crate::deploy::context::{Context, Gathered};
-use crate::host::docker::start;
 use crate::journal::{Fact, Facts, Inverse};
 use crate::model::{AtBoot, Failure, Nature, ProcessName};
 
@@ -39,14 +38,7 @@ impl Step for StartNew {
         facts: &Facts,
         _gathered: &mut Gathered,
     ) -> Result<Vec<Fact>, Failure> {
-        let started = context.host.docker.start(&new_id(facts, &self.0)?).await;
-        started.map_err(|error| {
-            let failure = Failure::from(error);
-            match start::advice(&failure.what, &self.0) {
-                Some(fix) => Failure { fix, ..failure },
-                None => failure,
-            }
-        })?;
+        start(context, &new_id(facts, &self.0)?, &self.0).await?;
         Ok(vec![])
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{Step, old};
 use crate::deploy::context::{Context, Gathered};
 use crate::deploy::undo::stop_or_kill;
-use crate::journal::{Fact, Facts, Inverse};
+use crate::journal::{Fact, Facts, Inverse, LiveContainer};
 use crate::model::{AtBoot, Failure, Nature, ProcessName};
 
 /// Stops live; its own stop timeout applies. Asked to stop ourselves, we do not wait for it: whatever happens next needs
@@ -36,11 +36,7 @@ impl Step for StopLive {
     }
 
     async fn inverse(&self, context: &Context<'_>, facts: &Facts) -> Result<Vec<Inverse>, Failure> {
-        // One that did not run is not started either: what is put back is what was there.
-        let Some(live) = old(facts, &self.0).filter(|live| live.running) else { return Ok(vec![]) };
-        let now = context.host.docker.inspect(&live.id).await?;
-        let started_at = now.map(|now| now.started_at).unwrap_or_default();
-        Ok(vec![Inverse::Start { id: live.id.clone(), started_at }])
+        started_again(context, old(facts, &self.0)).await
     }
 
     async fn perform(
@@ -64,4 +60,15 @@ impl Step for StopLive {
         }
         Ok(vec![])
     }
+}
+
+/// What starts live again. One that did not run is not started either: what is put back is what was there.
+pub(super) async fn started_again(
+    context: &Context<'_>,
+    live: Option<&LiveContainer>,
+) -> Result<Vec<Inverse>, Failure> {
+    let Some(live) = live.filter(|live| live.running) else { return Ok(vec![]) };
+    let now = context.host.docker.inspect(&live.id).await?;
+    let started_at = now.map(|now| now.started_at).unwrap_or_default();
+    Ok(vec![Inverse::Start { id: live.id.clone(), started_at }])
 }

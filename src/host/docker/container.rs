@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HostConfig, Mount, MountPoint,
-    MountType, PortBinding,
+    MountType, NetworkingConfig, PortBinding,
 };
 use secrecy::{ExposeSecret, SecretString};
 
 use super::bound_port::{BoundPort, bound_ports};
 use super::engine::{HostPort, host_address};
 use super::healthcheck::HealthCommand;
-use super::labels::Labels;
+use super::labels::{Kind, Labels, MADE_OF};
 use super::options;
 use super::restart::RestartPolicy;
 use crate::model::container::{ContainerOptions, Log};
@@ -51,6 +51,10 @@ pub struct Container {
     pub name: String,
     /// Our labels; nothing when it is not ours.
     pub labels: Option<Labels>,
+    /// What a service was made of, in the words of whoever made it.
+    pub made_of: Option<String>,
+    /// The names of the networks that it is on.
+    pub networks: Vec<String>,
     /// The image as it was asked for: `repository@sha256:…` for ours.
     pub image: String,
     /// Whether its command runs. It does not while the container waits for its next restart.
@@ -97,6 +101,11 @@ pub struct Container {
 const DOCKER_STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Container {
+    /// Whether it is a service of ours, which belongs to no release.
+    pub fn is_service(&self) -> bool {
+        self.labels.as_ref().is_some_and(|labels| labels.kind == Kind::Service)
+    }
+
     /// Whether it is one of ours and has the name of the container that serves.
     pub fn is_live(&self) -> bool {
         self.labels.as_ref().is_some_and(|l| self.name == container_name::live(&l.app, &l.process))
@@ -113,6 +122,8 @@ impl Container {
             id: inspect.id.unwrap_or_default(),
             name: inspect.name.unwrap_or_default().trim_start_matches('/').to_owned(),
             labels: config.labels.as_ref().and_then(Labels::of),
+            made_of: config.labels.as_ref().and_then(|labels| labels.get(MADE_OF).cloned()),
+            networks: networks.keys().cloned().collect(),
             image: config.image.unwrap_or_default(),
             // Docker says "running" for one that waits for its next restart, too.
             running: state.running.unwrap_or(false) && !state.restarting.unwrap_or(false),
@@ -173,6 +184,11 @@ fn host_ports(host: &HostConfig) -> Vec<HostPort> {
 }
 
 impl Container {
+    /// Whether it has ever been started: Docker's time of a start that never was is that of year 1.
+    pub fn was_started(&self) -> bool {
+        !self.started_at.is_empty() && !self.started_at.starts_with("0001-")
+    }
+
     /// The ports that the Engine has picked, each once: it mostly has the same one for IPv4 and IPv6.
     pub fn picked_ports(&self) -> Vec<BoundPort> {
         let mut picked: Vec<BoundPort> = Vec::new();
@@ -206,8 +222,29 @@ pub struct Spec {
     pub stop_timeout: Duration,
     /// The most memory it may use.
     pub memory: Option<Bytes>,
+    /// What happens when it exits, and at a boot.
+    pub restart_policy: RestartPolicy,
+    /// The network of its release; nothing where it says its own, or needs none.
+    pub network: Option<Joined>,
     /// What else it is made of.
     pub options: ContainerOptions,
+}
+
+/// A network, and how a container is called on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// The network's name.
+    pub name: String,
+    /// A name beside that of the container, by which the others find it.
+    pub alias: Option<String>,
+}
+
+impl Joined {
+    /// As Docker takes it.
+    pub(super) fn endpoint(&self) -> EndpointSettings {
+        let aliases = self.alias.clone().map(|alias| vec![alias]);
+        EndpointSettings { aliases, ..EndpointSettings::default() }
+    }
 }
 
 impl Spec {
@@ -230,14 +267,18 @@ impl Spec {
             host_config: Some(HostConfig {
                 mounts: Some(self.files.iter().map(|(source, target)| bind(source, target)).collect()),
                 port_bindings: Some(bindings),
-                // A container that has not passed its gate does not come back by itself.
-                restart_policy: Some(RestartPolicy::No.to_docker()),
+                restart_policy: Some(self.restart_policy.to_docker()),
                 memory: self.memory.map(|bytes| bytes.0),
                 ..HostConfig::default()
             }),
             ..ContainerCreateBody::default()
         };
-        options::apply(&self.options, log, &mut body);
+        options::apply(&self.options, log, &self.labels.release(), &mut body);
+        if let Some(joined) = &self.network {
+            body.host_config.get_or_insert_default().network_mode = Some(joined.name.clone());
+            let endpoints = HashMap::from([(joined.name.clone(), joined.endpoint())]);
+            body.networking_config = Some(NetworkingConfig { endpoints_config: Some(endpoints) });
+        }
         body
     }
 }

@@ -40,6 +40,24 @@ pub enum DockerError {
         /// Its name.
         name: String,
     },
+    /// The network of a release cannot be made.
+    #[error("a network that this deployment did not make has the name that it needs, '{name}'")]
+    NetworkTaken {
+        /// Its name.
+        name: String,
+    },
+    /// A volume of the release cannot be made.
+    #[error("a volume that this deployment did not make has the name that it needs, '{name}'")]
+    VolumeTaken {
+        /// Its name.
+        name: String,
+    },
+    /// There are no addresses for one more network.
+    #[error("Docker has no addresses left for network '{name}'")]
+    NoAddresses {
+        /// Its name.
+        name: String,
+    },
     /// The Engine still holds a port that no container uses.
     #[error(
         "Docker refuses to {act}: it still holds {port} for a container that is gone, which can happen after a power cut during a start"
@@ -125,6 +143,12 @@ impl Explain for DockerError {
             Self::NoNetwork { name } => {
                 Some(format!("create it (docker network create {name}), or change 'network'"))
             }
+            Self::NetworkTaken { name } => Some(format!("docker network rm {name}, if nobody needs it")),
+            Self::VolumeTaken { name } => Some(format!("docker volume rm {name}, if nobody needs it")),
+            Self::NoAddresses { .. } => Some(
+                "remove networks that nobody uses (docker network ls; docker network prune), or give Docker more addresses: default-address-pools in /etc/docker/daemon.json"
+                    .to_owned(),
+            ),
             Self::PortHeld { .. } => {
                 Some("restart it (systemctl restart docker), then: handover recover".to_owned())
             }
@@ -132,9 +156,13 @@ impl Explain for DockerError {
         }
     }
 
-    /// The Engine is not there, or is starting.
+    /// The Engine is not there, or is starting; or a container that crashes and is started again has ended at this very moment.
     fn is_passing(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Slow { .. })
+        match self {
+            Self::Unreachable { .. } | Self::Slow { .. } => true,
+            Self::Refused { message, .. } => message.contains("cannot update a stopped container"),
+            _ => false,
+        }
     }
 }
 

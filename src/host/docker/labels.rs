@@ -10,6 +10,8 @@ pub const APP: &str = "handover.app";
 const PROCESS: &str = "handover.process";
 const RELEASE: &str = "handover.release";
 const DEPLOYMENT: &str = "handover.deployment";
+/// What a service's container was made of when it was made.
+pub const MADE_OF: &str = "handover.made-of";
 const KIND: &str = "handover.kind";
 
 /// What a container is for.
@@ -23,6 +25,8 @@ pub enum Kind {
     Task,
     /// It runs an operator's command.
     Run,
+    /// It is a server beside the app, which outlives releases.
+    Service,
     /// A kind of another version.
     Other(String),
 }
@@ -34,6 +38,7 @@ impl Kind {
             Self::Bridge => "bridge",
             Self::Task => "task",
             Self::Run => "run",
+            Self::Service => "service",
             Self::Other(kind) => kind,
         }
     }
@@ -44,6 +49,7 @@ impl Kind {
             "bridge" => Self::Bridge,
             "task" => Self::Task,
             "run" => Self::Run,
+            "service" => Self::Service,
             other => Self::Other(other.to_owned()),
         }
     }
@@ -84,6 +90,12 @@ impl Labels {
         .into()
     }
 
+    /// Those of its release.
+    pub(super) fn release(&self) -> ReleaseLabels {
+        let Self { app, release, deployment, .. } = self.clone();
+        ReleaseLabels { app, release, deployment }
+    }
+
     /// From Docker's labels; `None` when the container is not ours.
     pub fn of(map: &HashMap<String, String>) -> Option<Self> {
         let of = |key| map.get(key).map(String::as_str);
@@ -93,6 +105,40 @@ impl Labels {
             release: ReleaseNumber(of(RELEASE)?.parse().ok()?),
             deployment: of(DEPLOYMENT)?.parse().ok()?,
             kind: Kind::of(of(KIND)?),
+        })
+    }
+}
+
+/// The labels of what the containers of a release share: its network, its volumes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseLabels {
+    /// The app.
+    pub app: AppName,
+    /// The release.
+    pub release: ReleaseNumber,
+    /// The deployment that created it.
+    pub deployment: DeploymentId,
+}
+
+impl ReleaseLabels {
+    /// As Docker takes them.
+    pub fn to_map(&self) -> HashMap<String, String> {
+        [
+            (APP, self.app.to_string()),
+            (RELEASE, self.release.0.to_string()),
+            (DEPLOYMENT, self.deployment.to_string()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+    }
+
+    /// From Docker's labels; `None` when it is not ours.
+    pub fn of(map: &HashMap<String, String>) -> Option<Self> {
+        let of = |key| map.get(key).map(String::as_str);
+        Some(Self {
+            app: of(APP)?.parse().ok()?,
+            release: ReleaseNumber(of(RELEASE)?.parse().ok()?),
+            deployment: of(DEPLOYMENT)?.parse().ok()?,
         })
     }
 }

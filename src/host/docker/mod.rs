@@ -9,11 +9,13 @@ mod error;
 mod healthcheck;
 mod image;
 pub mod labels;
+mod network;
 mod options;
 mod output;
 mod pull;
 mod restart;
 pub mod start;
+mod volume;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -30,14 +32,16 @@ use futures_util::StreamExt as _;
 
 pub use attended::{Attached, Printed};
 pub use bound_port::BoundPort;
-pub use container::{Container, Mounted, Spec};
+pub use container::{Container, Joined, Mounted, Spec};
 pub use engine::{Engine, HostPort, Listed};
 pub use error::DockerError;
 pub use healthcheck::HealthCommand;
 pub use image::{LocalImage, Platform, RegistryLogin, Resolved};
+pub use network::ReleaseNetwork;
 use output::Output;
 pub use pull::{Patience, Progress};
 pub use restart::{RestartPolicy, UnknownPolicy};
+pub use volume::ReleaseVolume;
 
 use crate::model::container::{Log, LogDriver, Network};
 use crate::model::{AppName, Explain as _};
@@ -130,9 +134,25 @@ impl Docker {
         }
     }
 
-    /// Every container of an app, running or not.
+    /// Every container of an app's releases, running or not.
     pub async fn containers_of(&self, app: &AppName) -> Result<Vec<Container>, DockerError> {
-        self.labelled(&format!("{}={app}", labels::APP)).await
+        let (_, of_releases) = self.services_and_others(app).await?;
+        Ok(of_releases)
+    }
+
+    /// The containers of an app's services, running or not.
+    pub async fn services_of(&self, app: &AppName) -> Result<Vec<Container>, DockerError> {
+        let (services, _) = self.services_and_others(app).await?;
+        Ok(services)
+    }
+
+    /// Both, in this order.
+    pub async fn services_and_others(
+        &self,
+        app: &AppName,
+    ) -> Result<(Vec<Container>, Vec<Container>), DockerError> {
+        let all = self.labelled(&format!("{}={app}", labels::APP)).await?;
+        Ok(all.into_iter().partition(Container::is_service))
     }
 
     /// Every container of every app.
@@ -352,6 +372,9 @@ impl Docker {
         printed.lines()
     }
 }
+
+/// What a container exits with that was killed: 128 and the signal's number.
+pub const KILLED: i64 = 137;
 
 /// The first twelve digits of an id, as people quote it; a name stays as it is.
 fn short(id: &str) -> &str {

@@ -2,15 +2,22 @@
 
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType,
-    ResourcesUlimits,
+    MountVolumeOptions, ResourcesUlimits,
 };
 
+use super::labels::ReleaseLabels;
 use crate::model::container::{
     Bundled, ContainerOptions, Device, Gpus, Log, LogDriver, SecurityOption, Source, Volume,
 };
 
-/// Adds the options to the request. `log` is the log to use.
-pub(super) fn apply(options: &ContainerOptions, log: &Log, body: &mut ContainerCreateBody) {
+/// Adds the options to the request. `log` is the log to use; `release` is what a volume of the release is labelled with if
+/// the Engine has to make it.
+pub(super) fn apply(
+    options: &ContainerOptions,
+    log: &Log,
+    release: &ReleaseLabels,
+    body: &mut ContainerCreateBody,
+) {
     body.stop_signal = options.stop_signal.as_ref().map(ToString::to_string);
     body.user = options.user.as_ref().map(ToString::to_string);
     body.hostname = options.hostname.as_ref().map(ToString::to_string);
@@ -39,7 +46,7 @@ pub(super) fn apply(options: &ContainerOptions, log: &Log, body: &mut ContainerC
         pids_limit: options.pids_limit,
         ..std::mem::take(host)
     };
-    host.mounts.get_or_insert_default().extend(options.volumes.iter().map(mount));
+    host.mounts.get_or_insert_default().extend(options.volumes.iter().map(|volume| mount(volume, release)));
 }
 
 /// Without a name, the Engine takes its own driver, and adds its own options to those that are given.
@@ -53,17 +60,21 @@ fn log_config(log: &Log) -> Option<HostConfigLogConfig> {
 }
 
 /// As a mount, not as a bind: for a bind the Engine creates a folder for a missing path.
-fn mount(volume: &Volume) -> Mount {
+fn mount(volume: &Volume, release: &ReleaseLabels) -> Mount {
     let (typ, source) = match &volume.source {
         // Where a part of the bundle is kept is for whoever asks to say.
         Source::Host(path) | Source::Bundle(Bundled { path, .. }) => (MountType::BIND, path),
-        Source::Volume(name) => (MountType::VOLUME, name),
+        // So is what one of the release is called.
+        Source::Volume(name) | Source::Release(name) => (MountType::VOLUME, name),
     };
+    let labels = matches!(volume.source, Source::Release(_)).then(|| release.to_map());
     Mount {
         typ: Some(typ),
         source: Some(source.clone()),
         target: Some(volume.target.clone()),
         read_only: Some(volume.read_only),
+        volume_options: labels
+            .map(|labels| MountVolumeOptions { labels: Some(labels), ..MountVolumeOptions::default() }),
         ..Mount::default()
     }
 }

@@ -1,30 +1,68 @@
-//! Why the Engine does not start a container, and what to do about it. Most of it shows only then, in words. Pure.
+//! Why the Engine does not create or start a container, and what to do about it. Most of it shows only when it starts, in
+//! words. Pure.
 
+use super::DockerError;
 use crate::host::iam::Refusal;
-use crate::model::ProcessName;
+use crate::model::Failure;
+use crate::text::clean;
+
+/// An error of a container, with what to do about it where that is known. `table` is what the configuration calls it:
+/// `process.web`, `task.migrate`.
+pub fn explained(error: DockerError, table: &str) -> Failure {
+    let failure = Failure::from(error);
+    match advice(&failure.what, table) {
+        Some(fix) => Failure { fix, ..failure },
+        None => failure,
+    }
+}
 
 /// What to do, by the Engine's message; nothing where it is not known.
-pub fn advice(message: &str, process: &ProcessName) -> Option<String> {
+fn advice(message: &str, table: &str) -> Option<String> {
     let is = |words: &str| message.contains(words);
     if is("exec: ") && (is("executable file not found") || is("no such file or directory")) {
-        return Some(format!(
-            "the image has no such program: correct 'command' in [process.{process}], or the image"
-        ));
+        return Some(format!("the image has no such program: correct 'command' in [{table}], or the image"));
     }
     if is("exec: ") && is("permission denied") {
         return Some(format!(
-            "the program is not executable for the user of [process.{process}]: chmod +x in the image, or another 'user'"
+            "the program is not executable for the user of [{table}]: chmod +x in the image, or another 'user'"
         ));
     }
-    is("failed to initialize logging driver").then(|| log_driver(message, process))
+    for kind in ["user", "group"] {
+        if let Some(name) = between(message, &format!("unable to find {kind} "), ":") {
+            return Some(format!(
+                "the image has no {kind} '{name}' in /etc/{}: correct 'user' in [{table}], or write a number, which needs no entry there",
+                if kind == "user" { "passwd" } else { "group" }
+            ));
+        }
+    }
+    if is("mount") && is("not a directory") {
+        let place = between(message, "to rootfs at \"", "\"").unwrap_or("a path in the container");
+        return Some(format!(
+            "a file is mounted at '{place}' where the image has a folder, or a folder where it has a file: write the whole path, such as [{table}.file.\"{}/NAME\"], or correct 'volumes'",
+            place.trim_end_matches('/')
+        ));
+    }
+    if let Some((_, path)) = message.split_once("bind source path does not exist: ") {
+        let path = clean(path.trim());
+        return Some(format!(
+            "make it on the instance before the deployment (mkdir -p {path}, and chown it to the container's user), or correct 'volumes' in [{table}]"
+        ));
+    }
+    is("failed to initialize logging driver").then(|| log_driver(message, table))
+}
+
+/// What stands between two words.
+fn between<'m>(message: &'m str, before: &str, after: &str) -> Option<&'m str> {
+    let (_, rest) = message.split_once(before)?;
+    rest.split_once(after).map(|(found, _)| found)
 }
 
 /// `awslogs` asks `CloudWatch` Logs, as the instance's role, when a container starts.
-fn log_driver(message: &str, process: &ProcessName) -> String {
+fn log_driver(message: &str, table: &str) -> String {
     let is = |words: &str| message.contains(words);
     if is("ResourceNotFoundException") || is("log group does not exist") {
         return format!(
-            "create the log group (aws logs create-log-group --log-group-name NAME), or add awslogs-create-group = \"true\" to 'options' of log in [process.{process}], for which the instance's role needs logs:CreateLogGroup"
+            "create the log group (aws logs create-log-group --log-group-name NAME), or add awslogs-create-group = \"true\" to 'options' of log in [{table}], for which the instance's role needs logs:CreateLogGroup"
         );
     }
     if let Some(refusal) = Refusal::in_text(message) {
@@ -38,7 +76,7 @@ fn log_driver(message: &str, process: &ProcessName) -> String {
         return "the Engine itself logs, and finds no credentials: attach an instance profile, or look whether the Engine can reach 169.254.169.254".to_owned();
     }
     format!(
-        "look at log in [process.{process}]: the driver, its options, and whether the Engine reaches the other side"
+        "look at log in [{table}]: the driver, its options, and whether the Engine reaches the other side"
     )
 }
 
@@ -48,7 +86,6 @@ mod tests {
 
     #[test]
     fn what_shows_only_at_the_start_is_explained() {
-        let process = "web".parse().unwrap();
         for (message, words) in [
             (
                 "unable to start container process: exec: \"/gunicorn\": stat /gunicorn: no such file or directory: unknown",
@@ -57,6 +94,21 @@ mod tests {
             (
                 "unable to start container process: exec: \"/app\": permission denied: unknown",
                 "not executable",
+            ),
+            (
+                "unable to find user django: no matching entries in passwd file",
+                "no user 'django' in /etc/passwd: correct 'user' in [process.web]",
+            ),
+            ("unable to find group web: no matching entries in group file", "no group 'web' in /etc/group"),
+            (
+                "error during container init: error mounting \"/var/lib/f\" to rootfs at \"/etc\": mount /var/lib/f:/etc (via \
+                 /proc/self/fd/6), flags: 0x5000: not a directory: unknown: Are you trying to mount a directory onto a file",
+                "mounted at '/etc' where the image has a folder, or a folder where it has a file: write the whole path, such as \
+                 [process.web.file.\"/etc/NAME\"]",
+            ),
+            (
+                "invalid mount config for type \"bind\": bind source path does not exist: /srv/media",
+                "(mkdir -p /srv/media, and chown it to the container's user), or correct 'volumes' in [process.web]",
             ),
             (
                 "failed to initialize logging driver: failed to create Cloudwatch log stream: operation error CloudWatch \
@@ -78,9 +130,9 @@ mod tests {
                 "look at log in [process.web]",
             ),
         ] {
-            let fix = advice(message, &process).unwrap_or_default();
+            let fix = advice(message, "process.web").unwrap_or_default();
             assert!(fix.contains(words), "{message}: {fix}");
         }
-        assert_eq!(advice("port is already allocated", &process), None);
+        assert_eq!(advice("port is already allocated", "process.web"), None);
     }
 }

@@ -6,9 +6,32 @@ use std::path::{Path, PathBuf};
 /// See [`super::Machine::oom_kills`]. Both files have had `oom_kill` since Linux 4.13.
 pub(super) fn oom_kills(proc: &Path, cgroups: &Path, pid: u32) -> Option<u64> {
     let groups = std::fs::read_to_string(proc.join(pid.to_string()).join("cgroup")).ok()?;
-    let file = counter(&groups, cgroups)?;
-    let text = std::fs::read_to_string(file).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
+    let text = match group(&groups, cgroups)? {
+        Group::V1(folder) => std::fs::read_to_string(folder.join("memory.oom_control")).ok()?,
+        Group::V2(folder) => std::fs::read_to_string(folder.join("memory.events")).ok()?,
+    };
+    field(&text, "oom_kill")
+}
+
+/// See [`super::Machine::memory_used`]. `memory.peak` is there since Linux 5.19; before, and on v2 alone, it is what is used now.
+pub(super) fn memory_used(proc: &Path, cgroups: &Path, pid: u32) -> Option<u64> {
+    let groups = std::fs::read_to_string(proc.join(pid.to_string()).join("cgroup")).ok()?;
+    let (folder, peak, cache, own) = match group(&groups, cgroups)? {
+        Group::V1(folder) => (folder, "memory.max_usage_in_bytes", "total_cache", "total_rss"),
+        Group::V2(folder) => (folder, "memory.peak", "file", "anon"),
+    };
+    let stat = std::fs::read_to_string(folder.join("memory.stat")).ok()?;
+    let own = field(&stat, own)?;
+    let peak =
+        std::fs::read_to_string(folder.join(peak)).ok().and_then(|text| text.trim().parse::<u64>().ok());
+    // The files that the kernel keeps for it are counted, too, and given back when somebody needs the room.
+    let peak = peak.map(|peak| peak.saturating_sub(field(&stat, cache).unwrap_or_default()));
+    Some(own.max(peak.unwrap_or_default()))
+}
+
+fn field(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    value.trim().parse().ok()
 }
 
 /// Whether a process is in the control group of a container. Docker's control groups end in the container's id.
@@ -17,8 +40,14 @@ pub(super) fn contains(proc: &Path, pid: u32, container: &str) -> bool {
     container.len() == 64 && groups.contains(container)
 }
 
-/// The file that counts, by `/proc/PID/cgroup`: `4:memory:/docker/ID` on v1, `0::/docker/ID` on v2.
-fn counter(groups: &str, cgroups: &Path) -> Option<PathBuf> {
+/// The folder of a control group, by the version of its memory controller.
+enum Group {
+    V1(PathBuf),
+    V2(PathBuf),
+}
+
+/// By `/proc/PID/cgroup`: `4:memory:/docker/ID` on v1, `0::/docker/ID` on v2.
+fn group(groups: &str, cgroups: &Path) -> Option<Group> {
     let group = |line: &str, controller: &str| {
         let mut parts = line.splitn(3, ':').skip(1);
         let has_it = parts.next()?.split(',').any(|name| name == controller);
@@ -26,10 +55,10 @@ fn counter(groups: &str, cgroups: &Path) -> Option<PathBuf> {
     };
     // With both, the memory controller is v1's.
     if let Some(path) = groups.lines().find_map(|line| group(line, "memory")) {
-        return Some(cgroups.join("memory").join(path).join("memory.oom_control"));
+        return Some(Group::V1(cgroups.join("memory").join(path)));
     }
     let path = groups.lines().filter(|line| line.starts_with("0::")).find_map(|line| group(line, ""))?;
-    Some(cgroups.join(path).join("memory.events"))
+    Some(Group::V2(cgroups.join(path)))
 }
 
 #[cfg(test)]
@@ -63,6 +92,22 @@ mod tests {
             crate::fs::write_atomically(&counter, text.as_bytes(), 0o600).unwrap();
             assert_eq!(oom_kills(&proc, &cgroups, 7), Some(3), "{groups}");
         }
+    }
+
+    #[test]
+    fn what_is_used_is_the_most_that_it_was_without_the_files_that_are_kept_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (proc, cgroups) = (dir.path().join("proc"), dir.path().join("cgroup"));
+        std::fs::create_dir_all(proc.join("7")).unwrap();
+        std::fs::create_dir_all(cgroups.join("a")).unwrap();
+        let write = |path: PathBuf, text: &str| {
+            crate::fs::write_atomically(&path, text.as_bytes(), 0o600).unwrap();
+        };
+        write(proc.join("7/cgroup"), "0::/a\n");
+        write(cgroups.join("a/memory.stat"), "anon 100\nfile 50\nkernel 3\n");
+        assert_eq!(memory_used(&proc, &cgroups, 7), Some(100));
+        write(cgroups.join("a/memory.peak"), "400\n");
+        assert_eq!(memory_used(&proc, &cgroups, 7), Some(350));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The machine itself: what the kernel says about its disks, its memory and its sockets.
 
+mod age;
 mod cgroup;
 pub mod disk;
 pub mod memory;
@@ -7,6 +8,7 @@ pub mod sockets;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use disk::Space;
 use memory::Memory;
@@ -44,10 +46,21 @@ impl Machine {
         Memory::parse(&std::fs::read_to_string(self.proc.join("meminfo")).ok()?)
     }
 
+    /// How long a process has been running; `None` where that cannot be read.
+    pub fn age(&self, pid: u32) -> Option<Duration> {
+        age::age(&self.proc, pid)
+    }
+
     /// How many processes of the control group of a process the kernel has killed because the group reached its memory
     /// limit; `None` where that cannot be read.
     pub fn oom_kills(&self, pid: u32) -> Option<u64> {
         cgroup::oom_kills(&self.proc, &self.cgroups, pid)
+    }
+
+    /// The most memory that the control group of a process has used, in bytes, without the files that the kernel keeps for it;
+    /// `None` where that cannot be read.
+    pub fn memory_used(&self, pid: u32) -> Option<u64> {
+        cgroup::memory_used(&self.proc, &self.cgroups, pid)
     }
 
     /// Kills the process group that a process leads, if the process is in the control group of this container: by now its
@@ -68,6 +81,11 @@ impl Machine {
     /// What listens (TCP) in the network of a container, whose first process this is; nothing where that cannot be seen.
     pub fn listening_in(&self, pid: u32, container: &str) -> Option<Vec<Socket>> {
         sockets::listening_in(&self.proc, pid, container)
+    }
+
+    /// How many connections clients have to a container, whose first process this is; nothing where that cannot be seen.
+    pub fn connections_to(&self, pid: u32) -> Option<usize> {
+        sockets::connections_to(&self.proc, pid)
     }
 
     /// The process that has a socket open, if it can be seen from here.

@@ -1,7 +1,7 @@
 //! Which process listens on which port, by procfs: `proc_pid_net`(5) has the sockets, the links in `/proc/PID/fd` show whose they are.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::model::Protocol;
 
@@ -31,11 +31,17 @@ pub struct Holder {
 
 /// The files, and the state of an occupied port in each: a TCP socket that listens, a UDP socket without a peer.
 const FILES: [(&str, Protocol, &str); 4] = [
-    ("tcp", Protocol::Tcp, "0A"),
-    ("tcp6", Protocol::Tcp, "0A"),
+    ("tcp", Protocol::Tcp, LISTENING),
+    ("tcp6", Protocol::Tcp, LISTENING),
     ("udp", Protocol::Udp, "07"),
     ("udp6", Protocol::Udp, "07"),
 ];
+
+/// The state of a socket that takes connections.
+const LISTENING: &str = "0A";
+
+/// The state of a connection that both sides use.
+const ESTABLISHED: &str = "01";
 
 /// Every such socket of this network namespace. A file that is not there (no IPv6) has none.
 pub(super) fn all(proc: &Path) -> Vec<Socket> {
@@ -60,8 +66,7 @@ pub(super) fn listening_in(proc: &Path, pid: u32, container: &str) -> Option<Vec
     if !proc.join(&process).join("net/tcp").exists() {
         return None;
     }
-    let namespace = |process: &str| std::fs::read_link(proc.join(process).join("ns/net")).ok();
-    let of_host = namespace(&process).is_some_and(|its| Some(its) == namespace("self"));
+    let of_host = namespace(proc, &process).is_some_and(|its| Some(its) == namespace(proc, "self"));
     let is_its = |socket: &Socket| {
         !of_host
             || holder(proc, socket.inode).is_some_and(|holder| holder.container.as_deref() == Some(container))
@@ -69,6 +74,26 @@ pub(super) fn listening_in(proc: &Path, pid: u32, container: &str) -> Option<Vec
     let mut found = of_process(proc, &process);
     found.retain(|socket| socket.protocol == Protocol::Tcp && socket.address != RESOLVER && is_its(socket));
     Some(found)
+}
+
+/// How many connections clients have to a container: those that are established to a port at which it listens. Nothing where
+/// its network cannot be looked into, or is the host's own.
+pub(super) fn connections_to(proc: &Path, pid: u32) -> Option<usize> {
+    let process = pid.to_string();
+    if namespace(proc, &process)? == namespace(proc, "self")? {
+        return None;
+    }
+    let read = |file| std::fs::read_to_string(proc.join(&process).join("net").join(file));
+    let tables = [read("tcp").ok()?, read("tcp6").unwrap_or_default()];
+    let of = |state| tables.iter().flat_map(move |text| parse(text, Protocol::Tcp, state));
+    let listening: Vec<u16> =
+        of(LISTENING).filter(|socket| socket.address != RESOLVER).map(|socket| socket.port).collect();
+    Some(of(ESTABLISHED).filter(|socket| listening.contains(&socket.port)).count())
+}
+
+/// The network that a process is in.
+fn namespace(proc: &Path, process: &str) -> Option<PathBuf> {
+    std::fs::read_link(proc.join(process).join("ns/net")).ok()
 }
 
 fn parse(text: &str, protocol: Protocol, state: &str) -> Vec<Socket> {

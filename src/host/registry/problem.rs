@@ -166,6 +166,9 @@ impl RegistryProblem {
             DockerError::Unreachable { .. } | DockerError::Incomplete { .. } => Self::Engine,
             DockerError::Failed { .. }
             | DockerError::NoNetwork { .. }
+            | DockerError::NetworkTaken { .. }
+            | DockerError::VolumeTaken { .. }
+            | DockerError::NoAddresses { .. }
             | DockerError::PortHeld { .. }
             | DockerError::Elsewhere { .. } => Self::Other,
         }

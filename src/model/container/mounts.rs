@@ -41,7 +41,7 @@ fn is_tmpfs_option(option: &str) -> bool {
 }
 
 /// A folder or file of the host, a volume of Docker's, or a part of the bundle: `/srv/media:/media:ro`, `media:/media`,
-/// `./conf/app.conf:/etc/app.conf`.
+/// `./conf/app.conf:/etc/app.conf`, `@static:/srv/static`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Volume {
     /// What is mounted.
@@ -60,6 +60,8 @@ pub enum Source {
     Host(String),
     /// A volume of Docker's, by name. It is created when it does not exist.
     Volume(String),
+    /// A volume of the release, by its name: all containers of the release share it, and it goes with the release.
+    Release(String),
     /// A file or folder of the bundle: a copy that is kept with the release.
     Bundle(Bundled),
 }
@@ -78,7 +80,7 @@ impl TryFrom<String> for Volume {
     fn try_from(text: String) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "'{text}' is not a volume: write \"/HOST/PATH:/PATH\" or \"NAME:/PATH\", with :ro if it is read-only, or \"./PATH:/PATH\" for what is in the bundle"
+                "'{text}' is not a volume: write \"/HOST/PATH:/PATH\", \"NAME:/PATH\" or \"@NAME:/PATH\", with :ro if it is read-only, or \"./PATH:/PATH\" of the bundle"
             )
         };
         let mut parts = text.split(':');
@@ -87,7 +89,7 @@ impl TryFrom<String> for Volume {
         else {
             return Err(wrong());
         };
-        let is_bundled = !source.starts_with('/') && source.contains('/');
+        let is_bundled = !source.starts_with(['/', '@']) && source.contains('/');
         if is_bundled && mode == Some("rw") {
             return Err(format!("'{source}' of the bundle is mounted read-only: remove ':rw'"));
         }
@@ -101,6 +103,8 @@ impl TryFrom<String> for Volume {
             Source::Host(source.to_owned())
         } else if is_bundled {
             Source::Bundle(Bundled { path: source.to_owned(), digest: String::new() })
+        } else if let Some(name) = source.strip_prefix('@').filter(|name| is_docker_name(name)) {
+            Source::Release(name.to_owned())
         } else if is_docker_name(source) {
             Source::Volume(source.to_owned())
         } else {
@@ -118,4 +122,21 @@ fn is_target(path: &str) -> bool {
         && !path.trim_matches('/').is_empty()
         && path.split('/').all(|part| part != ".." && part != ".")
         && !path.contains(',')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Source, Volume};
+
+    #[test]
+    fn a_volume_of_the_release_is_told_from_one_of_dockers() {
+        let of =
+            |text: &str| Volume::try_from(text.to_owned()).map(|volume| (volume.source, volume.read_only));
+        assert_eq!(of("@static:/srv"), Ok((Source::Release("static".to_owned()), false)));
+        assert_eq!(of("@static:/srv:ro"), Ok((Source::Release("static".to_owned()), true)));
+        assert_eq!(of("static:/srv"), Ok((Source::Volume("static".to_owned()), false)));
+        for wrong in ["@:/srv", "@a/b:/srv", "@@a:/srv", "@a:srv", "@a:/srv:z"] {
+            assert!(of(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -19,7 +19,9 @@ use crate::resolve;
 struct Plan {
     address: SocketAddr,
     host: String,
+    /// `{}` in it is the number of the request.
     path: String,
+    method: &'static str,
     rate: u32,
     duration: Duration,
     keep_alive: bool,
@@ -38,7 +40,7 @@ struct Outcome {
     result: Result<String, String>,
 }
 
-/// Runs `load URL [--rate N] [--seconds S] [--keep-alive] [--workers N] [--timeout-ms N] [--no-retry]`.
+/// Runs `load URL [--rate N] [--seconds S] [--keep-alive] [--workers N] [--timeout-ms N] [--no-retry] [--post]`.
 /// TERM ends the run early; what was seen until then is printed.
 pub(crate) fn run(options: &[&str]) -> Result<()> {
     let plan = Arc::new(Plan::of(options)?);
@@ -78,6 +80,7 @@ impl Plan {
             address: SocketAddr::new(resolve::address(name)?, port.parse().context("load: the port")?),
             host: host.to_owned(),
             path: format!("/{path}"),
+            method: "GET",
             rate: 100,
             duration: Duration::from_secs(5),
             keep_alive: false,
@@ -89,6 +92,7 @@ impl Plan {
             rest = after;
             match *option {
                 "--keep-alive" => plan.keep_alive = true,
+                "--post" => plan.method = "POST",
                 "--no-retry" => plan.retry = false,
                 _ => {
                     let value = rest.split_off_first().with_context(|| format!("{option}: which value?"))?;
@@ -166,8 +170,10 @@ fn exchange(
 ) -> Result<(String, bool), String> {
     let keep = if plan.keep_alive { "keep-alive" } else { "close" };
     let request = format!(
-        "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: {keep}\r\nX-Request-Id: {number}\r\n\r\n",
-        plan.path, plan.host
+        "{} {} HTTP/1.1\r\nHost: {}\r\nConnection: {keep}\r\nX-Request-Id: {number}\r\n\r\n",
+        plan.method,
+        plan.path.replace("{}", &number.to_string()),
+        plan.host
     );
     if let Err(error) = connection.get_mut().write_all(request.as_bytes()) {
         return Err(gone(&error).unwrap_or_else(|| named("send", &error)));
@@ -197,7 +203,7 @@ fn exchange(
     if read.map_err(|error| named("body", &error))? != length {
         return Err("the body was cut".to_owned());
     }
-    if status == "200" { Ok((release, open)) } else { Err(format!("status {status}")) }
+    if status.starts_with('2') { Ok((release, open)) } else { Err(format!("status {status}")) }
 }
 
 /// Errors that say: the other side had closed before the request came.

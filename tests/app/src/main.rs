@@ -1,28 +1,45 @@
-//! The application in the test containers: a small static program that answers who it is, and that can misbehave.
+//! The application in the test containers: a small static program that stands in for a whole application, a command for
+//! each of its processes and tasks, and that can misbehave.
 //!
 //! It runs in images without anything else, so it uses nothing of the C library that needs files: names are
 //! resolved here. All of it is told by the environment:
 //!
 //! - `RELEASE`: what it calls itself.
-//! - `PORT` (8000): where it listens.
+//! - `PORT` (8000): where the web server listens.
 //! - `VARIANT`: how it behaves, see [`variant`].
-//! - `DATABASE_HOST`, `_PORT`, `_NAME`, `_USER`, `_PASSWORD`: a PostgreSQL with TLS, if it is to use one.
-//! - `REDIS_URL`: `rediss://:password@host:port/0`, if it is to use one.
+//! - `DATABASE_HOST`, `_PORT`, `_NAME`, `_USER`, `_PASSWORD`: a PostgreSQL with TLS, if it is to use one; without TLS where
+//!   `DATABASE_SSLMODE` is `disable`.
+//! - `REDIS_URL`: `rediss://:password@host:port/0`, if it is to use one; `redis://` without TLS.
+//! - `SCHEMA`: the version of the schema that it needs; `SCHEMA_AT_MOST`: the newest that it knows.
 //! - `ONLY_HOST`: the only `Host` to which `/health` answers; 400 to others, as Django does.
-//! - `DRAIN_MS` (5000): how long requests may still take after TERM.
+//! - `DRAIN_MS` (5000): how long requests may still take after TERM. `TICK_MS` (500): between two ticks of the scheduler.
+//!   `MIGRATE_MS` (0): how long a migration takes.
 //!
-//! `app check` asks the application's own port, `app migrate` is a deployment's task, `app load` a load client; `app hang` is a health
-//! command that does not end, `app eat` takes more and more memory; `app show FILE` prints a file, `app show` what it reads and on what.
+//! Processes: `web` (also without a word), `worker`, `scheduler`. Tasks: `smoke`, `migrate`, `collect DIR`. Gates: `check` asks the
+//! application's own port, `migrate --check`, `worker --check`. For tests: `counts` says what became of jobs, schedulers and
+//! migrations, `load` is a load client; `hang` does not end, `eat` takes more and more memory; `show FILE` prints a file,
+//! `show` what it reads and on what. `serve-postgres` and `serve-redis` start those servers in images of their own.
 
 mod backends;
 mod check;
+mod collect;
+mod counts;
+mod identity;
+mod jobs;
 mod load;
+mod migrate;
 mod postgres;
 mod redis;
 mod resolve;
+mod routes;
+mod scheduler;
+mod schema;
 mod server;
+mod servers;
+mod tables;
 mod tls;
 mod variant;
+mod worker;
 
 use std::env;
 use std::io::IsTerminal as _;
@@ -32,7 +49,19 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = env::args().skip(1).collect();
     let words: Vec<_> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        [] | ["serve"] => variant::run(),
+        [] | ["serve" | "web"] => variant::run(),
+        ["worker"] => worker::run(),
+        ["worker", "--check"] => worker::check(),
+        ["scheduler"] => scheduler::run(),
+        ["smoke"] => collect::smoke(),
+        ["migrate"] => migrate::run(None),
+        ["migrate", "--check"] => migrate::check(None),
+        ["migrate", "--check", version] | ["migrate", version, "--check"] => migrate::check(Some(version)),
+        ["migrate", version] => migrate::run(Some(version)),
+        ["collect", folder] => collect::run(folder),
+        ["counts"] => counts::run(),
+        ["serve-postgres"] => servers::postgres(),
+        ["serve-redis"] => servers::redis(),
         ["check"] => check::run("/health"),
         ["check", path] => check::run(path),
         ["exit", code] => return ExitCode::from(code.parse().unwrap_or(1)),
@@ -42,10 +71,10 @@ fn main() -> ExitCode {
         },
         ["show"] => show_stdin(),
         ["show", file] => std::fs::File::open(file).map_err(Into::into).and_then(print),
-        ["migrate"] => backends::migrate(),
         ["load", options @ ..] => load::run(options),
         _ => Err(anyhow::anyhow!(
-            "usage: app [serve | check [PATH] | exit CODE | eat | hang | show [FILE] | migrate | load URL ...]"
+            "usage: app [web | worker [--check] | scheduler | smoke | migrate [VERSION] [--check] | collect DIR | counts | \
+             check [PATH] | exit CODE | eat | hang | show [FILE] | load URL ... | serve-postgres | serve-redis]"
         )),
     };
     match done {

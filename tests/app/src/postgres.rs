@@ -1,15 +1,14 @@
-//! As much of PostgreSQL's protocol as one query needs: TLS, SCRAM-SHA-256, the simple query.
+//! As much of PostgreSQL's protocol as one query needs: TLS or none, SCRAM-SHA-256, the simple query.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ring::rand::SecureRandom;
 use ring::{digest, hmac, pbkdf2, rand};
-use rustls::{ClientConnection, StreamOwned};
 
+use crate::tls::Stream;
 use crate::{resolve, tls};
 
 /// How long any step may take.
@@ -23,11 +22,13 @@ pub(crate) struct Place {
     pub(crate) database: String,
     pub(crate) user: String,
     pub(crate) password: String,
+    /// With TLS; without, for a server of a test environment.
+    pub(crate) secure: bool,
 }
 
 /// A connection that has been let in.
 pub(crate) struct Connection {
-    stream: StreamOwned<ClientConnection, TcpStream>,
+    stream: Box<dyn Stream>,
 }
 
 impl Connection {
@@ -35,14 +36,19 @@ impl Connection {
         let mut stream = resolve::connect(&place.host, place.port, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        // The request for TLS: its length and a magic number.
-        stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47])?;
-        let mut answer = [0];
-        stream.read_exact(&mut answer)?;
-        if answer != *b"S" {
-            bail!("the database has no TLS");
-        }
-        let mut connection = Self { stream: tls::secure(stream, &place.host)? };
+        let stream: Box<dyn Stream> = if place.secure {
+            // The request for TLS: its length and a magic number.
+            stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47])?;
+            let mut answer = [0];
+            stream.read_exact(&mut answer)?;
+            if answer != *b"S" {
+                bail!("the database has no TLS");
+            }
+            Box::new(tls::secure(stream, &place.host)?)
+        } else {
+            Box::new(stream)
+        };
+        let mut connection = Self { stream };
         let mut hello = vec![0, 3, 0, 0];
         for word in ["user", &place.user, "database", &place.database, ""] {
             hello.extend(word.bytes());
@@ -53,7 +59,7 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Runs a query; the answer is the first field of the last row.
+    /// Runs a query, or several in one transaction; the answer is the first field of the last row.
     pub(crate) fn query(&mut self, text: &str) -> Result<Option<String>> {
         let mut body = text.as_bytes().to_vec();
         body.push(0);
@@ -121,6 +127,11 @@ fn first_field(row: &[u8]) -> Option<String> {
     let length = i32::from_be_bytes(row.get(2..6)?.try_into().ok()?);
     let end = 6 + usize::try_from(length).ok()?;
     Some(String::from_utf8_lossy(row.get(6..end)?).into_owned())
+}
+
+/// A text as SQL writes it.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// An error message's text: it is the field that starts with M.

@@ -1,4 +1,4 @@
-//! As much of Redis's protocol as a counter needs.
+//! As much of Redis's protocol as a counter and a queue need.
 
 use std::io::{BufRead, BufReader, Write};
 use std::time::Duration;
@@ -42,8 +42,8 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Sends a command; the answer is a line.
-    pub(crate) fn ask(&mut self, words: &[&str]) -> Result<String> {
+    /// Sends a command; a refusal is an error.
+    pub(crate) fn ask(&mut self, words: &[&str]) -> Result<Reply> {
         let mut text = format!("*{}\r\n", words.len()).into_bytes();
         for word in words {
             write!(text, "${}\r\n{word}\r\n", word.len())?;
@@ -51,16 +51,62 @@ impl Connection {
         let stream = self.reader.get_mut();
         stream.write_all(&text)?;
         stream.flush()?;
-        let mut line = String::new();
-        if self.reader.read_line(&mut line)? == 0 {
-            bail!("Redis closed the connection");
-        }
-        match line.trim_end().split_at_checked(1) {
-            Some(("+" | ":", value)) => Ok(value.to_owned()),
-            Some(("-", error)) => bail!("Redis: {error}"),
-            _ => bail!("Redis said {line:?}"),
-        }
+        read(&mut self.reader)
     }
+}
+
+/// What Redis answers.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Reply {
+    Nothing,
+    Text(String),
+    List(Vec<Self>),
+}
+
+impl Reply {
+    /// The text, if it is one.
+    pub(crate) fn text(self) -> Option<String> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The number that it is.
+    pub(crate) fn number(self) -> Result<u64> {
+        let text = self.text().context("Redis was to answer a number")?;
+        text.parse().with_context(|| format!("Redis said '{text}', which is no number"))
+    }
+
+    /// The texts of a list.
+    pub(crate) fn texts(self) -> Vec<String> {
+        if let Self::List(all) = self { all.into_iter().filter_map(Self::text).collect() } else { vec![] }
+    }
+}
+
+/// One answer: a line, so many bytes, or a list of answers.
+fn read(reader: &mut impl BufRead) -> Result<Reply> {
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        bail!("Redis closed the connection");
+    }
+    match line.trim_end().split_at_checked(1) {
+        Some(("+" | ":", value)) => Ok(Reply::Text(value.to_owned())),
+        Some(("-", error)) => bail!("Redis: {error}"),
+        Some(("$" | "*", "-1")) => Ok(Reply::Nothing),
+        Some(("$", length)) => {
+            let mut bytes = vec![0; length.parse::<usize>()? + 2];
+            reader.read_exact(&mut bytes)?;
+            bytes.truncate(bytes.len() - 2);
+            Ok(Reply::Text(String::from_utf8(bytes)?))
+        }
+        Some(("*", count)) => {
+            Ok(Reply::List((0..count.parse()?).map(|_| read(reader)).collect::<Result<_>>()?))
+        }
+        _ => bail!("Redis said {line:?}"),
+    }
+}
+
+/// Whether this is a URL of a Redis.
+pub(crate) fn check(url: &str) -> Result<()> {
+    Parts::of(url).map(drop)
 }
 
 impl Parts {
@@ -102,7 +148,20 @@ fn unescape(text: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Parts;
+    use super::{Parts, Reply, read};
+
+    #[test]
+    fn reads_answers() {
+        let text = |text: &str| Reply::Text(text.to_owned());
+        let mut said: &[u8] = b"+OK\r\n:7\r\n$4\r\na\r\nb\r\n$-1\r\n*2\r\n$1\r\nx\r\n*-1\r\n-ERR no\r\n";
+        assert_eq!(read(&mut said).unwrap(), text("OK"));
+        assert_eq!(read(&mut said).unwrap().number().unwrap(), 7);
+        assert_eq!(read(&mut said).unwrap(), text("a\r\nb"));
+        assert_eq!(read(&mut said).unwrap(), Reply::Nothing);
+        assert_eq!(read(&mut said).unwrap(), Reply::List(vec![text("x"), Reply::Nothing]));
+        assert_eq!(read(&mut said).unwrap_err().to_string(), "Redis: ERR no");
+        assert!(read(&mut said).is_err());
+    }
 
     #[test]
     fn takes_urls_apart() {

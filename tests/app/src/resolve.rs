@@ -19,9 +19,9 @@ pub(crate) fn connect(host: &str, port: u16, limit: Duration) -> Result<TcpStrea
     Ok(stream)
 }
 
-/// The address of a host.
+/// The address of a host; that of IPv6 may be in brackets, as in a URL.
 pub(crate) fn address(host: &str) -> Result<IpAddr> {
-    if let Ok(address) = host.parse() {
+    if let Ok(address) = host.trim_matches(['[', ']']).parse() {
         return Ok(address);
     }
     if let Some(address) = in_hosts(host) {

@@ -1,20 +1,17 @@
 //! HTTP/1.1 with keep-alive, a thread for each connection.
 
-use std::env;
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
 use signal_hook::iterator::Signals;
 
-use crate::backends::Backends;
 use crate::number;
+use crate::routes::Routes;
 
 /// How requests are answered.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,13 +28,8 @@ pub(crate) enum Answers {
 /// What all connections share.
 struct Server {
     answers: Answers,
-    release: String,
-    container: String,
-    /// The only name to which it tells its health, if it is particular about that.
-    host: Option<String>,
-    backends: Backends,
+    routes: Routes,
     ending: AtomicBool,
-    answered: AtomicUsize,
     connections: Mutex<Connections>,
     changed: Condvar,
 }
@@ -68,11 +60,11 @@ enum Phase {
 const FIRST_REQUEST: Duration = Duration::from_millis(250);
 
 /// One request, as far as it matters.
-struct Asked {
-    method: String,
-    path: String,
-    host: String,
-    id: Option<String>,
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) host: String,
+    pub(crate) id: Option<String>,
     close: bool,
 }
 
@@ -89,12 +81,8 @@ pub(crate) fn run_after(delay: Duration, signals: Option<Signals>) -> Result<()>
 fn serve(answers: Answers, delay: Duration, signals: Option<Signals>) -> Result<()> {
     let server = Arc::new(Server {
         answers,
-        release: env::var("RELEASE").unwrap_or_default(),
-        container: fs::read_to_string("/etc/hostname").unwrap_or_default().trim().to_owned(),
-        host: env::var("ONLY_HOST").ok(),
-        backends: Backends::from_environment()?,
+        routes: Routes::from_environment(answers)?,
         ending: AtomicBool::new(false),
-        answered: AtomicUsize::new(0),
         connections: Mutex::default(),
         changed: Condvar::new(),
     });
@@ -216,16 +204,16 @@ impl Server {
                 std::io::copy(&mut reader, &mut std::io::sink())?;
                 return Ok(());
             }
-            let (status, body) = self.answer(&asked);
+            let (status, body) = self.routes.answer(&asked);
             let close = asked.close || self.ending.load(Ordering::SeqCst);
             let body = if asked.method == "HEAD" { String::new() } else { format!("{body}\n") };
             let connection = if close { "close" } else { "keep-alive" };
             let answer = format!(
                 "HTTP/1.1 {status} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
                  Connection: {connection}\r\nX-Release: {}\r\n\r\n{body}",
-                if status == 200 { "OK" } else { "Error" },
+                if status < 300 { "OK" } else { "Error" },
                 body.len(),
-                self.release,
+                self.routes.release,
             );
             writer.write_all(answer.as_bytes())?;
             if close {
@@ -234,48 +222,6 @@ impl Server {
             self.set_phase(number, Phase::Idle);
         }
     }
-
-    fn answer(&self, asked: &Asked) -> (u16, Value) {
-        let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
-        let first = self.answered.fetch_add(1, Ordering::SeqCst) == 0;
-        if self.answers == Answers::Error || (self.answers == Answers::Flaky && !first) {
-            return (500, json!({ "error": "as I was told", "release": self.release }));
-        }
-        if path == "/health" && self.host.as_ref().is_some_and(|host| *host != asked.host) {
-            return (400, json!({ "error": format!("host '{}' is not mine", asked.host) }));
-        }
-        // A request that takes its time, for drains: /?ms=500
-        if let Some(wait) = query.strip_prefix("ms=").and_then(|wait| wait.parse().ok()) {
-            thread::sleep(Duration::from_millis(wait));
-        }
-        match path {
-            "/ping" => (200, json!({ "release": self.release })),
-            "/health" => match self.backends.database().and_then(|_| self.backends.cache()) {
-                Ok(_) => (200, json!({ "release": self.release, "ready": true })),
-                Err(error) => (503, json!({ "error": format!("{error:#}"), "ready": false })),
-            },
-            "/" => match self.backends.database().and_then(|name| Ok((name, self.backends.cache()?))) {
-                Ok((database, cache)) => (
-                    200,
-                    json!({
-                        "release": self.release, "container": self.container, "request": asked.id,
-                        "database": database, "cache": cache,
-                    }),
-                ),
-                Err(error) => (503, json!({ "error": format!("{error:#}"), "release": self.release })),
-            },
-            _ => match path.strip_prefix("/env/").map(env::var) {
-                Some(Ok(value)) => (200, json!({ "sha256": sha256(&value) })),
-                _ => (404, json!({ "error": "no such path" })),
-            },
-        }
-    }
-}
-
-/// Only the digest of a value ever leaves the application.
-fn sha256(value: &str) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, value.as_bytes());
-    digest.as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn read_request(reader: &mut impl BufRead) -> Result<Option<Asked>> {

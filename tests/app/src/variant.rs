@@ -1,4 +1,5 @@
-//! How the application behaves, by `VARIANT`.
+//! How the application behaves, by `VARIANT`: what is said there is the web server's, `COMMAND:WHAT` is another
+//! command's, and a comma stands between several, as in `good,migrate:fail,worker:crash`.
 
 use std::env;
 use std::io::Write;
@@ -9,8 +10,41 @@ use anyhow::{Result, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::number;
 use crate::server::{self, Answers};
+use crate::{identity, number};
+
+/// The variant of a command; `good` if nothing is said of it.
+pub(crate) fn of(command: &str) -> String {
+    variant_in(&env::var("VARIANT").unwrap_or_default(), command).to_owned()
+}
+
+fn variant_in<'a>(all: &'a str, command: &str) -> &'a str {
+    let mut each = all.split(',').map(|one| one.split_once(':').unwrap_or(("web", one)));
+    each.find(|(of, what)| *of == command && !what.is_empty()).map_or("good", |(_, what)| what)
+}
+
+/// Does what a command other than `web` is told to do at its beginning, and says what it is told; `crash`, `hang` (deaf to
+/// TERM), `eat-memory` and `print-secrets` every command knows.
+pub(crate) fn begin(command: &str) -> Result<String> {
+    let variant = of(command);
+    println!("app {} starts as {command}, {variant}", identity::release());
+    match variant.as_str() {
+        "crash" => bail!("crashing, as I was told"),
+        "hang" => loop {
+            thread::park();
+        },
+        "eat-memory" => eat_memory()?,
+        "print-secrets" => print_secrets(),
+        _ => {}
+    }
+    Ok(variant)
+}
+
+fn print_secrets() {
+    for (name, value) in env::vars() {
+        println!("{name}={value}");
+    }
+}
 
 /// Runs until it is told to end, or until its variant ends it.
 ///
@@ -25,10 +59,10 @@ use crate::server::{self, Answers};
 /// - `noise`: writes what is no text and a line of a megabyte, then ends with 1.
 /// - `worker`: listens nowhere; works until it is told to end.
 pub(crate) fn run() -> Result<()> {
-    let variant = env::var("VARIANT").unwrap_or_else(|_| "good".to_owned());
+    let variant = of("web");
     // Before anything slow: the first process of a container that handles no signal is deaf to TERM.
     let signals = if variant == "ignore-term" { None } else { Some(Signals::new([SIGTERM, SIGINT])?) };
-    println!("app {} starts as {variant}", env::var("RELEASE").unwrap_or_default());
+    println!("app {} starts as {variant}", identity::release());
     match variant.as_str() {
         "good" | "ignore-term" => server::run(Answers::Good, signals),
         "crash" => bail!("crashing, as I was told"),
@@ -64,9 +98,7 @@ pub(crate) fn run() -> Result<()> {
             server::run(Answers::Good, signals)
         }
         "print-secrets" => {
-            for (name, value) in env::vars() {
-                println!("{name}={value}");
-            }
+            print_secrets();
             server::run(Answers::Good, signals)
         }
         "noise" => noise(),
@@ -128,4 +160,18 @@ fn noise() -> Result<()> {
     stderr.write_all(b"\n\xc3")?;
     stderr.flush()?;
     bail!("that was noise")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::variant_in;
+
+    #[test]
+    fn each_command_has_its_own() {
+        assert_eq!(["web", "worker"].map(|command| variant_in("slow", command)), ["slow", "good"]);
+        assert_eq!(["web", "worker"].map(|command| variant_in("worker:crash", command)), ["good", "crash"]);
+        let all = "flaky,migrate:fail,worker:crash-later";
+        assert_eq!(["web", "migrate"].map(|command| variant_in(all, command)), ["flaky", "fail"]);
+        assert_eq!(variant_in("", "web"), "good");
+    }
 }

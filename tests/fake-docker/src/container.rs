@@ -1,6 +1,7 @@
 //! One container.
 
 use std::{
+    collections::BTreeMap,
     net::Ipv4Addr,
     sync::{Arc, atomic::AtomicUsize},
 };
@@ -69,6 +70,8 @@ pub(crate) struct Bind {
     pub(crate) short_form: bool,
     /// A volume of the Engine's, which makes it.
     pub(crate) is_volume: bool,
+    /// What the volume is labelled with if it is made for it.
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// Where a container is reached, as the Engine tells it.
@@ -80,6 +83,15 @@ pub(crate) struct Shown {
     pub(crate) inside: Vec<String>,
 }
 
+/// A network that a container was put on by a call.
+#[derive(Clone)]
+pub(crate) struct Attached {
+    pub(crate) name: String,
+    pub(crate) id: Option<String>,
+    pub(crate) aliases: Vec<String>,
+}
+
+#[derive(Clone)]
 pub(crate) struct Container {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -94,6 +106,12 @@ pub(crate) struct Container {
     pub(crate) bindings: Vec<Binding>,
     pub(crate) binds: Vec<Bind>,
     pub(crate) network: String,
+    /// What it is called there.
+    pub(crate) aliases: Vec<String>,
+    /// The networks that it was put on beside the one that it was created with.
+    pub(crate) others: Vec<Attached>,
+    /// The named network that it was on.
+    pub(crate) network_id: Option<String>,
 
     pub(crate) behaviour: Behaviour,
     pub(crate) execs: Vec<(Vec<String>, ExecOutcome)>,
@@ -137,7 +155,13 @@ impl Container {
         self.config.get("StopSignal").and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// Whether it has an address of its own.
     pub(crate) fn on_bridge(&self) -> bool {
-        matches!(self.network.as_str(), "" | "default" | "bridge")
+        !matches!(self.network.as_str(), "host" | "none")
+    }
+
+    /// Whether it is on a network that somebody made.
+    pub(crate) fn on_named_network(&self) -> bool {
+        !matches!(self.network.as_str(), "" | "default" | "bridge" | "host" | "none")
     }
 }

@@ -1,6 +1,6 @@
 //! `POST /containers/create`.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use serde_json::{Map, Value, json};
 
@@ -10,9 +10,9 @@ use crate::{
     image::Healthcheck,
     images::tagged,
     lifecycle::known_signal,
-    options, ports,
+    networks, options, ports,
     request::Request,
-    schema,
+    schema, volumes,
     world::{LocalImage, World, hex64},
 };
 
@@ -50,6 +50,7 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Answer {
         return Err(refuse(400, "No command specified"));
     }
 
+    let network = host.get("NetworkMode").and_then(Value::as_str).unwrap_or_default().to_owned();
     let serial = world.next();
     let id = hex64((serial, &name, "container"));
     let name = if name.is_empty() { format!("unnamed_{serial}") } else { name };
@@ -65,9 +66,13 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Answer {
     let behaviour = other.map_or(&local.image.behaviour, |(_, behaviour)| behaviour).clone();
     let exposed = config.get("ExposedPorts").and_then(Value::as_object);
     let exposed = exposed.into_iter().flatten().map(|(port, _)| port.clone()).collect();
+    world.make_volumes(&binds);
     world.containers.push(Container {
         host_config: host_config(host, &bindings, &policy),
-        network: host.get("NetworkMode").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        aliases: networks::endpoint(fields, &network)?,
+        network,
+        others: Vec::new(),
+        network_id: None,
         config: with_hostname(config, &id),
         image_id: local.id,
         digest: local.image.digest,
@@ -160,6 +165,7 @@ fn binds(host: &Value) -> Result<Vec<Bind>, Reply> {
             writable,
             short_form: true,
             is_volume: false,
+            labels: BTreeMap::new(),
         });
     }
     for one in list("Mounts") {
@@ -188,6 +194,11 @@ fn binds(host: &Value) -> Result<Vec<Bind>, Reply> {
             writable: one.get("ReadOnly").and_then(Value::as_bool) != Some(true),
             short_form: false,
             is_volume,
+            labels: one
+                .get("VolumeOptions")
+                .and_then(Value::as_object)
+                .map(volumes::labels)
+                .unwrap_or_default(),
         };
         bind.check()?;
         all.push(bind);

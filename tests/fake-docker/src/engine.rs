@@ -1,10 +1,11 @@
 //! The fake as tests see it.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -31,6 +32,9 @@ pub struct FakeDocker {
     shared: Arc<Shared>,
     daemon: Mutex<Option<Daemon>>,
 }
+
+/// All that a power cut leaves of an Engine: [`FakeDocker::restored`] brings it back, as often as you like.
+pub struct Kept(World);
 
 /// What the server's tasks and the handle share.
 pub(crate) struct Shared {
@@ -116,17 +120,32 @@ impl FakeDocker {
     /// Starts listening on `docker.sock` in this folder, as an Engine without images and containers.
     #[allow(clippy::unused_async, reason = "it needs a runtime, and says so")]
     pub async fn start(folder: impl AsRef<Path>) -> io::Result<Self> {
-        let socket = folder.as_ref().join("docker.sock");
+        let fake = Self::of(folder.as_ref(), World::new);
+        *lock(&fake.daemon) = Some(Daemon::listen(&fake.socket, &fake.shared)?);
+        Ok(fake)
+    }
+
+    /// An Engine as it was kept, without power until [`Self::boot`].
+    pub fn restored(folder: impl AsRef<Path>, kept: &Kept) -> Self {
+        Self::of(folder.as_ref(), |shared| kept.0.copied(shared))
+    }
+
+    /// A copy of what the last power cut has left.
+    pub fn keep(&self) -> Kept {
+        assert!(lock(&self.daemon).is_none(), "keep follows power_cut");
+        Kept(self.shared.world().copied(Weak::new()))
+    }
+
+    fn of(folder: &Path, world: impl FnOnce(Weak<Shared>) -> World) -> Self {
         let shared = Arc::new_cyclic(|weak| Shared {
-            world: Mutex::new(World::new(weak.clone())),
+            world: Mutex::new(world(weak.clone())),
             log: Mutex::default(),
             hook: Mutex::new(None),
             crashed: watch::Sender::new(0),
             generation: AtomicU64::new(0),
             changed: watch::Sender::new(0),
         });
-        let daemon = Mutex::new(Some(Daemon::listen(&socket, &shared)?));
-        Ok(Self { socket, shared, daemon })
+        Self { socket: folder.join("docker.sock"), shared, daemon: Mutex::new(None) }
     }
 
     /// Where it listens.
@@ -330,6 +349,36 @@ impl FakeDocker {
     pub fn images(&self) -> Vec<String> {
         let world = self.shared.world();
         world.local.iter().flat_map(|local| local.tags.iter().chain(&local.digests)).cloned().collect()
+    }
+
+    /// The names of the networks that somebody made.
+    pub fn networks(&self) -> Vec<String> {
+        self.shared.world().networks.iter().map(|network| network.name.clone()).collect()
+    }
+
+    /// The names of the volumes.
+    pub fn volumes(&self) -> Vec<String> {
+        self.shared.world().volumes.iter().map(|volume| volume.name.clone()).collect()
+    }
+
+    /// Somebody makes a volume.
+    pub fn add_volume(&self, name: &str) {
+        self.shared.world().volume(name, BTreeMap::new());
+    }
+
+    /// Somebody's clean-up takes a volume.
+    pub fn lose_volume(&self, name: &str) {
+        self.shared.world().volumes.retain(|volume| volume.name != name);
+    }
+
+    /// Somebody's clean-up takes a network.
+    pub fn lose_network(&self, name: &str) {
+        self.shared.world().networks.retain(|network| network.name != name);
+    }
+
+    /// No network can be made from now on, for this reason.
+    pub fn refuse_networks(&self, why: Option<&str>) {
+        self.shared.world().no_network = why.map(str::to_owned);
     }
 
     /// A hash of a container's whole inspect, to assert that it is exactly as it was. Only `State.Health`, which

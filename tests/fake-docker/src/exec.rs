@@ -13,6 +13,7 @@ use crate::{
 };
 
 /// One exec instance.
+#[derive(Clone)]
 pub(crate) struct Exec {
     id: String,
     pub(crate) container: String,

@@ -1,5 +1,7 @@
 //! The `filters` parameter.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::{
@@ -67,6 +69,14 @@ impl Filters {
         }) && (self.names.is_empty() || self.names.iter().any(|wanted| match_name(wanted, &one.name)))
             && (self.ids.is_empty() || self.ids.iter().any(|id| one.id.starts_with(id.as_str())))
             && (self.states.is_empty() || self.states.iter().any(|state| state == one.status.word()))
+    }
+}
+
+/// Whether labels have the one that a filter wants: `key` or `key=value`.
+pub(crate) fn has_label(labels: &BTreeMap<String, String>, wanted: &str) -> bool {
+    match wanted.split_once('=') {
+        Some((key, value)) => labels.get(key).is_some_and(|is| is == value),
+        None => labels.contains_key(wanted),
     }
 }
 

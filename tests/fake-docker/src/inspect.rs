@@ -115,6 +115,7 @@ impl Container {
         let one = |bind: &crate::container::Bind| {
             json!({
                 "Type": if bind.is_volume { "volume" } else { "bind" },
+                "Name": if bind.is_volume { bind.source.as_str() } else { "" },
                 "Source": bind.source,
                 "Destination": bind.target,
                 "Mode": bind.mode,
@@ -158,24 +159,52 @@ impl Container {
             fields.insert("HairpinMode".to_owned(), json!(false));
             fields.insert("Ports".to_owned(), self.ports());
             fields.insert("Networks".to_owned(), self.networks());
-            if !self.on_bridge() {
+            if !self.on_bridge() || self.on_named_network() {
                 fields.insert("EndpointID".to_owned(), json!(""));
+            }
+            if self.on_named_network() {
+                for key in ["Gateway", "IPAddress", "MacAddress"] {
+                    fields.insert(key.to_owned(), json!(""));
+                }
+                fields.insert("IPPrefixLen".to_owned(), json!(0));
             }
         }
         settings
     }
 
     pub(crate) fn networks(&self) -> Value {
-        let name = if self.on_bridge() { "bridge" } else { &self.network };
+        let is_default = matches!(self.network.as_str(), "" | "default");
+        let name = if is_default { "bridge" } else { &self.network };
         let mut endpoint = self.endpoint_json();
         if let Some(fields) = endpoint.as_object_mut() {
-            let network = if self.started_before { hex64(("network", name)) } else { String::new() };
+            let network = match &self.network_id {
+                Some(id) => id.clone(),
+                None if self.started_before => hex64(("network", name)),
+                None => String::new(),
+            };
             fields.insert("NetworkID".to_owned(), json!(network));
             for key in ["IPAMConfig", "Links", "Aliases", "DriverOpts"] {
                 fields.insert(key.to_owned(), Value::Null);
             }
+            if self.on_named_network() {
+                let own = self.id[..12].to_owned();
+                fields.insert("Aliases".to_owned(), json!([self.aliases.clone(), vec![own]].concat()));
+            }
         }
-        json!({ name: endpoint })
+        let mut networks = json!({ name: endpoint });
+        for on in &self.others {
+            let mut endpoint = self.endpoint_json();
+            if let Some(fields) = endpoint.as_object_mut() {
+                fields.insert("NetworkID".to_owned(), json!(on.id.clone().unwrap_or_default()));
+                for key in ["IPAMConfig", "Links", "DriverOpts"] {
+                    fields.insert(key.to_owned(), Value::Null);
+                }
+                let own = self.id[..12].to_owned();
+                fields.insert("Aliases".to_owned(), json!([on.aliases.clone(), vec![own]].concat()));
+            }
+            networks[&on.name] = endpoint;
+        }
+        networks
     }
 
     fn endpoint_json(&self) -> Value {

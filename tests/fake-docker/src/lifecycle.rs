@@ -35,9 +35,13 @@ impl World {
 
     /// Starts a container: the part that a boot shares with a call.
     pub(crate) fn launch(&mut self, at: usize) -> Result<(), Reply> {
-        let network = self.containers[at].network.clone();
-        if !matches!(network.as_str(), "" | "default" | "bridge" | "host" | "none") {
-            return Err(self.fails(at, 404, 128, &format!("network {network} not found")));
+        match self.network_of(&self.containers[at]) {
+            Ok(id) => self.containers[at].network_id = id,
+            Err(why) => return Err(self.fails(at, 404, 128, &why)),
+        }
+        match self.others_of(&self.containers[at]) {
+            Ok(ids) => self.containers[at].others.iter_mut().zip(ids).for_each(|(on, id)| on.id = Some(id)),
+            Err(why) => return Err(self.fails(at, 404, 128, &why)),
         }
         let serial = self.next();
         self.containers[at].endpoint = hex64((serial, "endpoint"));

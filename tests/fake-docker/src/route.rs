@@ -2,10 +2,10 @@
 
 use crate::{
     answer::{Answer, Reply, complain, refuse},
-    containers, create, exec, image_removal, images, inspect, listing,
+    containers, create, exec, image_removal, images, inspect, listing, networks,
     query::decode,
     request::Request,
-    system,
+    system, volumes,
     world::World,
 };
 
@@ -23,7 +23,15 @@ pub(crate) fn route(world: &mut World, method: &str, path: &str, request: &Reque
     match (method, segments) {
         ("GET" | "HEAD", ["_ping"]) => system::ping(request),
         ("GET", ["version"]) => system::version(world, request),
-        ("GET", ["networks", name]) => system::network(request, name),
+        ("GET", ["networks"]) => networks::list(world, request),
+        ("POST", ["networks", "create"]) => networks::create(world, request),
+        ("GET", ["networks", name]) => networks::inspect(world, request, name),
+        ("POST", ["networks", name, "connect"]) => networks::connect(world, request, name),
+        ("POST", ["networks", name, "disconnect"]) => networks::disconnect(world, request, name),
+        ("DELETE", ["networks", name]) => networks::remove(world, request, name),
+        ("GET", ["volumes"]) => volumes::list(world, request),
+        ("POST", ["volumes", "create"]) => volumes::create(world, request),
+        ("DELETE", ["volumes", name]) => volumes::remove(world, request, name),
         ("GET", ["info"]) => system::info(world, request),
         ("POST", ["images", "create"]) => images::pull(world, request),
         ("GET", ["images", "json"]) => images::list(world, request),

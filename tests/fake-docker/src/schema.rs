@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Object(&'static [Field]),
     /// `[]struct`.
     Objects(&'static [Field]),
+    /// `map[string]struct`.
+    ObjectMap(&'static [Field]),
     /// `map[string][]struct`.
     ObjectsMap(&'static [Field]),
     /// Only null or an empty object, list, string or zero: the fake does not know what it would do.
@@ -25,7 +27,7 @@ pub(crate) enum Kind {
 
 pub(crate) type Field = (&'static str, Kind);
 
-use Kind::{Flag, Nothing, Number, Object, Objects, ObjectsMap, Set, Text, TextMap, Texts};
+use Kind::{Flag, Nothing, Number, Object, ObjectMap, Objects, ObjectsMap, Set, Text, TextMap, Texts};
 
 const HEALTHCHECK: &[Field] = &[
     ("Test", Texts),
@@ -40,6 +42,7 @@ const LOG_CONFIG: &[Field] = &[("Type", Text), ("Config", TextMap)];
 const ULIMIT: &[Field] = &[("Name", Text), ("Soft", Number), ("Hard", Number)];
 const BIND_OPTIONS: &[Field] = &[("Propagation", Text), ("NonRecursive", Flag)];
 const TMPFS_OPTIONS: &[Field] = &[("SizeBytes", Number), ("Mode", Number)];
+const VOLUME_OPTIONS: &[Field] = &[("Labels", TextMap), ("NoCopy", Flag)];
 const DEVICE: &[Field] = &[("PathOnHost", Text), ("PathInContainer", Text), ("CgroupPermissions", Text)];
 const MOUNT: &[Field] = &[
     ("Target", Text),
@@ -49,6 +52,7 @@ const MOUNT: &[Field] = &[
     ("Consistency", Text),
     ("BindOptions", Object(BIND_OPTIONS)),
     ("TmpfsOptions", Object(TMPFS_OPTIONS)),
+    ("VolumeOptions", Object(VOLUME_OPTIONS)),
 ];
 const HOST_CONFIG: &[Field] = &[
     ("AutoRemove", Nothing),
@@ -91,6 +95,21 @@ const HOST_CONFIG: &[Field] = &[
     ("VolumesFrom", Nothing),
 ];
 
+const ENDPOINT: &[Field] = &[("Aliases", Texts)];
+const NETWORKING: &[Field] = &[("EndpointsConfig", ObjectMap(ENDPOINT))];
+
+/// The body of `POST /networks/create`.
+pub(crate) const NETWORK: &[Field] = &[("Name", Text), ("Driver", Text), ("Labels", TextMap)];
+
+/// The body of `POST /volumes/create`.
+pub(crate) const VOLUME: &[Field] = &[("Name", Text), ("Driver", Text), ("Labels", TextMap)];
+
+/// The body of `POST /networks/…/connect`.
+pub(crate) const CONNECT: &[Field] = &[("Container", Text), ("EndpointConfig", Object(ENDPOINT))];
+
+/// The body of `POST /networks/{id}/disconnect`.
+pub(crate) const DISCONNECT: &[Field] = &[("Container", Text), ("Force", Flag)];
+
 /// The body of `POST /containers/create`.
 pub(crate) const CREATE: &[Field] = &[
     ("AttachStderr", Flag),
@@ -106,7 +125,7 @@ pub(crate) const CREATE: &[Field] = &[
     ("Hostname", Text),
     ("Image", Text),
     ("Labels", TextMap),
-    ("NetworkingConfig", Nothing),
+    ("NetworkingConfig", Object(NETWORKING)),
     ("OpenStdin", Flag),
     ("StdinOnce", Flag),
     ("StopSignal", Text),
@@ -180,6 +199,10 @@ fn field(value: &Value, kind: &Kind, path: &str) -> Result<(), Reply> {
         Objects(fields) => {
             let list = value.as_array().ok_or_else(|| wrong(value, path, "a list"))?;
             list.iter().try_for_each(|one| check(one, fields, path).map(drop))
+        }
+        ObjectMap(fields) => {
+            let map = value.as_object().ok_or_else(|| wrong(value, path, "a map"))?;
+            map.values().filter(|one| !one.is_null()).try_for_each(|one| check(one, fields, path).map(drop))
         }
         ObjectsMap(fields) => {
             let map = value.as_object().ok_or_else(|| wrong(value, path, "a map"))?;

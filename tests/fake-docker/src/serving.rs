@@ -44,6 +44,13 @@ pub(crate) struct Answering {
     pub(crate) shared: Weak<Shared>,
 }
 
+impl Clone for Listeners {
+    /// A copy of a container does not run.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
 impl Drop for Listeners {
     fn drop(&mut self) {
         self.sockets.clear();

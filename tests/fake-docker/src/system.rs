@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    answer::{Answer, Body, Reply, refuse},
+    answer::{Answer, Body, Reply},
     container::Status,
     request::Request,
     world::World,
@@ -33,15 +33,6 @@ pub(crate) fn version(world: &World, request: &Request) -> Answer {
         "KernelVersion": "6.1.0",
         "BuildTime": "2023-04-04T18:17:18.000000000+00:00",
     })))
-}
-
-/// The three networks that every Engine has; the fake knows no others.
-pub(crate) fn network(request: &Request, name: &str) -> Answer {
-    request.no_more_parameters()?;
-    match name {
-        "bridge" | "host" | "none" => Ok(Reply::json(json!({ "Name": name, "Scope": "local" }))),
-        _ => Err(refuse(404, format!("network {name} not found"))),
-    }
 }
 
 pub(crate) fn info(world: &World, request: &Request) -> Answer {

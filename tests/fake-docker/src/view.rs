@@ -48,6 +48,8 @@ pub struct ContainerView {
     pub host_ports: Vec<u16>,
     /// Its loopback address, while it runs on the bridge.
     pub address: Option<Ipv4Addr>,
+    /// The networks that it was put on beside the one that it was created with, and its names there.
+    pub others: BTreeMap<String, Vec<String>>,
     /// Bind mounts: source and target.
     pub binds: Vec<(String, String)>,
     /// `HostConfig.Memory`.
@@ -95,6 +97,7 @@ impl Container {
             argv: self.argv.clone(),
             host_ports: self.published.iter().map(|p| p.host_port).collect(),
             address: self.address,
+            others: self.others.iter().map(|on| (on.name.clone(), on.aliases.clone())).collect(),
             binds: self.binds.iter().map(|b| (b.source.clone(), b.target.clone())).collect(),
             memory: self.host_config.get("Memory").and_then(Value::as_i64).unwrap_or(0),
             stop_timeout: self.config.get("StopTimeout").and_then(Value::as_i64),

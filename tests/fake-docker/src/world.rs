@@ -5,8 +5,8 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     net::Ipv4Addr,
     sync::{
-        Weak,
-        atomic::{AtomicU32, Ordering},
+        Arc, Weak,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
 };
 
@@ -16,10 +16,13 @@ use crate::{
     engine::Shared,
     exec::Exec,
     image::Image,
+    networks::Network,
     registry::Mood,
+    volumes::Volume,
 };
 
 /// The Engine's state and the registry it pulls from.
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) registry: Vec<Image>,
     pub(crate) registry_down: Option<String>,
@@ -30,6 +33,10 @@ pub(crate) struct World {
     /// Exit codes of removed containers, for who waits for them.
     pub(crate) removed: HashMap<String, i64>,
     pub(crate) execs: Vec<Exec>,
+    pub(crate) networks: Vec<Network>,
+    pub(crate) volumes: Vec<Volume>,
+    /// Why no network can be made.
+    pub(crate) no_network: Option<String>,
     pub(crate) real_host_ports: bool,
     pub(crate) max_version: (u32, u32),
     pub(crate) min_version: (u32, u32),
@@ -59,12 +66,25 @@ impl World {
             containers: Vec::new(),
             removed: HashMap::new(),
             execs: Vec::new(),
+            networks: Vec::new(),
+            volumes: Vec::new(),
+            no_network: None,
             real_host_ports: false,
             max_version: (1, 41),
             min_version: (1, 12),
             serial: 0,
             shared,
         }
+    }
+
+    /// The same for another Engine. Nothing of it runs.
+    pub(crate) fn copied(&self, shared: Weak<Shared>) -> Self {
+        let mut copy = Self { shared, ..self.clone() };
+        for container in &mut copy.containers {
+            // Counted by itself from now on.
+            container.probes = Arc::new(AtomicUsize::new(container.probes.load(Ordering::Relaxed)));
+        }
+        copy
     }
 
     /// A fresh number, never given twice.

@@ -1,4 +1,5 @@
-//! The static binary of the test application (the crate `app`): built when it is missing or older than its source.
+//! The test application (the crate `app`): its static binary, built when it is missing or older than its source, and what
+//! it says of itself in the VPC.
 
 use std::env;
 use std::fs::{self, File};
@@ -8,8 +9,41 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, flock};
+use serde_json::Value;
 
+use crate::lab::{Lab, output};
+use crate::names::{
+    CACHE_HOST, CACHE_PASSWORD_IN_URLS, DATABASE_HOST, DATABASE_NAME, DATABASE_PASSWORD, DATABASE_USER,
+};
 use crate::tools;
+
+/// The environment with which the application uses the lab's database and Redis.
+pub fn backends() -> Vec<(String, String)> {
+    let redis = format!("rediss://:{CACHE_PASSWORD_IN_URLS}@{CACHE_HOST}:6379/0");
+    [
+        ("DATABASE_HOST", DATABASE_HOST),
+        ("DATABASE_NAME", DATABASE_NAME),
+        ("DATABASE_USER", DATABASE_USER),
+        ("DATABASE_PASSWORD", DATABASE_PASSWORD),
+        ("REDIS_URL", &redis),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
+}
+
+impl Lab {
+    /// The application as a process of the VPC, with the lab's database and Redis: `["worker"]`, `["migrate", "2"]`.
+    pub fn app(&self, words: &[&str]) -> Result<Command> {
+        let mut command = self.command(binary()?)?;
+        command.args(words).envs(backends());
+        Ok(command)
+    }
+
+    /// What became of all jobs, schedulers and migrations: `app counts`.
+    pub fn counts(&self) -> Result<Value> {
+        Ok(serde_json::from_str(&output(&mut self.app(&["counts"])?)?)?)
+    }
+}
 
 /// The path of the binary: `APP_BIN`, or one that is built here.
 pub fn binary() -> Result<PathBuf> {

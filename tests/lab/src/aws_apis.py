@@ -12,6 +12,12 @@ import ssl
 import sys
 import threading
 import time
+import types
+
+# Parameter Store's part asks for it to run commands on instances, which is not done here, and it takes longer to load than all
+# the rest.
+sys.modules["moto.ec2"] = types.ModuleType("moto.ec2")
+sys.modules["moto.ec2"].ec2_backends = {}
 
 from faults import Faults, Notes
 from moto.backends import get_backend

@@ -159,21 +159,36 @@ impl Lab {
 
     /// Fetches an `http` URL, of an address and a port, from inside the VPC. An answer of any status is an answer.
     pub fn http_get(&self, url: &str) -> Result<Response> {
+        self.http("GET", url)
+    }
+
+    /// The same with a POST that has no body.
+    pub fn http_post(&self, url: &str) -> Result<Response> {
+        self.http("POST", url)
+    }
+
+    fn http(&self, method: &str, url: &str) -> Result<Response> {
         let rest = url.strip_prefix("http://").context("only http URLs")?;
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let address: SocketAddr = host.parse().with_context(|| format!("'{host}' is not ADDRESS:PORT"))?;
-        let network = File::open(format!("/proc/{}/ns/net", self.inner.vpc()?.pid()?.as_raw_nonzero()))?;
-        let fetch = || -> Result<Response> {
-            move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
+        self.in_its_network(|| {
             let stream = TcpStream::connect_timeout(&address, PATIENCE)
                 .with_context(|| format!("cannot connect to {address}"))?;
             stream.set_read_timeout(Some(PATIENCE))?;
             let path = format!("/{path}");
-            exchange(stream, &Request { method: "GET", host, path: &path, headers: &[], body: &[] })
+            exchange(stream, &Request { method, host, path: &path, headers: &[], body: &[] })
+        })
+    }
+
+    /// Does something in the VPC's network, in a thread that moves there: tests ask again and again, and a process each time
+    /// would take the time of what they wait for.
+    pub fn in_its_network<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let network = File::open(format!("/proc/{}/ns/net", self.inner.vpc()?.pid()?.as_raw_nonzero()))?;
+        let moved = || -> Result<T> {
+            move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
+            work()
         };
-        // In a thread that moves into the network: tests ask again and again, and a process each time would take the time
-        // of what they wait for.
-        thread::scope(|scope| scope.spawn(fetch).join()).unwrap_or_else(|panic| resume_unwind(panic))
+        thread::scope(|scope| scope.spawn(moved).join()).unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// Runs a statement in the database, as its user; the answer is psql's plain output.
@@ -313,7 +328,7 @@ impl Drop for Inner {
 }
 
 /// What a command says, without the last line's end.
-fn output(command: &mut Command) -> Result<String> {
+pub(crate) fn output(command: &mut Command) -> Result<String> {
     let done = command.output()?;
     if !done.status.success() {
         bail!("{}", String::from_utf8_lossy(&done.stderr).trim());

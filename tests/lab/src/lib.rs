@@ -37,6 +37,7 @@ mod load;
 mod mounts;
 pub mod names;
 mod namespace;
+mod packed;
 pub mod registry;
 mod spec;
 mod storage;

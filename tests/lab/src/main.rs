@@ -75,6 +75,18 @@ enum Action {
         variant: String,
         /// The tag; also the release that the application names.
         tag: String,
+        /// Further environment of the image, as NAME=VALUE.
+        #[arg(long = "env")]
+        environment: Vec<String>,
+    },
+    /// Build the image of a server and push it; print its digest.
+    PushServer {
+        /// The lab's folder.
+        dir: PathBuf,
+        /// front (nginx), postgres or redis.
+        server: String,
+        /// The tag.
+        tag: String,
     },
     /// Fetch an http URL, of an address and a port, from the VPC and print the body; fails unless the answer is 200.
     Get {
@@ -133,9 +145,22 @@ fn run(action: Action) -> Result<ExitCode> {
         Action::Boot { dir, name } => Lab::attach(&dir)?.instance(&name)?.boot()?,
         Action::Stop { dir, part } => change(&dir, &part, Change::Stop)?,
         Action::Start { dir, part } => change(&dir, &part, Change::Start)?,
-        Action::Push { dir, variant, tag } => {
-            let spec = ImageSpec::new(&tag).variant(&variant);
-            println!("{}", Lab::attach(&dir)?.registry().push_image(lab::names::REPOSITORY, &tag, &spec)?);
+        Action::Push { dir, variant, tag, environment } => {
+            let mut spec = ImageSpec::new(&tag).variant(&variant);
+            for variable in environment {
+                let (name, value) = variable.split_once('=').context("--env is NAME=VALUE")?;
+                spec = spec.environment(name, value);
+            }
+            push(&dir, &tag, &spec)?;
+        }
+        Action::PushServer { dir, server, tag } => {
+            let spec = match server.as_str() {
+                "front" => ImageSpec::front(&tag)?,
+                "postgres" => ImageSpec::postgres()?,
+                "redis" => ImageSpec::redis()?,
+                _ => anyhow::bail!("there is no server '{server}': write front, postgres or redis"),
+            };
+            push(&dir, &tag, &spec)?;
         }
         Action::Get { dir, url } => {
             let response = Lab::attach(&dir)?.http_get(&url)?;
@@ -149,6 +174,11 @@ fn run(action: Action) -> Result<ExitCode> {
         Action::Janitor { dir } => lab::run_janitor(&dir)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn push(dir: &std::path::Path, tag: &str, spec: &ImageSpec) -> Result<()> {
+    println!("{}", Lab::attach(dir)?.registry().push_image(lab::names::REPOSITORY, tag, spec)?);
+    Ok(())
 }
 
 fn exec(dir: &std::path::Path, name: &str, command: &[String]) -> Result<ExitCode> {

@@ -41,6 +41,8 @@ pub const DATABASE_NAME: &str = "statuspage";
 pub const CACHE_HOST: &str = "cache.internal";
 /// The password of Redis: full of what a URL must escape.
 pub const CACHE_PASSWORD: &str = "Tok#en^1";
+/// The same as a URL writes it.
+pub const CACHE_PASSWORD_IN_URLS: &str = "Tok%23en%5E1";
 
 /// The VPC's router and resolver.
 pub const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 66, 0, 1);

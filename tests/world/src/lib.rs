@@ -24,6 +24,8 @@ pub struct World {
     pub web: Instance,
     /// The lab around it.
     pub lab: Lab,
+    /// The handover that is on it, and in its bundles.
+    handover: PathBuf,
 }
 
 /// What the words of a Docker Engine depend on.
@@ -42,7 +44,7 @@ impl Engine {
     }
 }
 
-/// What a bundle asks for, apart from what `appspec/` says.
+/// What a bundle asks for, apart from what `bundle/` says: an app of one process.
 #[derive(Debug, Clone)]
 pub struct Bundle {
     /// The image's tag.
@@ -54,7 +56,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// What `appspec/` says, with the image of this tag.
+    /// What `bundle/` says, with the image of this tag.
     pub fn of(tag: &'static str) -> Self {
         Self { tag, edits: vec![], files: vec![] }
     }
@@ -64,6 +66,13 @@ impl Bundle {
     pub fn edit(mut self, from: &str, to: &str) -> Self {
         self.edits.push((from.to_owned(), to.to_owned()));
         self
+    }
+
+    /// The same, start-first: with a short bake and drain.
+    #[must_use]
+    pub fn start_first(self) -> Self {
+        self.edit("order        = \"stop-first\"", "order        = \"start-first\"\ndrain = \"2s\"")
+            .edit("[secret.redis]", "[bake]\nduration = \"1s\"\n\n[secret.redis]")
     }
 
     /// The same with one more file.
@@ -82,14 +91,14 @@ impl World {
 
     /// The same, on an instance of this hardware.
     pub fn up_on(hardware: &Hardware) -> Result<Self> {
+        Self::up_with(product()?, hardware)
+    }
+
+    fn up_with(handover: PathBuf, hardware: &Hardware) -> Result<Self> {
         let lab = Lab::up()?;
         let web = lab.new_instance("web-1", hardware)?;
-        let world = Self { web, lab };
-        copy(&beside("codedeploy")?, &world.web.path("/usr/local/bin/codedeploy"))?;
-        let handover = "/opt/codedeploy-agent/handover";
-        copy(&beside("handover")?, &world.web.path(handover))?;
-        let installed = world.web.command(handover).arg("install").output()?;
-        ensure!(installed.status.success(), "{}", text(&installed.stderr));
+        let world = Self { web, lab, handover };
+        world.equip()?;
         for (tag, variant) in
             [("v1", "good"), ("v2", "good"), ("v3", "good"), ("crash", "crash"), ("silent", "never-listens")]
         {
@@ -98,12 +107,43 @@ impl World {
         Ok(world)
     }
 
+    /// Another instance of the same lab, with the programs on it.
+    pub fn another(&self, name: &str) -> Result<Self> {
+        let web = self.lab.new_instance(name, &Hardware::default())?;
+        let other = Self { web, lab: Lab::attach(self.lab.dir())?, handover: self.handover.clone() };
+        other.equip()?;
+        Ok(other)
+    }
+
+    /// Puts the programs onto the instance.
+    fn equip(&self) -> Result<()> {
+        copy(&beside("codedeploy")?, &self.web.path("/usr/local/bin/codedeploy"))?;
+        let handover = "/opt/codedeploy-agent/handover";
+        copy(&self.handover, &self.web.path(handover))?;
+        let installed = self.web.command(handover).arg("install").output()?;
+        ensure!(installed.status.success(), "{}", text(&installed.stderr));
+        Ok(())
+    }
+
     /// With release v1 deployed and serving.
     pub fn with_v1() -> Result<Self> {
-        let world = Self::up()?;
-        let report = world.deploy("d-000000001", &Bundle::of("v1"))?;
+        Self::up()?.deployed()
+    }
+
+    /// The same, with the handover that hears `FAILPOINTS`: what ships does not.
+    pub fn with_v1_and_failpoints() -> Result<Self> {
+        Self::up_with_failpoints()?.deployed()
+    }
+
+    /// The instance up, with a handover that can be made to stop anywhere.
+    pub fn up_with_failpoints() -> Result<Self> {
+        Self::up_with(beside("handover")?, &Hardware::default())
+    }
+
+    fn deployed(self) -> Result<Self> {
+        let report = self.deploy("d-000000001", &Bundle::of("v1"))?;
         ensure!(report.succeeded(), "{report:?}");
-        Ok(world)
+        Ok(self)
     }
 
     /// Builds and pushes an image of the test application, and says its digest.
@@ -112,12 +152,12 @@ impl World {
         self.lab.registry().push_image(names::REPOSITORY, tag, &image)
     }
 
-    /// Writes a bundle onto the instance and returns its path there: `appspec/` of this project, with a short gate.
+    /// Writes a bundle onto the instance and returns its path there: `bundle/` of this crate, with a short gate.
     pub fn bundle(&self, bundle: &Bundle) -> Result<String> {
         let inside = format!("/opt/codedeploy-agent/bundles/{}", bundle.tag);
         let folder = self.web.path(&inside);
         fs::create_dir_all(folder.join("bin"))?;
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../appspec");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("bundle");
         let quick = [
             ("\"latest\"".to_owned(), format!("{:?}", bundle.tag)),
             ("\"500ms\"".to_owned(), "\"50ms\"".to_owned()),
@@ -138,9 +178,9 @@ impl World {
             fs::write(path, text)?;
         }
         for ((from, _), used) in edits {
-            ensure!(used, "there is no '{from}' in appspec/");
+            ensure!(used, "there is no '{from}' in the bundle");
         }
-        copy(&beside("handover")?, &folder.join("bin/handover"))?;
+        copy(&self.handover, &folder.join("bin/handover"))?;
         Ok(inside)
     }
 
@@ -238,6 +278,16 @@ impl World {
         })
     }
 
+    /// All rules and chains of the instance that somebody made: looking at a table may make an empty one.
+    pub fn rules(&self) -> Result<Vec<String>> {
+        let script = "iptables-save; ip6tables-save 2>/dev/null";
+        let output = self.web.command("sh").args(["-c", script]).output()?;
+        let text = text(&output.stdout);
+        let is_made = |line: &&str| line.starts_with("-A ") || line.starts_with(':') && line.contains(" - ");
+        let lines = text.lines().filter(is_made);
+        Ok(lines.map(|line| line.split(" [").next().unwrap_or_default().to_owned()).collect())
+    }
+
     /// Our containers: name to (running, restart policy).
     pub fn containers(&self) -> Result<BTreeMap<String, (bool, String)>> {
         let docker = self.web.docker()?;
@@ -253,17 +303,16 @@ impl World {
         Ok(containers)
     }
 
-    /// Steady state: one container serves, it is live, and comes back at a boot; all others are parked.
+    /// Steady state: what is live runs, comes back at a boot and answers as this release; all others are parked.
     pub fn assert_settled(&self, release: &str) -> Result<()> {
         ensure!(self.release_that_comes_up()? == release, "{} answers, not {release}", self.release()?);
-        let mut containers = self.containers()?;
-        let live = containers.remove("status-page-web").context("nothing is live")?;
-        ensure!(live == (true, "unless-stopped".to_owned()), "{live:?}");
-        for (name, (running, policy)) in &containers {
-            ensure!(
-                name.starts_with("status-page-web.r") && !running && policy == "no",
-                "{name}: {running}, {policy}"
-            );
+        let containers = self.containers()?;
+        ensure!(containers.contains_key("status-page-web"), "nothing is live: {containers:?}");
+        for (name, state) in &containers {
+            ensure!(name.starts_with("status-page-"), "{name}");
+            let is_parked = name.contains(".r");
+            let right = if is_parked { (false, "no") } else { (true, "unless-stopped") };
+            ensure!((state.0, state.1.as_str()) == right, "{name}: {state:?}");
         }
         Ok(())
     }
@@ -278,6 +327,12 @@ pub fn report(output: &Output) -> Result<DeploymentReport> {
 /// Bytes as people read them.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The handover that ships, where `HANDOVER_STATIC` says that there is one: a third of the size of the other, and quick. Else what
+/// cargo has built for the tests.
+fn product() -> Result<PathBuf> {
+    std::env::var_os("HANDOVER_STATIC").map_or_else(|| beside("handover"), |path| Ok(path.into()))
 }
 
 /// A binary of this workspace, in the folder above the running test's; without what debuggers read in it.

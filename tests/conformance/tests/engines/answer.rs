@@ -103,7 +103,9 @@ pub(crate) fn of(method: &str, path: &str, answer: &Response) -> Vec<String> {
             }
             lines
         }
-        ("GET", ["networks", _]) => fields(&body, &["/Name"]),
+        ("GET", ["networks", _]) | ("POST", ["volumes", "create"]) => fields(&body, &["/Name", "/Labels"]),
+        ("GET", ["networks"]) => named(&body),
+        ("GET", ["volumes"]) => named(&body["Volumes"]),
         ("GET", ["version"]) => fields(&body, &["/Version", "/ApiVersion", "/MinAPIVersion", "/Os", "/Arch"]),
         ("GET", ["info"]) => fields(
             &body,
@@ -121,7 +123,9 @@ pub(crate) fn of(method: &str, path: &str, answer: &Response) -> Vec<String> {
         ("DELETE", ["images", ..]) => body.as_array().into_iter().flatten().map(text).collect(),
         ("POST", ["exec", _, "start"]) | ("GET", ["containers", _, "logs"]) => frames(&answer.body),
         // The id alone, and that is known by now.
-        ("POST", ["containers", "create"] | ["containers", _, "exec"]) => fields(&body, &["/Id"]),
+        ("POST", ["containers" | "networks", "create"] | ["containers", _, "exec"]) => {
+            fields(&body, &["/Id"])
+        }
         ("POST", ["containers", _, "update"]) => Vec::new(),
         _ => vec![answer.text().trim().to_owned()],
     });
@@ -203,6 +207,33 @@ pub(crate) fn made_of(body: &Value) -> Vec<String> {
         .collect();
     mounts.sort();
     lines.extend(mounts);
+    lines.extend(called(body));
+    lines
+}
+
+/// What it is called on the networks that somebody made. Older Engines add the beginning of its id.
+fn called(body: &Value) -> Vec<String> {
+    let id = body["Id"].as_str().unwrap_or_default();
+    let networks = body["NetworkSettings"]["Networks"].as_object().into_iter().flatten();
+    networks
+        .filter_map(|(name, network)| {
+            let aliases: Vec<&str> = network["Aliases"]
+                .as_array()?
+                .iter()
+                .filter_map(Value::as_str)
+                .filter(|alias| !id.starts_with(alias))
+                .collect();
+            (!aliases.is_empty()).then(|| format!("NetworkSettings.Networks: {name} as {aliases:?}"))
+        })
+        .collect()
+}
+
+/// Networks or volumes in a list, by name.
+fn named(list: &Value) -> Vec<String> {
+    let of_one =
+        |one: &Value| fields(one, &["/Name", "/Labels", "/Options/com.docker.network.bridge.name"]).join(" ");
+    let mut lines: Vec<_> = list.as_array().into_iter().flatten().map(of_one).collect();
+    lines.sort();
     lines
 }
 

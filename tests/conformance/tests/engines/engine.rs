@@ -66,7 +66,7 @@ impl<'h> Engine<'h> {
         self.told
     }
 
-    /// Removes every container and every image that not every case needs.
+    /// Removes every container, network and volume, and every image that not every case needs.
     pub(crate) fn tidy(host: &'h mut dyn Host) -> Result<()> {
         let engine = Self { host, words: Words::default(), told: String::new(), starts: BTreeMap::new() };
         for one in
@@ -75,6 +75,16 @@ impl<'h> Engine<'h> {
             let path = format!("/containers/{}?force=true&v=true", one["Id"].as_str().unwrap_or_default());
             let gone = engine.ask("DELETE", &path, None)?;
             ensure!([204, 404].contains(&gone.status), "{path}: {}", gone.text());
+        }
+        for (kind, list) in [("networks", ""), ("volumes", "/Volumes")] {
+            let there = engine.ask("GET", &format!("/{kind}"), None)?.json()?;
+            for one in there.pointer(list).and_then(Value::as_array).into_iter().flatten() {
+                let name = one["Name"].as_str().unwrap_or_default();
+                if kind == "volumes" || !["bridge", "host", "none"].contains(&name) {
+                    let gone = engine.ask("DELETE", &format!("/{kind}/{name}"), None)?;
+                    ensure!(gone.status == 204, "{name}: {}", gone.text());
+                }
+            }
         }
         for stock in stock::all().into_iter().filter(|stock| !stock.here) {
             for name in [engine.image(stock.tag), format!("{REPOSITORY_URL}:{}", stock.tag)] {
@@ -325,6 +335,11 @@ impl<'h> Engine<'h> {
         self.tell("POST", &path, vec!["nobody waits for the answer".to_owned()]);
         Ok(())
     }
+}
+
+/// The path of a list with a filter.
+pub(crate) fn filtered(path: &str, key: &str, value: &str) -> String {
+    format!("{path}?filters=%7B%22{key}%22%3A%5B%22{}%22%5D%7D", value.replace('=', "%3D"))
 }
 
 /// The body for a restart policy and perhaps a port of the host.

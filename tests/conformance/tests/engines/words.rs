@@ -9,8 +9,8 @@ const CHANGING: &[(&str, &str)] = &[
     (r"\b[0-9a-f]{64}\b", "<id>"),
     (r"\breferenced image [0-9a-f]{12}\b", "referenced image <short id>"),
     (r"\b(2\d{3})-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "<time>"),
-    // Of containers: 172.17.0.0/16 in an Engine, loopback in the fake.
-    (r"\b172\.17\.0\.\d+\b|\b127\.(1[2-9]\d|2\d\d)\.\d+\.\d+\b", "<address>"),
+    // Of containers: 172.17.0.0/16 and those after it in an Engine, loopback in the fake.
+    (r"\b172\.(1[7-9]|2\d|3[01])\.0\.\d+\b|\b127\.(1[2-9]\d|2\d\d)\.\d+\.\d+\b", "<address>"),
 ];
 
 /// What is worded differently by version, and what is written down for it. Seen by this suite: 20.10.24, 26.1.5 and 28.5.2;
@@ -49,6 +49,9 @@ const VERSIONS: &[(&str, &str)] = &[
     (r"\bno such image: .+?: No such image: ", "No such image: "),
     // 20.10 has nothing for a container without a policy, later ones have its name.
     (r"HostConfig\.RestartPolicy: \{\}", r#"HostConfig.RestartPolicy: {Name: "no"}"#),
+    // 26 and later say which ones, and what failed.
+    (r"has active endpoints \([^)]*\)", "has active endpoints"),
+    ("failed to set up container networking: ", ""),
     // 28 says "bridge" also for what was created without a network.
     (r#"NetworkMode: "bridge""#, r#"NetworkMode: "default""#),
 ];

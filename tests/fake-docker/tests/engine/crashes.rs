@@ -79,7 +79,7 @@ async fn calls_are_numbered_and_told_apart() {
 async fn what_the_fake_does_not_know_is_refused_and_kept() {
     let bench = bench().await;
     let (status, message) =
-        refusal(bench.docker.list_volumes(None::<bollard::query_parameters::ListVolumesOptions>).await);
-    assert_eq!((status, message.as_str()), (501, "fake: not implemented: GET /volumes"));
-    assert_eq!(bench.engine.complaints(), ["fake: not implemented: GET /volumes"]);
+        refusal(bench.docker.prune_volumes(None::<bollard::query_parameters::PruneVolumesOptions>).await);
+    assert_eq!((status, message.as_str()), (501, "fake: not implemented: POST /volumes/prune"));
+    assert_eq!(bench.engine.complaints(), ["fake: not implemented: POST /volumes/prune"]);
 }

@@ -128,23 +128,105 @@ fn misbehaves_as_it_is_told() {
 fn is_killed_for_eating_memory() {
     let lab = Lab::up().unwrap();
     lab.registry().push_image(REPOSITORY, "1", &ImageSpec::new("1").variant("eat-memory")).unwrap();
+    lab.registry().push_image(REPOSITORY, "2", &ImageSpec::new("2").variant("migrate:eat-memory")).unwrap();
     let instance = lab.instance("web-1").unwrap();
     let docker = instance.docker().unwrap();
+    for (name, tag, command) in [("web", "1", json!(null)), ("migrate", "2", json!(["migrate"]))] {
+        let image = format!("{}:{tag}", lab::names::REPOSITORY_URL);
+        docker.pull(&image, Some(&lab::registry_authorization())).unwrap();
+        let settings = json!({ "Image": image, "Cmd": command, "HostConfig": { "Memory": 64 << 20 } });
+        docker.run(name, &settings).unwrap();
+        // The Engine hears of the kill and of the end in two ways. Where the end is the first, it does not say why: once more.
+        wait_until("the Engine says why", SOON, || {
+            let end = end_of(&instance, name);
+            assert_eq!(end["ExitCode"], 137);
+            let said = end["OOMKilled"] == true;
+            if !said {
+                docker.post(&format!("/containers/{name}/start"), &json!(null))?;
+            }
+            Ok(said)
+        })
+        .unwrap();
+    }
+}
+
+#[test]
+fn each_command_misbehaves_by_itself() {
+    let lab = Lab::up().unwrap();
+    let all = "worker:crash-later,scheduler:ignore-term,smoke:hang,collect:crash";
+    lab.registry().push_image(REPOSITORY, "1", &ImageSpec::new("1").variant(all)).unwrap();
+    lab.registry().push_image(REPOSITORY, "2", &ImageSpec::new("2")).unwrap();
+    let instance = lab.instance("web-1").unwrap();
+    let docker = instance.docker().unwrap();
+    run(&instance, "web", "1", &backends());
+    answer(&lab, &instance, "/");
+    docker.pull(&format!("{}:2", lab::names::REPOSITORY_URL), Some(&lab::registry_authorization())).unwrap();
+    let start = |name: &str, tag: &str, words: &[&str]| {
+        let image = format!("{}:{tag}", lab::names::REPOSITORY_URL);
+        let environment = [backends(), vec!["CRASH_AFTER_MS=300".to_owned()]].concat();
+        let check = json!({ "Test": ["CMD", "/app", "worker", "--check"], "Interval": 500_000_000 });
+        let settings = json!({ "Image": image, "Cmd": words, "Env": environment, "Healthcheck": check });
+        docker.run(name, &settings).unwrap();
+    };
+    let says = |name: &str, what: &str| {
+        wait_until(what, SOON, || Ok(docker.logs(name)?.contains(what))).unwrap();
+    };
+    let stopped = |name: &str, seconds: u32| {
+        docker.post(&format!("/containers/{name}/stop?t={seconds}"), &json!(null)).unwrap();
+        state(&instance, name)["ExitCode"].clone()
+    };
+    start("crash-later", "1", &["worker"]);
+    start("ignore-term", "1", &["scheduler"]);
+    start("hang", "1", &["smoke"]);
+    start("crash", "1", &["collect", "/static"]);
+    assert_eq!(
+        (&end_of(&instance, "crash")["ExitCode"], &end_of(&instance, "crash-later")["ExitCode"]),
+        (&json!(1), &json!(1))
+    );
+    says("ignore-term", "schedules");
+    says("hang", "starts as smoke, hang");
+    assert_eq!((stopped("ignore-term", 1), stopped("hang", 1)), (json!(137), json!(137)));
+
+    // And well-behaved ones: a worker is healthy once it takes jobs, and both end when they are asked.
+    start("worker", "2", &["worker"]);
+    start("scheduler", "2", &["scheduler"]);
+    wait_until("healthy", SOON, || Ok(state(&instance, "worker")["Health"]["Status"] == "healthy")).unwrap();
+    says("scheduler", "schedules");
+    assert_eq!((stopped("worker", 20), stopped("scheduler", 20)), (json!(0), json!(0)));
+}
+
+#[test]
+fn a_power_cut_is_no_overlap_and_loses_no_job() {
+    let lab = Lab::up().unwrap();
+    lab.registry().push_image(REPOSITORY, "1", &ImageSpec::new("1")).unwrap();
+    let instance = lab.instance("web-1").unwrap();
+    run(&instance, "web", "1", &backends());
+    answer(&lab, &instance, "/");
+    let docker = instance.docker().unwrap();
     let image = format!("{}:1", lab::names::REPOSITORY_URL);
-    docker.pull(&image, Some(&lab::registry_authorization())).unwrap();
-    let settings = json!({ "Image": image, "HostConfig": { "Memory": 64 << 20 } });
-    docker.run("web", &settings).unwrap();
-    // The Engine hears of the kill and of the end in two ways. Where the end is the first, it does not say why: once more.
-    wait_until("the Engine says why", SOON, || {
-        let end = end_of(&instance, "web");
-        assert_eq!(end["ExitCode"], 137);
-        let said = end["OOMKilled"] == true;
-        if !said {
-            docker.post("/containers/web/start", &json!(null))?;
-        }
-        Ok(said)
+    for name in ["worker", "scheduler"] {
+        let environment = [backends(), vec!["TICK_MS=200".to_owned()]].concat();
+        let always = json!({ "RestartPolicy": { "Name": "always" } });
+        docker
+            .run(name, &json!({ "Image": image, "Cmd": [name], "Env": environment, "HostConfig": always }))
+            .unwrap();
+    }
+    let job = lab.http_post(&format!("http://{}:8000/jobs/a?ms=1000", instance.ip())).unwrap();
+    assert_eq!(job.status, 202);
+    let begun = "select count(*) from job_runs";
+    wait_until("the job has begun", SOON, || Ok(lab.counts().is_ok() && lab.sql(begun)? == "1")).unwrap();
+    instance.cut().unwrap();
+    assert_eq!(lab.counts().unwrap()["in_hand"], 1);
+    instance.boot().unwrap();
+    let ticks = "select count(*) from scheduler_events where run = (select run from scheduler_events order by id desc limit 1)";
+    let mut counts = json!(null);
+    // Longer than a scheduler waits for a lock that a killed one may still have.
+    wait_until("both have come back", SOON, || {
+        counts = lab.counts()?;
+        Ok(counts["schedulers"] == 2 && counts["done"] == 1 && lab.sql(ticks)?.parse::<u32>()? > 15)
     })
-    .unwrap();
+    .unwrap_or_else(|error| panic!("{error}: {counts}"));
+    assert_eq!((&counts["overlaps"], &counts["begun_again"]), (&json!([]), &json!(1)), "{counts}");
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod hardware;
 mod instance;
 mod lifecycle;
 mod metadata;
+mod processes;
 mod registry;
+mod servers;
 mod support;
 mod systemd;

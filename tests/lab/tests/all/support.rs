@@ -6,24 +6,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lab::names::{
-    CACHE_HOST, DATABASE_HOST, DATABASE_NAME, DATABASE_PASSWORD, DATABASE_USER, REPOSITORY_URL,
-};
-use lab::{Instance, Lab, registry_authorization, wait_until};
+use lab::names::REPOSITORY_URL;
+use lab::{Instance, Lab, application, registry_authorization, wait_until};
 use serde_json::{Value, json};
 
 /// Long enough for a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-/// The environment with which the application uses the database and Redis.
+/// The environment with which the application uses the database and Redis, as Docker takes it.
 pub(crate) fn backends() -> Vec<String> {
-    vec![
-        format!("DATABASE_HOST={DATABASE_HOST}"),
-        format!("DATABASE_NAME={DATABASE_NAME}"),
-        format!("DATABASE_USER={DATABASE_USER}"),
-        format!("DATABASE_PASSWORD={DATABASE_PASSWORD}"),
-        format!("REDIS_URL=rediss://:Tok%23en%5E1@{CACHE_HOST}:6379/0"),
-    ]
+    application::backends().into_iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
 /// Pulls a tag of the repository and runs it, on port 8000 and come back after a cut.
@@ -65,9 +57,10 @@ pub(crate) fn end_of(instance: &Instance, name: &str) -> Value {
     state(instance, name)
 }
 
-/// The folders in `/proc` of the processes whose command line, or whose mounts, name this folder.
+/// The folders in `/proc` of the processes whose command line, or whose mounts, name this folder. By its own name, which is no
+/// other lab's: mounts name what lies in a file system of its own, as `/dev/shm` is one, by the path in there.
 fn found_by(folder: &Path) -> Vec<PathBuf> {
-    let name = folder.display().to_string();
+    let name = folder.file_name().unwrap().to_string_lossy().into_owned();
     let all = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
     all.filter(|process| process.file_name().is_some_and(|pid| pid.to_string_lossy().parse::<u32>().is_ok()))
         .filter(|process| !process.ends_with(std::process::id().to_string()))
@@ -119,5 +112,5 @@ pub(crate) fn assert_gone(folder: &Path) {
     assert_eq!(processes_of(folder), Vec::<String>::new());
     assert_eq!(Lab::control_groups(folder), Vec::<std::path::PathBuf>::new());
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    assert!(!mounts.contains(&folder.display().to_string()), "{mounts}");
+    assert!(!mounts.contains(&*folder.file_name().unwrap().to_string_lossy()), "{mounts}");
 }

@@ -42,5 +42,7 @@ cases! {
     ending: by_itself, under_a_policy, by_signals, out_of_memory, deaf, a_stop_goes_on;
     inside: exec, logs, health;
     images: pull, pull_in_vain, refused, lookup, platforms, remove, by_id;
+    networks: made, joined, lost, made_again, beside, bridges;
+    volumes: of_a_release;
     boots: after_a_cut, two_for_one_port, in_the_middle_of_a_stop, without_mount, engine_restarted;
 }

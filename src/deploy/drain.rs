@@ -1,0 +1,40 @@
+//! Draining: a container that has had traffic gets the time to finish what it has, before it is stopped.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::context::Context;
+use super::undo::stop_or_kill;
+use crate::host::docker::Container;
+use crate::model::{Failure, ProcessName, Swap};
+
+/// How often its connections are counted.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Lets a container finish what its clients have begun, and stops it: new connections go elsewhere by now. Asked to stop
+/// ourselves, we do not wait for it.
+pub(super) async fn drain_and_stop(
+    context: &Context<'_>,
+    process: Option<&ProcessName>,
+    container: &Container,
+    within: Duration,
+) -> Result<(), Failure> {
+    if container.running {
+        let longest = process.and_then(|process| context.settings().processes.get(process));
+        let longest = longest.map_or(Swap::DRAIN, |its| its.swap.drain);
+        let drained = no_connections(context, container, longest);
+        let _ = context.termination.unless_requested(drained).await;
+    }
+    Ok(stop_or_kill(&context.host.docker, &container.id, within, &context.termination).await?)
+}
+
+/// Waits until no client is connected to a container, or the time is over.
+async fn no_connections(context: &Context<'_>, container: &Container, longest: Duration) {
+    let Some(pid) = container.pid else { return };
+    let deadline = Instant::now() + longest;
+    // Where they cannot be counted, they get the time.
+    while context.host.machine.connections_to(pid) != Some(0) && Instant::now() < deadline {
+        tokio::time::sleep(LOOK.min(deadline - Instant::now())).await;
+    }
+}

@@ -1,0 +1,55 @@
+//! Live gives way, without clients: they are with the candidate.
+
+use async_trait::async_trait;
+
+use super::stop_live::started_again;
+use super::{Step, old};
+use crate::deploy::context::{Context, Gathered};
+use crate::deploy::drain::drain_and_stop;
+use crate::journal::{Fact, Facts, Inverse};
+use crate::model::{AtBoot, Failure, Nature, ProcessName};
+
+/// Waits until no client is connected to live, or its drain is over, and stops it.
+pub struct DrainLive(pub ProcessName);
+
+#[async_trait(?Send)]
+impl Step for DrainLive {
+    fn verb(&self) -> &'static str {
+        "drain-live"
+    }
+
+    fn process(&self) -> Option<&ProcessName> {
+        Some(&self.0)
+    }
+
+    fn words(&self) -> &'static str {
+        "drain the live container and stop it"
+    }
+
+    fn nature(&self) -> Nature {
+        Nature::CHANGES_LIVE.at_boot(AtBoot::Undone)
+    }
+
+    fn applies(&self, facts: &Facts) -> bool {
+        old(facts, &self.0).is_some()
+    }
+
+    async fn inverse(&self, context: &Context<'_>, facts: &Facts) -> Result<Vec<Inverse>, Failure> {
+        started_again(context, old(facts, &self.0)).await
+    }
+
+    async fn perform(
+        &self,
+        context: &Context<'_>,
+        facts: &Facts,
+        _gathered: &mut Gathered,
+    ) -> Result<Vec<Fact>, Failure> {
+        let Some(old) = old(facts, &self.0) else { return Ok(vec![]) };
+        let Some(live) = context.host.docker.inspect(&old.id).await? else { return Ok(vec![]) };
+        drain_and_stop(context, Some(&self.0), &live, live.stop_timeout).await?;
+        if context.termination.is_requested() {
+            return Err(Failure::interrupted("stopped the live container"));
+        }
+        Ok(vec![])
+    }
+}

@@ -1,0 +1,45 @@
+//! How a process gives way to its next release.
+
+use std::time::Duration;
+
+/// What comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwapOrder {
+    /// The next release is started beside the old one, proven, and given the traffic before the old one is stopped.
+    StartFirst,
+    /// The old one is stopped first: there is a gap.
+    StopFirst,
+}
+
+/// Whether clients are there during a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Traffic {
+    /// They are, unless `CodeDeploy` has told the load balancer to keep them away.
+    #[default]
+    Auto,
+    /// They are.
+    Live,
+    /// They are not: two starts and a bake would be waste.
+    Drained,
+}
+
+/// How a process gives way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Swap {
+    /// What comes first.
+    pub order: SwapOrder,
+    /// Whether clients are there.
+    pub traffic: Traffic,
+    /// The longest wait for established connections to end before a container is stopped that had traffic.
+    pub drain: Duration,
+}
+
+impl Swap {
+    /// How long connections get that nothing is said about.
+    pub const DRAIN: Duration = Duration::from_secs(10);
+
+    /// Whether the next release is to be started first, where clients are there.
+    pub fn is_start_first(&self) -> bool {
+        self.order == SwapOrder::StartFirst && self.traffic != Traffic::Drained
+    }
+}

@@ -1,0 +1,259 @@
+//! Start-first on a real Engine, under load from outside: whatever becomes of a release, and of handover, no request on a new
+//! connection is lost.
+
+use std::process::{Child, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use codedeploy::DeploymentReport;
+use lab::{Load, wait_until};
+use serde_json::Value;
+use world::{Bundle, PATIENCE, World};
+
+/// With v1 live, of a bundle that goes start-first.
+fn world() -> Result<World> {
+    let world = World::up_with_failpoints()?;
+    world.push("slow", "slow")?;
+    let report = world.deploy("d-000000001", &Bundle::of("v1").start_first())?;
+    ensure!(report.succeeded(), "{report:?}");
+    world.assert_settled("v1")?;
+    Ok(world)
+}
+
+fn new_connections(world: &World) -> Result<Load> {
+    let url = format!("http://{}:8000/", world.web.ip());
+    world.lab.load(&url, &["--rate", "200", "--seconds", "900", "--timeout-ms", "5000"])
+}
+
+/// Nothing was lost, and these releases answered, one after the other as far as can be told.
+fn assert_none_lost(load: Load) -> Result<Value> {
+    let seen = load.stop()?;
+    ensure!(seen["failed"] == 0 && seen["total"].as_u64() > Some(100), "{seen}");
+    Ok(seen)
+}
+
+fn releases(seen: &Value) -> Result<Vec<&str>> {
+    let releases = seen["releases"].as_array().context("no releases")?;
+    let mut names: Vec<&str> = releases.iter().filter_map(|one| one["release"].as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+#[test]
+fn a_good_release_and_a_bad_one() -> Result<()> {
+    let world = world()?;
+    let before = world.rules()?;
+    let load = new_connections(&world)?;
+    let report = world.deploy("d-000000002", &Bundle::of("v2").start_first())?;
+    ensure!(report.succeeded(), "{report:?}");
+    let seen = assert_none_lost(load)?;
+    ensure!(releases(&seen)? == ["v1", "v2"], "{seen}");
+    world.assert_settled("v2")?;
+    let live = world.web.docker()?.inspect("status-page-web")?.context("nothing is live")?;
+
+    let load = new_connections(&world)?;
+    let report = world.deploy("d-000000003", &Bundle::of("crash").start_first())?;
+    ensure!(report.failure().is_some_and(|failure| failure.exit == Some(1)), "{report:?}");
+    let seen = assert_none_lost(load)?;
+    ensure!(releases(&seen)? == ["v2"], "{seen}");
+    let after = world.web.docker()?.inspect("status-page-web")?.context("nothing is live")?;
+    ensure!(after["State"] == live["State"] && after["Id"] == live["Id"], "live was touched: {after}");
+    world.assert_settled("v2")?;
+    let after = world.rules()?;
+    ensure!(before.len() == after.len(), "{before:#?}\nis not\n{after:#?}");
+    Ok(())
+}
+
+/// The steps at which handover is killed, and whether the run is finished then, or undone.
+const SITES: [(&str, bool); 6] = [
+    ("redirect", false),
+    ("bake", false),
+    ("drain-live web", false),
+    ("gate web", false),
+    ("end-redirect", true),
+    ("retire-candidate web", true),
+];
+
+/// A deployment that begins this step, and makes it so many milliseconds later.
+struct Deploying {
+    agent: Child,
+    id: String,
+    step: &'static str,
+}
+
+impl Deploying {
+    fn up_to(world: &World, step: &'static str, pause: u32, tag: &'static str, id: &str) -> Result<Self> {
+        let path = world.bundle(&Bundle::of(tag).start_first())?;
+        let stop = format!("FAILPOINTS=began-{}=sleep({pause})", step.replace(' ', "-"));
+        let mut agent = world.agent("v1", &["--agent-env", &stop]);
+        let agent = agent.args(["deploy", "--bundle", &path, "--deployment-id", id]);
+        let agent = agent.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let deploying = Self { agent, id: id.to_owned(), step };
+        let began = format!("\"entry\":\"began\",\"step\":\"{step}\"");
+        wait_until(step, PATIENCE, || Ok(world.journal().contains(id) && world.journal().contains(&began)))?;
+        Ok(deploying)
+    }
+
+    fn signal(&self, world: &World, signal: &str) -> Result<()> {
+        let kill =
+            format!(r#"kill -{signal} "$(sed 's/.*"pid":\([0-9]*\).*/\1/' /run/handover/status-page.lock)""#);
+        let killed = world.web.command("sh").args(["-c", &kill]).output()?;
+        ensure!(killed.status.success(), "{} {}: {}", self.id, self.step, world::text(&killed.stderr));
+        Ok(())
+    }
+
+    /// Kills handover, and gives the deployment up.
+    fn kill(mut self, world: &World) -> Result<()> {
+        self.signal(world, "KILL")?;
+        wait_until("it is gone", PATIENCE, || Ok(world.status()?[0]["run"]["state"] == "interrupted"))?;
+        let _ = self.agent.kill();
+        self.agent.wait()?;
+        Ok(())
+    }
+
+    fn ended(self) -> Result<DeploymentReport> {
+        world::report(&self.agent.wait_with_output()?)
+    }
+}
+
+fn assert_no_rules(world: &World) -> Result<()> {
+    let rules = world.rules()?;
+    ensure!(!rules.iter().any(|rule| rule.contains("HANDOVER")), "{rules:#?}");
+    Ok(())
+}
+
+#[test]
+fn one_that_dies_under_traffic_and_a_new_container_that_does_not_come_up() -> Result<()> {
+    let world = world()?;
+    // Live takes its time to come up again.
+    let slow = world.deploy("d-000000002", &Bundle::of("slow").start_first())?;
+    ensure!(slow.succeeded(), "{slow:?}");
+    let load = new_connections(&world)?;
+    let deploying = Deploying::up_to(&world, "gate web", 3000, "v2", "d-000000003")?;
+    world.web.docker()?.post("/containers/status-page-web.r3/kill", &Value::Null)?;
+    let refused = deploying.ended()?;
+    ensure!(refused.failure().is_some_and(|failure| failure.exit == Some(1)), "{refused:?}");
+    let seen = assert_none_lost(load)?;
+    ensure!(releases(&seen)? == ["slow", "v2"], "{seen}");
+    world.assert_settled("slow")?;
+    assert_no_rules(&world)?;
+
+    let before = world.web.docker()?.inspect("status-page-web")?.context("nothing is live")?;
+    let deploying = Deploying::up_to(&world, "bake", 1000, "v2", "d-000000004")?;
+    ensure!(world.release()? == "v2", "the candidate has no traffic");
+    world.web.docker()?.post("/containers/status-page-web.r4.bridge/kill", &Value::Null)?;
+    let refused = deploying.ended()?;
+    ensure!(refused.failure().is_some_and(|failure| failure.exit == Some(1)), "{refused:?}");
+    let after = world.web.docker()?.inspect("status-page-web")?.context("nothing is live")?;
+    ensure!(before["State"] == after["State"], "live was touched: {after}");
+    world.assert_settled("slow")?;
+    assert_no_rules(&world)
+}
+
+#[test]
+fn told_to_stop_under_way() -> Result<()> {
+    let world = world()?;
+    let load = new_connections(&world)?;
+    for (n, step) in ["gate-candidate web", "bake", "drain-live web"].into_iter().enumerate() {
+        let deploying = Deploying::up_to(&world, step, 500, "v2", &format!("d-00000010{n}"))?;
+        deploying.signal(&world, "TERM")?;
+        let stopped = deploying.ended()?;
+        ensure!(stopped.failure().is_some_and(|failure| failure.exit == Some(1)), "{step}: {stopped:?}");
+        world.assert_settled("v1").context(step)?;
+        assert_no_rules(&world).context(step)?;
+    }
+    assert_none_lost(load)?;
+    Ok(())
+}
+
+#[test]
+fn a_power_cut_and_a_restart_of_docker() -> Result<()> {
+    let world = world()?;
+    for (n, (step, is_finished)) in SITES.into_iter().enumerate().step_by(2) {
+        let from = world.release()?;
+        let tag = if from == "v1" { "v2" } else { "v1" };
+        Deploying::up_to(&world, step, 600_000, tag, &format!("d-00000010{n}"))?.kill(&world)?;
+        world.web.cut()?;
+        world.web.boot()?;
+        let serving = world.release_that_comes_up()?;
+        ensure!(serving == from || is_finished, "{step}: {serving} serves");
+        let recovered = world.handover(&["recover"])?;
+        ensure!(recovered.status.success(), "{step}: {}", world::text(&recovered.stderr));
+        world.assert_settled(if is_finished { tag } else { &from }).context(step)?;
+    }
+    // Nobody runs us again: what ends the redirect then is the kernel, and what serves is live.
+    let from = world.release()?;
+    let tag = if from == "v1" { "v2" } else { "v1" };
+    Deploying::up_to(&world, "bake", 600_000, tag, "d-000000200")?.kill(&world)?;
+    world.web.restart_docker()?;
+    ensure!(world.release_that_comes_up()? == from, "{}", world.release()?);
+    // And where somebody does while it is at work, it turns back.
+    let recovered = world.handover(&["recover"])?;
+    ensure!(recovered.status.success(), "{}", world::text(&recovered.stderr));
+    let deploying = Deploying::up_to(&world, "bake", 500, tag, "d-000000201")?;
+    world.web.restart_docker()?;
+    let refused = deploying.ended()?;
+    ensure!(refused.failure().is_some(), "{refused:?}");
+    world.assert_settled(&from)?;
+    assert_no_rules(&world)
+}
+
+#[test]
+fn killed_at_any_step_and_recovered() -> Result<()> {
+    let world = world()?;
+    let rules = world.rules()?.len();
+    let load = new_connections(&world)?;
+    for (n, (step, is_finished)) in SITES.into_iter().enumerate() {
+        let from = world.release()?;
+        let tag = if from == "v1" { "v2" } else { "v1" };
+        Deploying::up_to(&world, step, 600_000, tag, &format!("d-00000010{n}"))?
+            .kill(&world)
+            .context(step)?;
+        let recovered = world.handover(&["recover"])?;
+        let said = world::text(&recovered.stderr);
+        ensure!(recovered.status.success(), "{step}: {said}");
+        world.assert_settled(if is_finished { tag } else { &from }).context(step)?;
+        ensure!(world.rules()?.len() == rules, "{step}: {:#?}", world.rules()?);
+    }
+    assert_none_lost(load)?;
+    Ok(())
+}
+
+#[test]
+fn other_peoples_rules_clients_that_stay_and_tables_that_are_emptied() -> Result<()> {
+    let world = world()?;
+    let by_hand = |script: &str| -> Result<()> {
+        let output = world.web.command("sh").args(["-ec", script]).output()?;
+        ensure!(output.status.success(), "{script}: {}", world::text(&output.stderr));
+        Ok(())
+    };
+    by_hand(
+        "iptables -t nat -N THEIRS; iptables -t nat -A THEIRS -p tcp --dport 9 -j RETURN; \
+         iptables -t nat -I PREROUTING -p tcp --dport 9 -m comment --comment \"not ours\" -j THEIRS",
+    )?;
+    let theirs = |rules: &[String]| -> Vec<String> {
+        rules.iter().filter(|rule| rule.contains("THEIRS")).cloned().collect()
+    };
+    let before = theirs(&world.rules()?);
+    ensure!(before.len() == 3, "{before:?}");
+    // Connections that nobody closes: they are open when their container is stopped, after its drain.
+    let url = format!("http://{}:8000/", world.web.ip());
+    let staying =
+        world.lab.load(&url, &["--keep-alive", "--rate", "4", "--workers", "8", "--seconds", "900"])?;
+    let load = new_connections(&world)?;
+    let report = world.deploy("d-000000002", &Bundle::of("v2").start_first())?;
+    ensure!(report.succeeded(), "{report:?}");
+    assert_none_lost(load)?;
+    ensure!(theirs(&world.rules()?) == before, "{:#?}", world.rules()?);
+    // Somebody empties the table, Docker's rules included: those are the candidate's as long as it is watched, and the way in
+    // is docker-proxy's afterwards.
+    let deploying = Deploying::up_to(&world, "bake", 500, "v1", "d-000000003")?;
+    by_hand("iptables -t nat -F PREROUTING")?;
+    let report = deploying.ended()?;
+    ensure!(report.succeeded(), "{report:?}");
+    world.assert_settled("v1")?;
+    assert_no_rules(&world)?;
+    let seen = staying.stop()?;
+    ensure!(seen["failed"] == 0, "{seen}");
+    Ok(())
+}
