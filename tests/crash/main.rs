@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod asked;
 mod aws;
 mod bundled;
 mod checks;

@@ -5,7 +5,7 @@ use std::process::Child;
 use anyhow::{Result, ensure};
 use insta::assert_snapshot;
 use lab::wait_until;
-use world::{Bundle, PATIENCE, World, text};
+use world::{Bundle, PATIENCE, World};
 
 use crate::case::Case;
 
@@ -28,13 +28,11 @@ fn in_the_migration(case: &Case, milliseconds: u32) -> Result<Child> {
     Ok(deployment)
 }
 
-/// SIGKILL of the process that the lock's file names, and of nothing else.
+/// SIGKILL of handover, and the end of the deployment that waits for it.
 fn kill_handover(world: &World, deployment: &mut Child) -> Result<()> {
-    let script = r#"kill -9 "$(sed 's/.*"pid":\([0-9]*\).*/\1/' /run/handover/status-page.lock)""#;
-    let output = world.web.command("sh").args(["-c", script]).output()?;
-    ensure!(output.status.success(), "{}", text(&output.stderr));
+    world.kill_handover()?;
     deployment.wait()?;
-    wait_until("it is gone", PATIENCE, || Ok(world.status()?[0]["run"]["state"] == "interrupted"))
+    Ok(())
 }
 
 fn migrations(world: &World) -> Result<usize> {

@@ -109,7 +109,7 @@ fn after_a_power_cut_a_release_serves_by_itself_and_recover_settles_it() -> Resu
 fn after_a_kill_the_same_deployment_goes_on() -> Result<()> {
     at_every_site(|stopped| {
         let world = stopped.world;
-        kill_handover(world)?;
+        world.kill_handover()?;
         let path = format!("/opt/codedeploy-agent/bundles/{}", stopped.to);
         for event in ["ApplicationStart", "ValidateService"] {
             let arguments = ["event", event, "--deployment-id", &stopped.id, "--bundle", &path];
@@ -124,23 +124,9 @@ fn after_a_kill_the_same_deployment_goes_on() -> Result<()> {
 fn after_a_kill_another_deployment_brings_it_to_its_end_first() -> Result<()> {
     at_every_site(|stopped| {
         let world = stopped.world;
-        kill_handover(world)?;
+        world.kill_handover()?;
         let next = world.deploy(&stopped.next_id, &Bundle::of(stopped.other))?;
         ensure!(next.succeeded(), "{next:?}");
         world.assert_settled(stopped.other)
-    })
-}
-
-/// SIGKILL of the process that the lock's file names, and of nothing else.
-fn kill_handover(world: &World) -> Result<()> {
-    let output = world
-        .web
-        .command("sh")
-        .args(["-c", r#"kill -9 "$(sed 's/.*"pid":\([0-9]*\).*/\1/' /run/handover/status-page.lock)""#])
-        .output()?;
-    ensure!(output.status.success(), "{}", text(&output.stderr));
-    wait_until("it is gone", PATIENCE, || {
-        let status = world.status()?;
-        Ok(status[0]["run"]["state"] == "interrupted")
     })
 }

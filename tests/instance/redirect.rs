@@ -81,10 +81,6 @@ impl Rig {
         Ok(self.runtime.block_on(Redirect::of(&self.app, &self.iptables).deployment())?)
     }
 
-    fn rules(&self) -> Result<Vec<String>> {
-        self.world.rules()
-    }
-
     /// How many connections live has.
     fn connections_of_live(&self) -> Result<usize> {
         let live = self.world.web.docker()?.inspect("status-page-web")?.context("nothing is live")?;
@@ -166,7 +162,7 @@ fn releases(load: &Value) -> Result<Vec<String>> {
 fn every_path_of_a_client_is_taken_and_given_back() -> Result<()> {
     let rig = Rig::up()?;
     world::copy(&lab::application::binary()?, &rig.world.web.path("/usr/local/bin/client"))?;
-    let before = rig.rules()?;
+    let before = rig.world.rules()?;
     let outside = format!("http://{}:8000/", rig.world.web.ip());
     let options = ["--rate", "50", "--seconds", "600", "--keep-alive", "--workers", "8"];
     let established = rig.world.lab.load(&outside, &options)?;
@@ -194,7 +190,7 @@ fn every_path_of_a_client_is_taken_and_given_back() -> Result<()> {
     ensure!(new.first().is_some_and(|one| one == "v1") && new.contains(&"v2".to_owned()), "{new:?}");
     let established = releases(&established.stop()?)?;
     ensure!(established == ["v1"], "{established:?}");
-    let after = rig.rules()?;
+    let after = rig.world.rules()?;
     ensure!(before == after, "{before:#?}\nis not\n{after:#?}");
     Ok(())
 }
@@ -220,7 +216,7 @@ fn it_is_removed_whatever_is_there_of_it() -> Result<()> {
     let theirs = "iptables -t nat -N THEIRS; iptables -t nat -A THEIRS -p tcp --dport 9 -j RETURN; \
                   iptables -t nat -I PREROUTING -p tcp --dport 9 -m comment --comment \"not ours\" -j THEIRS";
     rig.by_hand(theirs)?;
-    let before = rig.rules()?;
+    let before = rig.world.rules()?;
     let put = |until| rig.put(until);
     let cases: [(&str, &dyn Fn() -> Result<()>); 5] = [
         ("nothing", &|| Ok(())),
@@ -240,12 +236,12 @@ fn it_is_removed_whatever_is_there_of_it() -> Result<()> {
     for (what, make) in cases {
         make().context(what)?;
         rig.remove().context(what)?;
-        let after = rig.rules()?;
+        let after = rig.world.rules()?;
         ensure!(before == after, "{what}: {before:#?}\nis not\n{after:#?}");
         // Put over whatever is there, it is there once.
         make().context(what)?;
         put(None).context(what)?;
-        let rules = rig.rules()?;
+        let rules = rig.world.rules()?;
         let hooks = rules.iter().filter(|rule| rule.ends_with(&format!("-j {chain}"))).count();
         ensure!(hooks == 2 * rig.routes.len(), "{what}: {rules:#?}");
         ensure!(rig.world.release()? == "v2", "{what}");

@@ -77,8 +77,6 @@ const SITES: [(&str, bool); 6] = [
 /// A deployment that begins this step, and makes it so many milliseconds later.
 struct Deploying {
     agent: Child,
-    id: String,
-    step: &'static str,
 }
 
 impl Deploying {
@@ -88,24 +86,15 @@ impl Deploying {
         let mut agent = world.agent("v1", &["--agent-env", &stop]);
         let agent = agent.args(["deploy", "--bundle", &path, "--deployment-id", id]);
         let agent = agent.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-        let deploying = Self { agent, id: id.to_owned(), step };
+        let deploying = Self { agent };
         let began = format!("\"entry\":\"began\",\"step\":\"{step}\"");
         wait_until(step, PATIENCE, || Ok(world.journal().contains(id) && world.journal().contains(&began)))?;
         Ok(deploying)
     }
 
-    fn signal(&self, world: &World, signal: &str) -> Result<()> {
-        let kill =
-            format!(r#"kill -{signal} "$(sed 's/.*"pid":\([0-9]*\).*/\1/' /run/handover/status-page.lock)""#);
-        let killed = world.web.command("sh").args(["-c", &kill]).output()?;
-        ensure!(killed.status.success(), "{} {}: {}", self.id, self.step, world::text(&killed.stderr));
-        Ok(())
-    }
-
     /// Kills handover, and gives the deployment up.
     fn kill(mut self, world: &World) -> Result<()> {
-        self.signal(world, "KILL")?;
-        wait_until("it is gone", PATIENCE, || Ok(world.status()?[0]["run"]["state"] == "interrupted"))?;
+        world.kill_handover()?;
         let _ = self.agent.kill();
         self.agent.wait()?;
         Ok(())
@@ -156,7 +145,7 @@ fn told_to_stop_under_way() -> Result<()> {
     let load = new_connections(&world)?;
     for (n, step) in ["gate-candidate web", "bake", "drain-live web"].into_iter().enumerate() {
         let deploying = Deploying::up_to(&world, step, 500, "v2", &format!("d-00000010{n}"))?;
-        deploying.signal(&world, "TERM")?;
+        world.signal_handover("TERM")?;
         let stopped = deploying.ended()?;
         ensure!(stopped.failure().is_some_and(|failure| failure.exit == Some(1)), "{step}: {stopped:?}");
         world.assert_settled("v1").context(step)?;

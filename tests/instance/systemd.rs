@@ -55,8 +55,7 @@ impl Booted {
     /// The same, and handover is killed in it: containers are as they are, and no process is at work.
     fn interrupted_switch(&self) -> Result<()> {
         let mut agent = self.switch_in_progress()?;
-        let kill = r#"kill -9 "$(sed 's/.*"pid":\([0-9]*\).*/\1/' /run/handover/status-page.lock)""#;
-        self.systemd.run(&["sh", "-c", kill])?;
+        self.systemd.run(&["sh", "-c", &world::signal_script("KILL")])?;
         agent.wait()?;
         let status: Value = serde_json::from_str(&self.systemd.run(&["handover", "status", "--json"])?)?;
         ensure!(status[0]["run"]["state"] == "interrupted", "{status}");

@@ -49,7 +49,7 @@ fn an_operator_is_told_who_is_at_work() -> Result<()> {
     );
     ensure!(world.handover(&["recover"])?.status.code() == Some(75));
     ensure!(world.status()?[0]["run"]["state"] == "running");
-    end_handover(&world)?;
+    world.signal_handover("TERM")?;
     first.wait()?;
     world.assert_settled("v1")
 }
@@ -68,7 +68,7 @@ fn a_hook_that_is_told_to_stop_puts_the_old_release_back() -> Result<()> {
             .stderr(Stdio::null())
             .spawn()?;
         world.wait_for_gate("d-000000002")?;
-        end_handover(&world)?;
+        world.signal_handover("TERM")?;
         let stopped = report(&child.wait_with_output()?)?;
         let failure = stopped.failure().expect("it fails");
         // A second is what it may take to come up again. On a busy machine that can be too short, and then that is said.
@@ -83,16 +83,5 @@ fn a_hook_that_is_told_to_stop_puts_the_old_release_back() -> Result<()> {
         }
         world.assert_settled("v1")?;
     }
-    Ok(())
-}
-
-/// SIGTERM to the run that holds the lock.
-fn end_handover(world: &World) -> Result<()> {
-    let output = world
-        .web
-        .command("sh")
-        .args(["-c", r#"kill -TERM "$(sed 's/.*"pid":\([0-9]*\).*/\1/' /run/handover/status-page.lock)""#])
-        .output()?;
-    ensure!(output.status.success(), "{}", text(&output.stderr));
     Ok(())
 }

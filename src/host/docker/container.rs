@@ -17,7 +17,7 @@ use super::healthcheck::HealthCommand;
 use super::labels::{Kind, Labels, MADE_OF};
 use super::options;
 use super::restart::RestartPolicy;
-use crate::model::container::{ContainerOptions, Log};
+use crate::model::container::{ContainerOptions, Log, StopSignal};
 use crate::model::container_name;
 use crate::model::{Bytes, Protocol, Publish};
 
@@ -85,6 +85,8 @@ pub struct Container {
     pub healthcheck: Option<HealthCommand>,
     /// How long it may take to stop.
     pub stop_timeout: Duration,
+    /// The signal that asks it to.
+    pub stop_signal: StopSignal,
     /// The ports of the host that it publishes, whether it runs or not; without those that the Engine picks.
     pub ports: Vec<HostPort>,
     /// Its own ports that lead to the host now: while it runs.
@@ -146,6 +148,7 @@ impl Container {
                 .stop_timeout
                 .and_then(|t| u64::try_from(t).ok())
                 .map_or(DOCKER_STOP_TIMEOUT, Duration::from_secs),
+            stop_signal: config.stop_signal.and_then(|its| its.try_into().ok()).unwrap_or_default(),
             ports: inspect.host_config.as_ref().map(host_ports).unwrap_or_default(),
             bound: bound_ports(network.ports.unwrap_or_default(), inspect.host_config.as_ref()),
             mounts: inspect.mounts.unwrap_or_default().into_iter().filter_map(Mounted::of).collect(),

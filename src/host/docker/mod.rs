@@ -15,6 +15,7 @@ mod output;
 mod pull;
 mod restart;
 pub mod start;
+mod stop;
 mod volume;
 
 use std::collections::{BTreeMap, HashMap};
@@ -24,9 +25,8 @@ use std::time::Duration;
 use bollard::exec::StartExecResults;
 use bollard::models::{ContainerUpdateBody, ExecConfig};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
-    StopContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
 };
 use futures_util::StreamExt as _;
 
@@ -44,7 +44,7 @@ pub use restart::{RestartPolicy, UnknownPolicy};
 pub use volume::ReleaseVolume;
 
 use crate::model::container::{Log, LogDriver, Network};
-use crate::model::{AppName, Explain as _};
+use crate::model::AppName;
 
 /// Limits of the Engine's answers; those of the ECS agent (agent/dockerclient/timeout.go), which has seen slow disks.
 const INSPECT: Duration = Duration::from_secs(30);
@@ -55,8 +55,6 @@ const REMOVE: Duration = Duration::from_mins(5);
 const LONGEST_LOG: usize = 256 << 10;
 /// The most that is read of a command's output, in bytes.
 const LONGEST_OUTPUT: usize = 4 << 10;
-/// Beyond the time that the container itself may take.
-const STOP_MARGIN: Duration = Duration::from_mins(2);
 
 /// A command in a container that the Engine knows.
 #[derive(Debug, Clone)]
@@ -234,38 +232,6 @@ impl Docker {
         let containers = self.everything().await.ok()?;
         let is_in_use = containers.iter().flat_map(|c| &c.ports).any(|used| used.port == number);
         (!is_in_use).then(|| DockerError::PortHeld { act: act.to_owned(), port: port.to_owned() })
-    }
-
-    /// Stops a container: its stop signal, its own time or `within`, then SIGKILL. Also when it does not run: a start
-    /// that is under way in the Engine is waited for.
-    pub async fn stop(&self, id: &str, within: Duration) -> Result<(), DockerError> {
-        let act = format!("stop container '{}'", short(id));
-        let seconds = i32::try_from(within.as_secs()).unwrap_or(i32::MAX);
-        let options = StopContainerOptionsBuilder::new().t(seconds).build();
-        let answer = self
-            .call(act, within.saturating_add(STOP_MARGIN), self.client.stop_container(id, Some(options)))
-            .await;
-        let answer = gone_is_fine(already_done_is_fine(answer));
-        if let Err(error) = &answer
-            && error.is_passing()
-        {
-            return answer;
-        }
-        // The Engine may report a container as stopped that is not (moby#41587): the port would still be taken.
-        match self.inspect(id).await? {
-            Some(container) if container.running => self.kill(id).await,
-            _ => Ok(()),
-        }
-    }
-
-    /// Kills a container, unless it does not run.
-    pub async fn kill(&self, id: &str) -> Result<(), DockerError> {
-        let act = format!("kill container '{}'", short(id));
-        let options = KillContainerOptionsBuilder::new().signal("KILL").build();
-        match self.call(act, START, self.client.kill_container(id, Some(options))).await {
-            Err(error) if matches!(error.status(), Some(404 | 409)) => Ok(()),
-            answer => answer,
-        }
     }
 
     /// Renames a container, unless it has the name already.

@@ -12,21 +12,59 @@ use crate::suggest::nearest;
 #[serde(transparent)]
 pub struct StopSignal(String);
 
-/// Those that stop programs.
-const SIGNALS: &[&str] =
-    &["HUP", "INT", "QUIT", "ABRT", "KILL", "USR1", "USR2", "PIPE", "ALRM", "TERM", "WINCH", "PWR"];
+/// Those that stop programs, with their numbers on x86 and Arm (signal(7)).
+const SIGNALS: &[(&str, u8)] = &[
+    ("HUP", 1),
+    ("INT", 2),
+    ("QUIT", 3),
+    ("ABRT", 6),
+    ("KILL", 9),
+    ("USR1", 10),
+    ("USR2", 12),
+    ("PIPE", 13),
+    ("ALRM", 14),
+    ("TERM", 15),
+    ("WINCH", 28),
+    ("PWR", 30),
+];
+/// The first of the real-time signals, as glibc and Docker count them.
+const REAL_TIME: u8 = 34;
+
+impl StopSignal {
+    /// Its number.
+    pub fn number(&self) -> u8 {
+        let name = self.0.strip_prefix("SIG").unwrap_or(&self.0);
+        let of_name = || SIGNALS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
+        let real_time = || Some(REAL_TIME + real_time(name)?);
+        name.parse().ok().or_else(of_name).or_else(real_time).expect("it was understood")
+    }
+}
+
+impl Default for StopSignal {
+    /// Docker's.
+    fn default() -> Self {
+        Self("SIGTERM".to_owned())
+    }
+}
+
+/// `RTMIN+3`: systemd stops at one of the first real-time signals.
+fn real_time(name: &str) -> Option<u8> {
+    name.strip_prefix("RTMIN+")?.parse().ok().filter(|beyond| *beyond <= 15)
+}
 
 impl TryFrom<String> for StopSignal {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         let upper = text.to_ascii_uppercase();
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-        // systemd stops at one of the first real-time signals (SIGRTMIN+3).
-        let real_time = name.strip_prefix("RTMIN+").and_then(|n| n.parse().ok()).is_some_and(|n: u8| n <= 15);
+        let is_known = SIGNALS.iter().any(|(known, _)| *known == name) || real_time(name).is_some();
         match text.parse::<u8>() {
             Ok(1..=64) => Ok(Self(text)),
-            Err(_) if SIGNALS.contains(&name) || real_time => Ok(Self(format!("SIG{name}"))),
-            _ => Err(format!("'{text}' is not a stop signal: {}", nearest(name, SIGNALS))),
+            Err(_) if is_known => Ok(Self(format!("SIG{name}"))),
+            _ => {
+                let names: Vec<&str> = SIGNALS.iter().map(|(known, _)| *known).collect();
+                Err(format!("'{text}' is not a stop signal: {}", nearest(name, &names)))
+            }
         }
     }
 }

@@ -28,6 +28,7 @@ impl World {
             one.published.clear();
         }
         self.execs.clear();
+        self.signals.clear();
     }
 
     /// The daemon is told to end: it stops its containers, which does not count as a stop by hand.
@@ -39,6 +40,7 @@ impl World {
             }
         }
         self.execs.clear();
+        self.signals.clear();
     }
 
     /// The daemon comes up: what it believes to run does not, and the restart policies decide.

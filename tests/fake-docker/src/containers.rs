@@ -42,19 +42,21 @@ pub(crate) fn kill(world: &mut World, request: &Request, name: &str) -> Answer {
     let wanted = wanted.unwrap_or_else(|| "KILL".to_owned());
     request.no_more_parameters()?;
     request.no_body()?;
-    let Some(signal) = known_signal(&wanted) else {
+    let Some((_, signal)) = known_signal(&wanted) else {
         return Err(refuse(400, format!("Invalid signal: {wanted}")));
     };
     let prefix = format!("Cannot kill container: {name}: ");
     let at = world.find(name).map_err(|reply| prefixed(&prefix, reply))?;
-    let one = &mut world.containers[at];
+    let one = &world.containers[at];
     if !one.status.counts_as_running() {
         return Err(refuse(409, format!("{prefix}Container {} is not running", one.id)));
     }
+    world.signalled(at, signal);
+    let one = &mut world.containers[at];
     // Any signal at all counts as a stop by hand. Only the stop signal keeps the policy from restarting it now.
     one.stopped_by_hand = true;
-    let deliberate =
-        signal == "KILL" || one.stop_signal().is_empty() || known_signal(one.stop_signal()) == Some(signal);
+    let of_stop = known_signal(one.stop_signal()).map(|(_, name)| name);
+    let deliberate = signal == "KILL" || one.stop_signal().is_empty() || of_stop == Some(signal);
     let code =
         if one.status == Status::Restarting { Some(one.exit_code) } else { one.code_of_signal(signal) };
     match code {

@@ -103,6 +103,7 @@ impl Shared {
         let mut world = self.world();
         let same = |c: &crate::container::Container| c.id == id && c.exits == run && c.listeners.is_some();
         if let Some(at) = world.containers.iter().position(same) {
+            world.signalled(at, "KILL");
             world.end(at, 137);
         }
     }
@@ -325,6 +326,11 @@ impl FakeDocker {
     /// The container of this name.
     pub fn container(&self, name: &str) -> Option<ContainerView> {
         self.shared.world().containers.iter().find(|c| c.name == name).map(crate::container::Container::view)
+    }
+
+    /// The numbers of the last signals that a container got, by its id.
+    pub fn signals(&self, id: &str) -> Vec<&'static str> {
+        self.shared.world().signals_of(id)
     }
 
     /// Which running container owns which host port, by port.

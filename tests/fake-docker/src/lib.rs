@@ -26,6 +26,7 @@ mod container;
 mod containers;
 mod create;
 mod engine;
+mod events;
 mod exec;
 mod filters;
 mod host_port;

@@ -218,6 +218,8 @@ impl World {
     /// Stops a running container by a call. One that is deaf to its stop signal is killed after so many seconds; what
     /// to wait for until then. That goes on without the client: the Engine does not mind that it has gone.
     pub(crate) fn stop(&mut self, at: usize, seconds: Option<i64>) -> Option<Wait> {
+        let signal = self.containers[at].stop_signal().to_owned();
+        self.signalled(at, if signal.is_empty() { "TERM" } else { &signal });
         let one = &mut self.containers[at];
         one.stopped_by_hand = true;
         if one.status != Status::Running || one.code_of_signal("TERM").is_some() {
@@ -286,8 +288,8 @@ fn connectivity(one: &Container, why: &str) -> String {
     )
 }
 
-/// A signal's short name, from any of the Engine's spellings.
-pub(crate) fn known_signal(text: &str) -> Option<&'static str> {
+/// A signal's number and short name, from any of the Engine's spellings.
+pub(crate) fn known_signal(text: &str) -> Option<(&'static str, &'static str)> {
     const KNOWN: [(&str, &str); 10] = [
         ("1", "HUP"),
         ("2", "INT"),
@@ -302,5 +304,5 @@ pub(crate) fn known_signal(text: &str) -> Option<&'static str> {
     ];
     let upper = text.to_ascii_uppercase();
     let short = upper.strip_prefix("SIG").unwrap_or(&upper);
-    KNOWN.iter().find(|(number, name)| *number == short || *name == short).map(|(_, name)| *name)
+    KNOWN.iter().find(|(number, name)| *number == short || *name == short).copied()
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{Answer, Reply, complain, refuse},
-    containers, create, exec, image_removal, images, inspect, listing, networks,
+    containers, create, events, exec, image_removal, images, inspect, listing, networks,
     query::decode,
     request::Request,
     system, volumes,
@@ -32,6 +32,7 @@ pub(crate) fn route(world: &mut World, method: &str, path: &str, request: &Reque
         ("GET", ["volumes"]) => volumes::list(world, request),
         ("POST", ["volumes", "create"]) => volumes::create(world, request),
         ("DELETE", ["volumes", name]) => volumes::remove(world, request, name),
+        ("GET", ["events"]) => events::list(world, request),
         ("GET", ["info"]) => system::info(world, request),
         ("POST", ["images", "create"]) => images::pull(world, request),
         ("GET", ["images", "json"]) => images::list(world, request),

@@ -14,6 +14,7 @@ use crate::{
     answer::{Reply, refuse},
     container::Container,
     engine::Shared,
+    events::Signalled,
     exec::Exec,
     image::Image,
     networks::Network,
@@ -33,6 +34,8 @@ pub(crate) struct World {
     /// Exit codes of removed containers, for who waits for them.
     pub(crate) removed: HashMap<String, i64>,
     pub(crate) execs: Vec<Exec>,
+    /// The last signals to containers.
+    pub(crate) signals: VecDeque<Signalled>,
     pub(crate) networks: Vec<Network>,
     pub(crate) volumes: Vec<Volume>,
     /// Why no network can be made.
@@ -66,6 +69,7 @@ impl World {
             containers: Vec::new(),
             removed: HashMap::new(),
             execs: Vec::new(),
+            signals: VecDeque::new(),
             networks: Vec::new(),
             volumes: Vec::new(),
             no_network: None,

@@ -32,14 +32,6 @@ impl Whole {
         Ok(())
     }
 
-    /// SIGKILL of the process that the lock's file names.
-    fn kill_handover(&self) -> Result<()> {
-        let script = r#"kill -9 "$(sed 's/.*"pid":\([0-9]*\).*/\1/' /run/handover/status-page.lock)""#;
-        let output = self.world.web.command("sh").args(["-c", script]).output()?;
-        ensure!(output.status.success(), "{}", text(&output.stderr));
-        wait_until("it is gone", PATIENCE, || Ok(self.world.status()?[0]["run"]["state"] == "interrupted"))
-    }
-
     /// A deployment with a long migration, killed when that has begun.
     fn killed_in_migration(id: &str, tag: &'static str) -> Result<(Self, String)> {
         let whole = Self::with_v1()?;
@@ -48,7 +40,7 @@ impl Whole {
         whole.counted("the migration has begun", |_| {
             whole.world.lab.sql("select count(*) from migrations").is_ok_and(|count| count == "2")
         })?;
-        whole.kill_handover()?;
+        whole.world.kill_handover()?;
         let _ = agent.wait();
         Ok((whole, path))
     }

@@ -288,6 +288,19 @@ impl World {
         Ok(lines.map(|line| line.split(" [").next().unwrap_or_default().to_owned()).collect())
     }
 
+    /// A signal to the process of handover that the lock's file names, and to nothing else.
+    pub fn signal_handover(&self, signal: &str) -> Result<()> {
+        let output = self.web.command("sh").args(["-c", &signal_script(signal)]).output()?;
+        ensure!(output.status.success(), "{}", text(&output.stderr));
+        Ok(())
+    }
+
+    /// SIGKILL of that process, and waits until it is gone.
+    pub fn kill_handover(&self) -> Result<()> {
+        self.signal_handover("KILL")?;
+        wait_until("it is gone", PATIENCE, || Ok(self.status()?[0]["run"]["state"] == "interrupted"))
+    }
+
     /// Our containers: name to (running, restart policy).
     pub fn containers(&self) -> Result<BTreeMap<String, (bool, String)>> {
         let docker = self.web.docker()?;
@@ -316,6 +329,11 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// What the shell of an instance does to send a signal to the process of handover that the lock's file names.
+pub fn signal_script(signal: &str) -> String {
+    format!(r#"kill -{signal} "$(sed 's/.*"pid":\([0-9]*\).*/\1/' /run/handover/status-page.lock)""#)
 }
 
 /// The agent's report of a deployment.

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
+use jiff::Timestamp;
 use lab::http::{Request, Response, over_unix};
 use lab::names::REPOSITORY_URL;
 use lab::{registry_authorization, wait_until};
@@ -323,6 +324,24 @@ impl<'h> Engine<'h> {
             Ok(self.ask("GET", &path, None)?.json()?["Running"] == json!(false))
         })?;
         self.get(&path)
+    }
+
+    /// The signals that a container got since its last start, by their numbers.
+    pub(crate) fn signals(&mut self, name: &str) -> Result<()> {
+        let container = self.peek(name)?;
+        let since: Timestamp = container["State"]["StartedAt"].as_str().unwrap_or_default().parse()?;
+        let [since, now] =
+            [since, Timestamp::now()].map(|time| format!("{}.{:09}", time.as_second(), time.subsec_nanosecond()));
+        let filters = format!("%7B%22container%22%3A%5B{}%5D%2C%22event%22%3A%5B%22kill%22%5D%7D", container["Id"]);
+        let filters = filters.replace('"', "%22");
+        let answer = self.ask("GET", &format!("/events?since={since}&until={now}&filters={filters}"), None)?;
+        ensure!(answer.status == 200, "{}", answer.text());
+        let events = serde_json::Deserializer::from_slice(&answer.body).into_iter::<Value>();
+        let signals: Vec<String> = events
+            .map(|event| Ok(event?["Actor"]["Attributes"]["signal"].as_str().unwrap_or_default().to_owned()))
+            .collect::<Result<_>>()?;
+        self.tell("GET", "/events of kills", vec![format!("{name} since its start: {}", signals.join(" "))]);
+        Ok(())
     }
 
     /// Asks for a stop, and is gone as soon as it has begun.

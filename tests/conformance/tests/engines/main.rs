@@ -49,6 +49,7 @@ fn real() -> Result<()> {
         }
         Engine::tidy(&mut host)?;
     }
-    ensure!(failed.is_empty(), "{}\n{}", failed.join("\n"), host.log());
+    // The names last: of a long output people see the end.
+    ensure!(failed.is_empty(), "{}\n{}", host.log(), failed.join("\n"));
     Ok(())
 }

@@ -87,6 +87,20 @@ pub(crate) fn deaf(engine: &mut Engine<'_>) -> Result<()> {
     engine.state("own-time")
 }
 
+/// Who has been asked to stop is known: by its stop signal, since its last start.
+pub(crate) fn asked_to(engine: &mut Engine<'_>) -> Result<()> {
+    engine.run("web", "deaf", "no", None)?;
+    engine.signals("web")?;
+    engine.stop_and_hang_up("web", 60)?;
+    engine.signals("web")?;
+    engine.post("/containers/web/kill?signal=TERM")?;
+    engine.post("/containers/web/kill?signal=KILL")?;
+    engine.until("web", "/State/Running", json!(false))?;
+    engine.signals("web")?;
+    engine.post("/containers/web/start")?;
+    engine.signals("web")
+}
+
 /// The client is gone; the Engine goes on.
 pub(crate) fn a_stop_goes_on(engine: &mut Engine<'_>) -> Result<()> {
     engine.run("web", "deaf", "unless-stopped", Some(8080))?;

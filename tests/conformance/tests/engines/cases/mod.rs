@@ -39,7 +39,7 @@ cases! {
     containers: created, refused, listed, unknown, names, policies, removed;
     options: all, further, of_the_image, networks, refused;
     starting: and_stopping, with_a_port_taken, with_a_port_picked, without_entrypoint, without_network, without_mount;
-    ending: by_itself, under_a_policy, by_signals, out_of_memory, deaf, a_stop_goes_on;
+    ending: by_itself, under_a_policy, by_signals, out_of_memory, deaf, a_stop_goes_on, asked_to;
     inside: exec, logs, health;
     images: pull, pull_in_vain, refused, lookup, platforms, remove, by_id;
     networks: made, joined, lost, made_again, beside, bridges;
