@@ -86,7 +86,7 @@ async fn unknown_parameters_and_fields_are_refused() {
             400,
             "Invalid filter 'nope'",
         ),
-        ("GET", "/events", String::new(), 501, "fake: not implemented: GET /events"),
+        ("GET", "/swarm", String::new(), 501, "fake: not implemented: GET /swarm"),
         (
             "POST",
             "/containers/create?name=aa",
