@@ -22,6 +22,7 @@ pub mod lint;
 pub mod lock;
 pub mod logging;
 pub mod model;
+pub mod pin;
 pub mod printer;
 pub mod redact;
 pub mod report;

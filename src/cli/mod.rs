@@ -10,6 +10,7 @@ mod hook;
 mod install;
 mod lint;
 mod one_off;
+mod pin;
 mod plan;
 mod prune;
 mod recover;
@@ -41,6 +42,8 @@ enum Command {
     Deploy(deploy::Args),
     /// Check a bundle without AWS and Docker, for every deployment group
     Lint(lint::Args),
+    /// Write down what the tags of a bundle mean now, so that it means the same wherever it is deployed: for CI
+    Pin(pin::Args),
     /// Show what a deployment would change
     Plan(plan::Args),
     /// Show what is serving, what is parked and what is under way
@@ -97,6 +100,7 @@ pub async fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Hook(args) => hook::run(args).await,
         Command::Deploy(args) => deploy::run(args).await,
         Command::Lint(args) => lint::run(args),
+        Command::Pin(args) => pin::run(args).await,
         Command::Plan(args) => plan::run(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Recover(args) => recover::run(args).await,

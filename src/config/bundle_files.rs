@@ -1,13 +1,16 @@
 //! The files of a bundle that the configuration names, or those that are kept with a release.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
 use super::diagnostic::Mistake;
+use super::file::Unpinned;
+use super::pin::Pins;
 use crate::fs::tree;
-use crate::model::Explain as _;
 use crate::model::container::Bundled;
+use crate::model::{Explain as _, ImageDigest, ImageName};
 use crate::text::chain;
 
 /// The folder of a bundle, and of a release, that has the templates.
@@ -18,7 +21,11 @@ const TEMPLATES: &str = "templates";
 pub const KEPT: &str = "bundle";
 
 /// Where they are read. Nothing outside is: a bundle must not reach the host's files.
-pub(super) struct BundleFiles(Option<Roots>);
+pub(super) struct BundleFiles {
+    roots: Option<Roots>,
+    /// What the tags mean; none where that is known already, or is still to be asked.
+    pins: Option<Pins>,
+}
 
 struct Roots {
     /// What has the folder `templates/`.
@@ -29,18 +36,40 @@ struct Roots {
 
 impl BundleFiles {
     /// Those of a bundle.
-    pub(super) fn of(bundle: &Path) -> Self {
-        Self(Some(Roots { templates: bundle.to_owned(), others: bundle.to_owned() }))
+    pub(super) fn of(bundle: &Path, pins: Pins) -> Self {
+        Self { pins: Some(pins), ..Self::unpinned(bundle) }
+    }
+
+    /// Those of a bundle, whatever it says about its tags.
+    pub(super) fn unpinned(bundle: &Path) -> Self {
+        Self { roots: Some(Roots { templates: bundle.to_owned(), others: bundle.to_owned() }), pins: None }
     }
 
     /// Those that are kept with a release.
     pub(super) fn kept_in(release: &Path) -> Self {
-        Self(Some(Roots { templates: release.to_owned(), others: release.join(KEPT) }))
+        let roots = Roots { templates: release.to_owned(), others: release.join(KEPT) };
+        Self { roots: Some(roots), pins: None }
     }
 
     /// None: there is only the text of a configuration.
     pub(super) fn none() -> Self {
-        Self(None)
+        Self { roots: None, pins: None }
+    }
+
+    /// Whether the bundle says what a tag means.
+    pub(super) fn pins(&self, image: &ImageName, tag: &str) -> bool {
+        self.pins.as_ref().is_some_and(|pins| pins.digest(image, tag).is_some())
+    }
+
+    /// What a tag means that is written at `span`; nothing where the registry has to be asked.
+    pub(super) fn pinned(
+        &self,
+        image: &ImageName,
+        tag: &str,
+        span: Range<usize>,
+        unpinned: Unpinned,
+    ) -> Result<Option<ImageDigest>, Mistake> {
+        self.pins.as_ref().map_or(Ok(None), |pins| pins.of_tag(image, tag, span, unpinned))
     }
 
     /// The text of a template: a file in `templates/`.
@@ -52,7 +81,7 @@ impl BundleFiles {
             return Err(wrong(format!("'{text}' is not the path of a template"))
                 .help("templates are files in the bundle's folder templates/: write \"templates/NAME\""));
         }
-        let Some(roots) = &self.0 else {
+        let Some(roots) = &self.roots else {
             return Err(wrong(format!("template '{text}' cannot be read without the bundle's folder")));
         };
         let unreadable = |e: std::io::Error| wrong(format!("cannot read '{text}' in the bundle: {e}"));
@@ -77,7 +106,7 @@ impl BundleFiles {
             return Err(wrong(format!("'{text}' is not a path in the bundle"))
                 .help("write it from the bundle's folder on, without '..': \"conf/app.conf\""));
         }
-        let Some(roots) = &self.0 else {
+        let Some(roots) = &self.roots else {
             return Err(wrong(format!("'{text}' cannot be read without the bundle's folder")));
         };
         let unreadable = |e: std::io::Error| wrong(format!("cannot read '{text}' in the bundle: {e}"));
@@ -146,7 +175,7 @@ mod tests {
         symlink("../conf/d/a", bundle.join("linked/a")).unwrap();
         std::fs::create_dir(bundle.join("odd")).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(bundle.join("odd/socket")).unwrap();
-        let files = BundleFiles::of(&bundle);
+        let files = BundleFiles::unpinned(&bundle);
         let tree = |path: &str| files.tree(&Spanned::new(0..1, path.to_owned()));
         let (folder, place) = tree("./conf/").unwrap();
         assert_eq!((folder.path.as_str(), place), ("conf", bundle.join("conf").canonicalize().unwrap()));

@@ -12,6 +12,7 @@ use super::groups::Layers;
 use super::mask::masked;
 use super::merge::Effective;
 use super::{Diagnostic, Settings, env_file, settings};
+use crate::model::ImageName;
 
 /// Tags that are usually moved from one image to the next.
 const MOVING_TAGS: &[&str] = &[
@@ -139,13 +140,13 @@ fn remove_value(table: &mut DeTable<'_>, span: &Range<usize>, text: &str) -> boo
 fn lints(effective: &Effective<'_>, files: &BundleFiles) -> Vec<Mistake> {
     let root = effective.table.get_ref();
     let mut found = Vec::new();
-    let tag = root.get("image").and_then(|image| image.get_ref().get("tag"));
-    if let Some((span, tag)) = tag.and_then(|tag| Some((tag.span(), tag.get_ref().as_str()?)))
-        && MOVING_TAGS.contains(&tag)
-    {
-        let what = format!("tag '{tag}' can move: a later deployment of this bundle may run another image");
-        found
-            .push(Mistake::warning(span, what).help("use a tag that never moves, such as the commit's hash"));
+    if let Some(image) = root.get("image").and_then(|image| image.get_ref().as_table()) {
+        found.extend(moving_tag(&ImageName::default_image(), image, files));
+        for (name, other) in image {
+            if let (Ok(name), Some(other)) = (name.get_ref().parse(), other.get_ref().as_table()) {
+                found.extend(moving_tag(&name, other, files));
+            }
+        }
     }
     let is_disposable = root.get("disposable").and_then(|flag| flag.get_ref().as_bool()) == Some(true);
     let secrets = root.get("secret").and_then(|secrets| secrets.get_ref().as_table());
@@ -169,6 +170,19 @@ fn lints(effective: &Effective<'_>, files: &BundleFiles) -> Vec<Mistake> {
         found.extend(volumes.into_iter().flatten().filter_map(|volume| named_like_a_part(volume, files)));
     }
     found
+}
+
+/// A tag of an image that may mean something else tomorrow, and of which the bundle does not say what it means.
+fn moving_tag(name: &ImageName, image: &DeTable<'_>, files: &BundleFiles) -> Option<Mistake> {
+    let tag = image.get("tag")?;
+    let (span, text) = (tag.span(), tag.get_ref().as_str()?);
+    let is_local = image.get("local").and_then(|local| local.get_ref().as_bool()) == Some(true);
+    if is_local || !MOVING_TAGS.contains(&text) || files.pins(name, text) {
+        return None;
+    }
+    let what = format!("tag '{text}' can move: a later deployment of this bundle may run another image");
+    let help = "pin it where the bundle is made (handover pin), or use a tag that never moves, such as the commit's hash";
+    Some(Mistake::warning(span, what).help(help))
 }
 
 /// A volume of Docker's that is called like a folder of the bundle: most likely that is meant.
@@ -246,7 +260,7 @@ mod tests {
         let bundle = tempfile::tempdir().unwrap();
         std::fs::create_dir(bundle.path().join("conf")).unwrap();
         let text = format!("{GOOD}process.web.volumes = ['conf:/a', 'data:/b', './conf:/c']\n");
-        let checked = super::check(&text, "f", &BundleFiles::of(bundle.path()));
+        let checked = super::check(&text, "f", &BundleFiles::unpinned(bundle.path()));
         let found: Vec<&str> = checked.findings.iter().map(|finding| finding.headline.as_str()).collect();
         assert_eq!(found, ["f:4:24: 'conf' is a volume of Docker's here, and not 'conf' of the bundle"]);
         assert_eq!(

@@ -20,6 +20,8 @@ pub(super) struct ConfigFile {
     pub(super) app: AppName,
     #[serde(default)]
     pub(super) disposable: bool,
+    #[serde(default)]
+    pub(super) unpinned: Unpinned,
     pub(super) image: Spanned<Image>,
     #[serde(default)]
     pub(super) secret: BTreeMap<Spanned<String>, Spanned<Secret>>,
@@ -36,6 +38,17 @@ pub(super) struct ConfigFile {
     pub(super) check: BTreeMap<CheckName, Spanned<WrittenCheck>>,
     #[serde(default)]
     pub(super) bake: Option<Bake>,
+}
+
+/// `unpinned`: what becomes of a tag that `handover.pin` does not have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Unpinned {
+    /// The registry is asked what it means, by each instance.
+    #[default]
+    Allow,
+    /// Nothing is deployed.
+    Refuse,
 }
 
 /// `[bake]`.
@@ -57,11 +70,29 @@ pub(super) struct Image {
     #[serde(default)]
     pub(super) region: Option<Spanned<String>>,
     #[serde(default)]
-    pub(super) tag: Option<Spanned<String>>,
+    pub(super) tag: Option<Spanned<Tag>>,
     #[serde(default)]
     pub(super) local: bool,
     #[serde(default)]
     pub(super) id: Option<Spanned<String>>,
+}
+
+/// `tag` of `[image]`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "write a tag, or { file = \"image-tag.txt\" }")]
+pub(super) enum Tag {
+    Text(String),
+    InFile(TagInFile),
+}
+
+/// A file of the bundle that names the image.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TagInFile {
+    pub(super) file: String,
+    /// The container of an `imagedefinitions.json`.
+    #[serde(default)]
+    pub(super) name: Option<String>,
 }
 
 /// `auth` of `[image]`.

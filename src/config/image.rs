@@ -2,19 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use serde::Deserialize as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::bundle_files::BundleFiles;
 use super::diagnostic::Mistake;
 use super::environment::known;
-use super::file;
+use super::image_file::Reference;
 use super::secret::SecretSource;
+use super::{file, image_file};
 use crate::model::{Auth, ImageDigest, ImageName, ImageSource, Malformed, Repository};
 
-/// The one key of `[image]` whose value may be a table.
-const AUTH: &str = "auth";
+/// The keys of `[image]` whose values may be tables.
+const TABLES: [&str; 2] = ["auth", "tag"];
 
 /// The three ways, for a registry that is not known to be ECR's.
 const WAYS: &str =
@@ -37,7 +40,7 @@ impl NamedImages {
         let Some(DeValue::Table(image)) = file.get_mut("image").map(Spanned::get_mut) else {
             return Ok(Self::default());
         };
-        let is_one = |key: &str, value: &DeValue<'_>| value.is_table() && key != AUTH;
+        let is_one = |key: &str, value: &DeValue<'_>| value.is_table() && !TABLES.contains(&key);
         let keys: Vec<Spanned<String>> = image
             .iter()
             .filter(|(key, value)| is_one(key.get_ref(), value.get_ref()))
@@ -67,16 +70,31 @@ impl NamedImages {
 pub(super) fn resolve_images(
     default: Spanned<file::Image>,
     named: NamedImages,
-    secrets: &BTreeMap<String, SecretSource>,
+    known: &Known<'_>,
+    bundle: &mut BTreeMap<String, PathBuf>,
 ) -> Result<BTreeMap<ImageName, ImageSource>, Mistake> {
     let all = std::iter::once((ImageName::default_image(), default)).chain(named.0);
-    all.map(|(name, image)| Ok((name, resolve_image(image, secrets)?))).collect()
+    all.map(|(name, image)| {
+        let image = resolve_image(&name, image, known, bundle)?;
+        Ok((name, image))
+    })
+    .collect()
+}
+
+/// What an image may refer to.
+pub(super) struct Known<'a> {
+    pub(super) secrets: &'a BTreeMap<String, SecretSource>,
+    pub(super) files: &'a BundleFiles,
+    pub(super) unpinned: file::Unpinned,
 }
 
 fn resolve_image(
+    name: &ImageName,
     image: Spanned<file::Image>,
-    secrets: &BTreeMap<String, SecretSource>,
+    known: &Known<'_>,
+    bundle: &mut BTreeMap<String, PathBuf>,
 ) -> Result<ImageSource, Mistake> {
+    let secrets = known.secrets;
     let (table, image) = (image.span(), image.into_inner());
     if image.local {
         return on_this_instance(image, table);
@@ -112,7 +130,25 @@ fn resolve_image(
     };
     let region = image.region.map(parse_region).transpose()?;
     let region = region.or_else(|| repository.region().map(str::to_owned));
-    Ok(ImageSource { repository, auth, region, tag: parse_tag(tag)?, local: None })
+    let at = tag.span();
+    let Reference { tag, digest } = match tag.into_inner() {
+        file::Tag::Text(tag) => {
+            Reference { tag: parse_tag(Spanned::new(at.clone(), tag))?, digest: None }
+        }
+        file::Tag::InFile(written) => {
+            let (read, (path, place)) = image_file::read(Spanned::new(at.clone(), written), known.files)?;
+            bundle.insert(path, place);
+            if read.digest.is_none() {
+                parse_tag(Spanned::new(at.clone(), read.tag.clone()))?;
+            }
+            read
+        }
+    };
+    let pinned = match digest {
+        Some(digest) => Some(digest),
+        None => known.files.pinned(name, &tag, at, known.unpinned)?,
+    };
+    Ok(ImageSource { repository, auth, region, tag, pinned, local: None })
 }
 
 /// `local = true`: built or loaded on the instance.
@@ -124,7 +160,7 @@ fn on_this_instance(image: file::Image, table: Range<usize>) -> Result<ImageSour
     let own_region = image.region.map(parse_region).transpose()?;
     let source = |repository: Repository, tag: String, name: String| {
         let region = own_region.or_else(|| repository.region().map(str::to_owned));
-        ImageSource { repository, auth: Auth::None, region, tag, local: Some(name) }
+        ImageSource { repository, auth: Auth::None, region, tag, pinned: None, local: Some(name) }
     };
     match (image.id, image.repository, image.tag) {
         (Some(id), None, None) => {
@@ -141,7 +177,12 @@ fn on_this_instance(image: file::Image, table: Range<usize>) -> Result<ImageSour
                 .help("keep one of them"))
         }
         (None, Some(repository), Some(tag)) => {
-            let (repository, tag) = (repository.into_inner(), parse_tag(tag)?);
+            let (at, tag) = (tag.span(), tag.into_inner());
+            let file::Tag::Text(tag) = tag else {
+                return Err(Mistake::at(at, "'tag' of an image that is on the instance is not read from a file")
+                    .help("write the tag"));
+            };
+            let (repository, tag) = (repository.into_inner(), parse_tag(Spanned::new(at, tag))?);
             let name = format!("{}:{tag}", String::from(repository.clone()));
             Ok(source(repository, tag, name))
         }

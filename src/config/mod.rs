@@ -15,10 +15,12 @@ mod file;
 mod groups;
 mod health;
 mod image;
+mod image_file;
 mod mask;
 mod merge;
 mod order;
 mod parameter;
+pub mod pin;
 mod ports;
 mod secret;
 mod secret_id;
@@ -41,6 +43,7 @@ use diagnostic::Mistake;
 use groups::Layers;
 use image::NamedImages;
 use merge::Effective;
+use pin::Pins;
 
 pub use bundle_files::KEPT;
 pub use diagnostic::{Diagnostic, Severity};
@@ -76,19 +79,14 @@ pub enum ConfigError {
     /// The file is not for the deployment group that is asked for.
     #[error("{0}")]
     NotForThisGroup(Diagnostic),
-    /// The bundle contains a file that this version does not understand and must not ignore.
-    #[error("'{}' is not supported by handover {} yet: remove it from the bundle", path.display(), env!("CARGO_PKG_VERSION"))]
-    NotYet {
-        /// The file.
-        path: PathBuf,
-    },
 }
 
 /// Reads the configuration of a bundle for a deployment group. Mistakes in other groups' tables do not matter to
 /// it: production must not fail for a mistake in `[group.test]`. `handover lint` finds them all.
 pub fn load(bundle: &Path, asked: RequestedGroup<'_>) -> Result<Config, ConfigError> {
     let (text, origin) = read(bundle)?;
-    let (settings, effective) = effective_settings(&BundleFiles::of(bundle), &text, &origin, asked)?;
+    let files = BundleFiles::of(bundle, pins(bundle)?);
+    let (settings, effective) = effective_settings(&files, &text, &origin, asked)?;
     let text = if effective.entry.is_some() { effective::render(&effective, &text) } else { text };
     Ok(Config { settings, text, bundle: Some(bundle.to_owned()) })
 }
@@ -96,8 +94,8 @@ pub fn load(bundle: &Path, asked: RequestedGroup<'_>) -> Result<Config, ConfigEr
 /// The configuration that a deployment group gets, as TOML with the origin of each key.
 pub fn show(bundle: &Path, group: &str) -> Result<String, ConfigError> {
     let (text, origin) = read(bundle)?;
-    let (_, effective) =
-        effective_settings(&BundleFiles::of(bundle), &text, &origin, RequestedGroup::Show(group))?;
+    let files = BundleFiles::of(bundle, pins(bundle)?);
+    let (_, effective) = effective_settings(&files, &text, &origin, RequestedGroup::Show(group))?;
     Ok(effective::render(&effective, &text))
 }
 
@@ -120,7 +118,33 @@ fn effective_settings<'t>(
 /// Everything that is wrong with the configuration of a bundle, for every group.
 pub fn check_bundle(bundle: &Path) -> Result<check::Checked, ConfigError> {
     let (text, origin) = read(bundle)?;
-    Ok(check::check(&text, &origin, &BundleFiles::of(bundle)))
+    let (pins, mistake) = match Pins::of(bundle) {
+        Ok(pins) => (pins, None),
+        Err(mistake) => (Pins::default(), Some(mistake)),
+    };
+    let mut checked = check::check(&text, &origin, &BundleFiles::of(bundle, pins));
+    checked.findings.extend(mistake);
+    Ok(checked)
+}
+
+/// The settings of a deployment group, or of each entry of a bundle's `groups`, with its name, whatever its pins say: they are
+/// to be made. Fails with the first mistake that is in the way, of any of them.
+pub fn unpinned(bundle: &Path, group: Option<&str>) -> Result<Vec<(Option<String>, Settings)>, ConfigError> {
+    let (text, origin) = read(bundle)?;
+    if let Some(group) = group {
+        let asked = RequestedGroup::Operator(Some(group));
+        let (settings, _) = effective_settings(&BundleFiles::unpinned(bundle), &text, &origin, asked)?;
+        return Ok(vec![(Some(group.to_owned()), settings)]);
+    }
+    let checked = check::check(&text, &origin, &BundleFiles::unpinned(bundle));
+    match checked.findings.into_iter().find(|finding| finding.severity == Severity::Error) {
+        Some(mistake) => Err(ConfigError::Wrong(mistake)),
+        None => Ok(checked.settings),
+    }
+}
+
+fn pins(bundle: &Path) -> Result<Pins, ConfigError> {
+    Pins::of(bundle).map_err(ConfigError::Wrong)
 }
 
 /// The app that a bundle is about, as far as that can be said before its group is known.
@@ -130,10 +154,6 @@ pub fn app(bundle: &Path) -> Option<AppName> {
 }
 
 fn read(bundle: &Path) -> Result<(String, String), ConfigError> {
-    let pin = bundle.join("handover.pin");
-    if pin.exists() {
-        return Err(ConfigError::NotYet { path: pin });
-    }
     let path = bundle.join(FILE_NAME);
     let origin = path.display().to_string();
     let bytes = std::fs::read(&path).on("read", &path)?;

@@ -15,7 +15,7 @@ use super::environment::rendered_files;
 pub use super::environment::{FileSource, Owner, Value};
 use super::file;
 use super::health::resolve_health;
-use super::image::{NamedImages, resolve_images};
+use super::image::{self, NamedImages, resolve_images};
 use super::order::After;
 pub use super::order::Order;
 use super::ports::{check_ports, check_twice};
@@ -169,9 +169,10 @@ impl Settings {
                 Ok((name.into_inner(), source))
             })
             .collect::<Result<BTreeMap<_, _>, Mistake>>()?;
-        let images = resolve_images(file.image, named, &secrets)?;
-        let known = Known { secrets: &secrets, images: &images, files };
         let mut bundle = BTreeMap::new();
+        let for_images = image::Known { secrets: &secrets, files, unpinned: file.unpinned };
+        let images = resolve_images(file.image, named, &for_images, &mut bundle)?;
+        let known = Known { secrets: &secrets, images: &images, files };
         let environment = known.variables(file.environment, &mut bundle)?;
         let rendered = rendered_files(file.file, &secrets, files)?;
         let span = file.process.span();

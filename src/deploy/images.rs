@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::host::docker::{Docker, LocalImage, Platform, Progress, RegistryLogin};
 use crate::host::registry::advice::Wanted;
 use crate::journal::Facts;
-use crate::model::{Failure, FailureKind, ImageName, ImageRef, ReleaseNumber, image_tag};
+use crate::model::{Failure, FailureKind, ImageDigest, ImageName, ImageRef, ReleaseNumber, image_tag};
 use crate::printer::Talk;
 use crate::redact::Redactor;
 
@@ -42,8 +42,8 @@ pub(super) enum ToPull {
     Unknown(String),
 }
 
-/// Asks the registry what the tag of an image means: once per deployment, from here on the digest is the release.
-/// `secrets` are those that were read already.
+/// Finds out what the tag of an image means: once per deployment, from here on the digest is the release. Where the bundle does
+/// not say, the registry is asked. `secrets` are those that were read already.
 pub(super) async fn resolve(
     host: &Host,
     settings: &Settings,
@@ -55,7 +55,11 @@ pub(super) async fn resolve(
         return on_this_instance(host, called).await;
     }
     let mut registry = Registry::of(host, settings, name, secrets).await?;
-    let image = meant_by(host, &mut registry, terms.again()).await?;
+    let pinned = settings.images.get(name).and_then(|source| source.pinned.clone());
+    let image = match pinned {
+        Some(digest) => pinned_to(host, &mut registry, digest, terms.again()).await?,
+        None => meant_by(host, &mut registry, terms.again()).await?,
+    };
     let local = host.docker.image(&image).await?;
     let to_pull = if local.is_some() {
         ToPull::Nothing
@@ -87,18 +91,44 @@ async fn on_this_instance(host: &Host, called: &str) -> Result<Meaning, Failure>
     Ok(Meaning { image: ImageRef::local(id), to_pull: ToPull::Nothing, local: Some(local), registry: None })
 }
 
-/// What a tag means now. An image that cannot run here is refused, if its registry tells what it is for.
+/// What a tag means now.
 async fn meant_by(host: &Host, registry: &mut Registry, terms: Terms<'_>) -> Result<ImageRef, Failure> {
-    let (name, tag) = (registry.repository.to_string(), registry.tag().to_owned());
-    let ask = async |docker: &Docker, login: Option<&RegistryLogin>| docker.resolve(&name, &tag, login).await;
-    let resolved = registry.ask(host, Wanted::Tag(&tag), terms, ask).await?;
+    let (repository, tag) = (registry.repository.to_string(), registry.tag().to_owned());
+    let digest = found(host, registry, Wanted::Tag(&tag), &format!("{repository}:{tag}"), terms).await?;
+    Ok(ImageRef { repository, digest })
+}
+
+/// The image of a digest that the bundle names. For one that is here nobody is asked: its registry may have lost it since.
+async fn pinned_to(
+    host: &Host,
+    registry: &mut Registry,
+    digest: ImageDigest,
+    terms: Terms<'_>,
+) -> Result<ImageRef, Failure> {
+    let image = ImageRef { repository: registry.repository.to_string(), digest };
+    if !host.docker.has_image(&image).await? {
+        found(host, registry, Wanted::Pinned(&image.digest), &image.to_string(), terms).await?;
+    }
+    Ok(image)
+}
+
+/// Looks an image up in its registry. One that cannot run here is refused, if its registry tells what it is for.
+async fn found(
+    host: &Host,
+    registry: &mut Registry,
+    wanted: Wanted<'_>,
+    name: &str,
+    terms: Terms<'_>,
+) -> Result<ImageDigest, Failure> {
+    let ask = async |docker: &Docker, login: Option<&RegistryLogin>| docker.resolve(name, login).await;
+    let resolved = registry.ask(host, wanted, terms, ask).await?;
     if !resolved.platforms.is_empty() {
         let machine = host.docker.platform().await?;
         if !resolved.platforms.iter().any(|platform| platform.runs_on(&machine)) {
-            return Err(for_other_machines(&format!("{name}:{tag}"), &resolved.platforms, &machine));
+            return Err(for_other_machines(name, &resolved.platforms, &machine));
         }
     }
-    Ok(ImageRef { repository: name, digest: resolved.digest })
+    Ok(resolved.digest)
 }
 
 /// Pulls every image of a run by its digest, once and side by side. For one that is here nobody is asked.

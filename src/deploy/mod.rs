@@ -32,7 +32,7 @@ mod outage;
 pub mod plan;
 mod preflight;
 pub mod preview;
-mod registry;
+pub mod registry;
 mod restore;
 pub mod retention;
 mod revive;

@@ -202,6 +202,7 @@ impl Registry {
             Wanted::Tag(tag) | Wanted::Filling(tag) => {
                 format!("find '{}:{tag}' in its registry", self.repository)
             }
+            Wanted::Pinned(digest) => format!("find '{}@{digest}' in its registry", self.repository),
             Wanted::Digest(digest) => format!("pull '{}@{digest}'", self.repository),
         };
         Failure::with_fix(

@@ -134,7 +134,16 @@ impl Host {
         if let Some(host) = docker_host().filter(|host| !host.starts_with("unix://")) {
             return Err(DockerError::Elsewhere { host });
         }
-        let paths = Paths::of_the_system();
+        Self::at(Paths::of_the_system())
+    }
+
+    /// One without an Engine, such as a runner of CI: nobody answers a call to it.
+    pub fn without_docker() -> Result<Self, DockerError> {
+        // The client wants something to be there.
+        Self::at(Paths { docker: PathBuf::from("/dev/null"), ..Paths::of_the_system() })
+    }
+
+    fn at(paths: Paths) -> Result<Self, DockerError> {
         Ok(Self {
             docker: Docker::at(&paths.docker)?,
             aws: LazyAws::default(),

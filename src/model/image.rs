@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::release::ImageDigest;
 use super::repository::Repository;
 
 /// Which image.
@@ -13,8 +14,11 @@ pub struct ImageSource {
     pub auth: Auth,
     /// The AWS region of the login token, and of secrets that name none; the instance's own when there is none.
     pub region: Option<String>,
-    /// A tag, resolved to a digest once per deployment.
+    /// A tag, resolved to a digest once per deployment; a digest's text where the image is named by that alone.
     pub tag: String,
+    /// What the tag means, if the bundle says so: then no registry is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<ImageDigest>,
     /// What names it on this instance, if it is there already: `REPOSITORY:TAG`, or its id. Then no registry is asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local: Option<String>,

@@ -15,7 +15,7 @@ fn version() {
 
 #[test]
 fn help() {
-    assert_snapshot!(handover(&["--help"]).seen(), @r"
+    assert_snapshot!(handover(&["--help"]).seen(), @"
     exit: 0
     --- stdout
     Hands an EC2 instance's traffic from the old containers to the new ones.
@@ -28,6 +28,7 @@ fn help() {
       hook     Do what CodeDeploy's lifecycle event asks for (the same as no arguments and LIFECYCLE_EVENT set)
       deploy   Deploy a bundle, or the last good configuration, in one go
       lint     Check a bundle without AWS and Docker, for every deployment group
+      pin      Write down what the tags of a bundle mean now, so that it means the same wherever it is deployed: for CI
       plan     Show what a deployment would change
       status   Show what is serving, what is parked and what is under way
       run      Run a command in a container of its own, with a release's image, environment and files

@@ -336,18 +336,6 @@ fn secrets_that_are_not_there() {
 }
 
 #[test]
-fn a_pin_is_not_ignored() {
-    let bundle = Bundle::new();
-    bundle.write("handover.pin", "");
-    assert_snapshot!(bundle.hook("ApplicationStart").seen(), @r"
-    exit: 2
-    --- stderr
-    'BUNDLE/handover.pin' is not supported by handover 0.1.0 yet: remove it from the bundle
-    handover: FAILED (exit 2): nothing was changed
-    ");
-}
-
-#[test]
 fn one_that_may_not_be_read() {
     use std::os::unix::fs::PermissionsExt as _;
     let bundle = Bundle::new();

@@ -52,7 +52,7 @@ fn everything_at_once() {
      --> ./handover.toml:5:7
       |
     5 | tag = "latest"
-      |       ^^^^^^^^ use a tag that never moves, such as the commit's hash
+      |       ^^^^^^^^ pin it where the bundle is made (handover pin), or use a tag that never moves, such as the commit's hash
 
     error: unknown key 'memroy'
      --> ./handover.toml:9:1
@@ -104,7 +104,7 @@ fn surprises_are_no_errors() {
      --> ./handover.toml:4:7
       |
     4 | tag = "latest"
-      |       ^^^^^^^^ use a tag that never moves, such as the commit's hash
+      |       ^^^^^^^^ pin it where the bundle is made (handover pin), or use a tag that never moves, such as the commit's hash
 
     warning: 'bin/handover' is not executable: only CodeDeploy's agent makes it so
      --> ./appspec.yml:5:17

@@ -20,4 +20,5 @@ mod contract;
 mod groups;
 mod hook;
 mod lint;
+mod pin;
 mod proxy;

@@ -19,6 +19,7 @@ mod interrupted;
 mod moving_over;
 mod of_the_instance;
 mod one_off;
+mod pin;
 mod preflight;
 mod prune;
 mod redirect;

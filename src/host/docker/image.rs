@@ -56,7 +56,8 @@ impl Platform {
         self.os == machine.os && (same || ancestor)
     }
 
-    fn of(os: Option<String>, architecture: Option<String>) -> Option<Self> {
+    /// One that is known: an index also lists what is no image, such as attestations.
+    pub fn of(os: Option<String>, architecture: Option<String>) -> Option<Self> {
         let said = |word: Option<String>| word.filter(|word| !word.is_empty() && word != "unknown");
         Some(Self { os: said(os)?, architecture: said(architecture)? })
     }
@@ -93,18 +94,16 @@ pub struct LocalImage {
 }
 
 impl Docker {
-    /// Resolves a tag in its registry.
+    /// Looks an image up in its registry, by `REPOSITORY:TAG` or `REPOSITORY@DIGEST`.
     pub async fn resolve(
         &self,
-        repository: &str,
-        tag: &str,
+        name: &str,
         login: Option<&RegistryLogin>,
     ) -> Result<Resolved, DockerError> {
-        let name = format!("{repository}:{tag}");
         let act = format!("find '{name}' in its registry");
         let login = login.map(RegistryLogin::to_docker);
         let limit = self.patience.answer;
-        let answer = self.call(&act, limit, self.client.inspect_registry_image(&name, login)).await?;
+        let answer = self.call(&act, limit, self.client.inspect_registry_image(name, login)).await?;
         let digest = answer.descriptor.digest.and_then(|digest| digest.parse().ok());
         // An index also lists what is no image, such as attestations: their platform is unknown.
         let platforms = answer.platforms.into_iter().filter_map(|p| Platform::of(p.os, p.architecture));

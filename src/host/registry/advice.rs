@@ -26,6 +26,8 @@ pub enum Wanted<'a> {
     Filling(&'a str),
     /// The image of a digest.
     Digest(&'a ImageDigest),
+    /// The same of one that the bundle names.
+    Pinned(&'a ImageDigest),
 }
 
 impl Request<'_> {
@@ -48,6 +50,9 @@ impl Request<'_> {
             },
             RegistryProblem::NoManifest => match self.wanted {
                 Wanted::Tag(tag) => format!("tag '{tag}' is not in {name}: was it pushed{}?", self.account_and_region()),
+                Wanted::Pinned(_) => format!(
+                    "the bundle is pinned to this image, and {name} does not have it: push it there, too, or pin the bundle anew (handover pin); a lifecycle policy may have removed it"
+                ),
                 Wanted::Filling(_) | Wanted::Digest(_) => format!(
                     "its tag means this image, and {name} does not have it: a pull-through cache may still be filling (deploy again in a minute), or a lifecycle policy has removed it (push it again)"
                 ),
@@ -170,7 +175,7 @@ impl Request<'_> {
             (Some(action), _) if PULL_THROUGH.contains(&action) => PULL_THROUGH.join(" and "),
             (Some(action), _) if LAYERS.contains(&action) => LAYERS.join(" and "),
             (Some(action), _) => action.to_owned(),
-            (None, Wanted::Tag(_) | Wanted::Filling(_)) => "ecr:BatchGetImage".to_owned(),
+            (None, Wanted::Tag(_) | Wanted::Filling(_) | Wanted::Pinned(_)) => "ecr:BatchGetImage".to_owned(),
             (None, Wanted::Digest(_)) => format!("ecr:BatchGetImage, {}", LAYERS.join(" and ")),
         };
         // An action of another service is about another thing than the repository.
@@ -387,5 +392,7 @@ mod tests {
         let gone = missing(Wanted::Digest(&digest), RegistryProblem::NoManifest);
         assert!(gone.contains("lifecycle policy"), "{gone}");
         assert_eq!(missing(Wanted::Filling("v9"), RegistryProblem::NoManifest), gone);
+        let pinned = missing(Wanted::Pinned(&digest), RegistryProblem::NoManifest);
+        assert!(pinned.contains("push it there, too") && pinned.contains("handover pin"), "{pinned}");
     }
 }
