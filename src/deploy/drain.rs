@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::context::Context;
+use super::context::{Context, Gathered};
+use super::polite_close;
 use super::undo::stop_or_kill;
 use crate::host::docker::Container;
 use crate::model::{Failure, ProcessName, Swap};
@@ -12,21 +13,31 @@ use crate::model::{Failure, ProcessName, Swap};
 /// How often its connections are counted.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Lets a container finish what its clients have begun, and stops it: new connections go elsewhere by now. Asked to stop
-/// ourselves, we do not wait for it.
+/// Lets a container finish what its clients have begun, and stops it: new connections go elsewhere by now, and established ones
+/// are closed politely until it has exited. Asked to stop ourselves, we do not wait for it.
 pub(super) async fn drain_and_stop(
     context: &Context<'_>,
+    gathered: &mut Gathered,
     process: Option<&ProcessName>,
     container: &Container,
     within: Duration,
 ) -> Result<(), Failure> {
+    let mut closing = None;
     if container.running {
+        match polite_close::begin(context, container).await {
+            Ok(begun) => closing = begun,
+            Err(note) => gathered.notes.push(note),
+        }
         let longest = process.and_then(|process| context.settings().processes.get(process));
         let longest = longest.map_or(Swap::DRAIN, |its| its.swap.drain);
         let drained = no_connections(context, container, longest);
         let _ = context.termination.unless_requested(drained).await;
     }
-    Ok(stop_or_kill(&context.host.docker, &container.id, within, &context.termination).await?)
+    let stopped = stop_or_kill(&context.host.docker, &container.id, within, &context.termination).await;
+    if let Some(closing) = closing {
+        gathered.notes.extend(polite_close::end(context, closing, container).await);
+    }
+    Ok(stopped?)
 }
 
 /// Waits until no client is connected to a container, or the time is over.

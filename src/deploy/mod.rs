@@ -30,6 +30,7 @@ pub mod next;
 pub mod one_off;
 mod outage;
 pub mod plan;
+mod polite_close;
 mod preflight;
 pub mod preview;
 pub mod registry;

@@ -8,7 +8,9 @@ use tokio::net::TcpStream;
 
 use super::context::Context;
 use crate::host::Host;
-use crate::host::redirect::{Iptables, Redirect, RedirectError, Route, Surroundings};
+use crate::host::iptables::{Iptables, IptablesError};
+use crate::host::polite_close;
+use crate::host::redirect::{Redirect, Route, Surroundings};
 use crate::journal::Facts;
 use crate::model::{AppName, Failure, ProcessName};
 use crate::text::chain;
@@ -78,13 +80,23 @@ pub(super) async fn take_back(context: &Context<'_>) -> Result<(), Failure> {
 /// Removes whatever there is of a redirect of the app.
 pub(super) async fn remove(context: &Context<'_>) -> Result<(), Failure> {
     let Some(iptables) = iptables(context).await? else { return Ok(()) };
-    Ok(Redirect::of(&context.header.app, &iptables).remove().await?)
+    Ok(remove_all(&context.header.app, &iptables).await?)
+}
+
+/// The rules of a redirect, and those of a polite close that nobody has ended.
+async fn remove_all(app: &AppName, iptables: &Iptables) -> Result<(), IptablesError> {
+    Redirect::of(app, iptables).remove().await?;
+    if let Err(error) = polite_close::remove(app, iptables).await {
+        // There may be no such table, and whatever is left in it lets everything through.
+        tracing::warn!("failed to remove what a polite close has left: {}", chain(&error));
+    }
+    Ok(())
 }
 
 /// The same where no run is under way, and so nobody else would: the journal of the one that made it is lost.
 pub(super) async fn sweep(host: &Host, app: &AppName) {
     let Ok(iptables) = Iptables::find(&host.tables).await else { return };
-    if let Err(error) = Redirect::of(app, &iptables).remove().await {
+    if let Err(error) = remove_all(app, &iptables).await {
         tracing::warn!("failed to remove a redirect that is left: {}", chain(&error));
     }
 }
@@ -93,7 +105,7 @@ pub(super) async fn sweep(host: &Host, app: &AppName) {
 async fn iptables(context: &Context<'_>) -> Result<Option<Iptables>, Failure> {
     match Iptables::find(&context.host.tables).await {
         Ok(iptables) => Ok(Some(iptables)),
-        Err(RedirectError::NoIptables | RedirectError::NotDockers) => Ok(None),
+        Err(IptablesError::NoIptables | IptablesError::NotDockers) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

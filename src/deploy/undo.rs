@@ -129,11 +129,16 @@ pub async fn apply(
 }
 
 /// Stops a candidate; one that never was healthy has nothing to finish.
-async fn retire(id: &str, context: &Context<'_>, facts: &Facts, gathered: &Gathered) -> Result<(), Failure> {
+async fn retire(
+    id: &str,
+    context: &Context<'_>,
+    facts: &Facts,
+    gathered: &mut Gathered,
+) -> Result<(), Failure> {
     let Some(candidate) = context.host.docker.inspect(id).await? else { return Ok(()) };
     let process = facts.candidates.iter().find_map(|(process, its)| (its == id).then_some(process));
     let longest = if gathered.may_have_served(id) { candidate.stop_timeout } else { HASTY_STOP };
-    drain_and_stop(context, process, &candidate, longest).await
+    drain_and_stop(context, gathered, process, &candidate, longest).await
 }
 
 /// Waits until what served before is healthy: while the candidates serve, clients must not be sent back to what does not

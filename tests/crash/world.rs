@@ -14,7 +14,7 @@ use handover::deploy::clock::Clock;
 use handover::deploy::{self, DeployError, Recovered, Request};
 use handover::host::docker::{Docker, Patience};
 use handover::host::machine::disk::Space;
-use handover::host::redirect::{self, Family};
+use handover::host::iptables::{self, Family, Table};
 use handover::host::registry::size::ImageSizes;
 use handover::host::{Host, LazyAws, Machine, Paths};
 use handover::journal::Journal;
@@ -185,8 +185,10 @@ impl World {
         let machine = Machine::pretended(&self.dir.path().join("proc"), self.space);
         let image_sizes = ImageSizes::Pretended(|_| Ok(50 << 20));
         let fake = Arc::clone(&self.tables);
-        let tables = redirect::Tables::Pretended(Arc::new(move |family, verb, input| {
-            fake.answer(family == Family::V6, verb, input)
+        let tables = iptables::Tables::Pretended(Arc::new(move |table, family, verb, input| match table {
+            Table::Nat => fake.answer(family == Family::V6, verb, input),
+            // What is done to packets is seen with a real kernel: here nothing is there, and nothing is put there.
+            Table::Mangle => Ok(String::new()),
         }));
         Host { docker, aws: LazyAws::ready(self.aws.connect()), image_sizes, machine, tables, paths }
     }

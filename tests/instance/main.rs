@@ -20,6 +20,7 @@ mod moving_over;
 mod of_the_instance;
 mod one_off;
 mod pin;
+mod polite_close;
 mod preflight;
 mod prune;
 mod redirect;

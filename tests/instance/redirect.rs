@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use handover::host::redirect::{Iptables, Redirect, Route, Surroundings, Tables};
+use handover::host::iptables::{Iptables, Tables};
+use handover::host::redirect::{Redirect, Route, Surroundings};
 use handover::model::AppName;
 use jiff::{SignedDuration, Timestamp};
 use lab::names::REPOSITORY_URL;

@@ -4,7 +4,7 @@ use super::Found;
 use crate::config::Settings;
 use crate::deploy::serving::Live;
 use crate::host::Machine;
-use crate::host::redirect::{Iptables, Tables};
+use crate::host::iptables::{Iptables, Tables};
 use crate::model::{Explain as _, ProcessName};
 use crate::text::{amount, chain};
 

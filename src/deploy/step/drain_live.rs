@@ -42,11 +42,11 @@ impl Step for DrainLive {
         &self,
         context: &Context<'_>,
         facts: &Facts,
-        _gathered: &mut Gathered,
+        gathered: &mut Gathered,
     ) -> Result<Vec<Fact>, Failure> {
         let Some(old) = old(facts, &self.0) else { return Ok(vec![]) };
         let Some(live) = context.host.docker.inspect(&old.id).await? else { return Ok(vec![]) };
-        drain_and_stop(context, Some(&self.0), &live, live.stop_timeout).await?;
+        drain_and_stop(context, gathered, Some(&self.0), &live, live.stop_timeout).await?;
         if context.termination.is_requested() {
             return Err(Failure::interrupted("stopped the live container"));
         }

@@ -33,12 +33,12 @@ impl Step for RetireCandidate {
         &self,
         context: &Context<'_>,
         facts: &Facts,
-        _gathered: &mut Gathered,
+        gathered: &mut Gathered,
     ) -> Result<Vec<Fact>, Failure> {
         let docker = &context.host.docker;
         let Some(id) = facts.candidates.get(&self.0) else { return Ok(vec![]) };
         if let Some(candidate) = docker.inspect(id).await? {
-            drain_and_stop(context, Some(&self.0), &candidate, candidate.stop_timeout).await?;
+            drain_and_stop(context, gathered, Some(&self.0), &candidate, candidate.stop_timeout).await?;
             docker.remove(id).await?;
         }
         Ok(vec![])

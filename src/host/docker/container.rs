@@ -81,6 +81,8 @@ pub struct Container {
     pub auto_remove: bool,
     /// Where it is reached from the host: its address on its network, or the host's loopback when it is on the host's own.
     pub ip: Option<IpAddr>,
+    /// All its own addresses; none on the host's network, or while it does not run.
+    pub addresses: Vec<IpAddr>,
     /// The health check of its image, if it has one.
     pub healthcheck: Option<HealthCommand>,
     /// How long it may take to stop.
@@ -143,6 +145,7 @@ impl Container {
                 Some("host") => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
                 _ => networks.values().find_map(address),
             },
+            addresses: networks.values().flat_map(addresses).collect(),
             healthcheck: HealthCommand::of(config.healthcheck.as_ref(), config.shell.as_ref()),
             stop_timeout: config
                 .stop_timeout
@@ -169,7 +172,11 @@ impl Container {
 }
 
 fn address(on: &EndpointSettings) -> Option<IpAddr> {
-    [&on.ip_address, &on.global_ipv6_address].into_iter().find_map(|a| a.as_deref()?.parse().ok())
+    addresses(on).next()
+}
+
+fn addresses(on: &EndpointSettings) -> impl Iterator<Item = IpAddr> {
+    [&on.ip_address, &on.global_ipv6_address].into_iter().filter_map(|a| a.as_deref()?.parse().ok())
 }
 
 /// Without bindings to a port that the Engine picks: they are never in the way.

@@ -73,6 +73,11 @@ impl Machine {
         }
     }
 
+    /// Where the kernel tells of its processes.
+    pub fn proc(&self) -> &Path {
+        &self.proc
+    }
+
     /// Every socket of this network namespace that occupies a port.
     pub fn sockets(&self) -> Vec<Socket> {
         sockets::all(&self.proc)

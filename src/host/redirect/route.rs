@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::mark::Mark;
+use crate::host::iptables::Mark;
 
 /// A port of the host that clients use, and where new connections to it are to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,23 +27,6 @@ pub struct Surroundings {
     pub bridges: Vec<String>,
     /// Whether the Engine runs `docker-proxy` for published ports, as it does by itself.
     pub userland_proxy: bool,
-}
-
-/// Each has tables of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
-
-impl Family {
-    pub(super) const BOTH: [Self; 2] = [Self::V4, Self::V6];
-
-    pub(super) fn is_of(self, address: IpAddr) -> bool {
-        address.is_ipv4() == (self == Self::V4)
-    }
 }
 
 impl Route {

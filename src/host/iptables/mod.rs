@@ -1,14 +1,23 @@
-//! The programs that read and write the tables.
+//! The kernel's rules for packets, by the programs that read and write them.
+//!
+//! What is in the kernel is all there is to know: each change reads the table first and is derived from what was found, so it may
+//! be made from any state and by any process, and is one transaction for each family.
+
+mod change;
+mod mark;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::net::IpAddr;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::route::Family;
+pub(super) use change::{Hook, Wanted};
+pub(super) use mark::Mark;
+
 use crate::host::child::{self, ChildError};
-use crate::model::Explain;
+use crate::model::{AppName, Explain};
 
 /// How long a transaction waits for somebody else's, in seconds: the older backend has one lock for all.
 const LOCK: &str = "10";
@@ -19,9 +28,44 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// What stands behind `iptables` in the name: the machine's choice, and each of the two that it may have chosen from.
 const BACKENDS: [&str; 3] = ["", "-nft", "-legacy"];
 
-/// Why there is no redirect.
+/// A table of rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// Where new connections go.
+    Nat,
+    /// What becomes of each packet.
+    Mangle,
+}
+
+impl Table {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nat => "nat",
+            Self::Mangle => "mangle",
+        }
+    }
+}
+
+/// Each has tables of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    pub(super) const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    pub(super) fn is_of(self, address: IpAddr) -> bool {
+        address.is_ipv4() == (self == Self::V4)
+    }
+}
+
+/// Why there are no rules.
 #[derive(Debug, thiserror::Error)]
-pub enum RedirectError {
+pub enum IptablesError {
     /// There is no iptables.
     #[error("iptables is not installed here")]
     NoIptables,
@@ -29,10 +73,10 @@ pub enum RedirectError {
     #[error("the Docker Engine has no rules in the tables of iptables")]
     NotDockers,
     /// The tables could not be read or changed.
-    #[error("the NAT rules: {0}")]
+    #[error("the rules of iptables: {0}")]
     Call(#[from] ChildError),
     /// What stands in for them in a test refuses.
-    #[error("the NAT rules: '{call}' failed: {said}")]
+    #[error("the rules of iptables: '{call}' failed: {said}")]
     Pretended {
         /// The program and its arguments.
         call: String,
@@ -41,7 +85,7 @@ pub enum RedirectError {
     },
 }
 
-impl Explain for RedirectError {
+impl Explain for IptablesError {
     fn fix(&self) -> Option<String> {
         let fix = match self {
             Self::NoIptables => "install the package iptables, or write order = \"stop-first\"",
@@ -54,8 +98,8 @@ impl Explain for RedirectError {
     }
 }
 
-/// What answers in place of the programs: the family, `save` or `restore`, and what that reads.
-type Pretend = dyn Fn(Family, &str, &str) -> Result<String, String> + Send + Sync;
+/// What answers in place of the programs: the table, the family, `save` or `restore`, and what that reads.
+type Pretend = dyn Fn(Table, Family, &str, &str) -> Result<String, String> + Send + Sync;
 
 /// Where the tables are.
 #[derive(Clone)]
@@ -98,16 +142,16 @@ pub struct Iptables {
 
 impl Iptables {
     /// Those that hold the Engine's rules.
-    pub async fn find(tables: &Tables) -> Result<Self, RedirectError> {
-        let mut error = RedirectError::NoIptables;
+    pub async fn find(tables: &Tables) -> Result<Self, IptablesError> {
+        let mut error = IptablesError::NoIptables;
         for backend in BACKENDS {
             let found = Self { tables: tables.clone(), backend, userland_proxy: false };
-            match found.save(Family::V4).await {
+            match found.save(Table::Nat, Family::V4).await {
                 Ok(saved) if saved.lines().any(|line| line.starts_with(":DOCKER ")) => {
                     return Ok(Self { userland_proxy: leaves_loopback_alone(&saved), ..found });
                 }
-                Ok(_) => error = RedirectError::NotDockers,
-                Err(RedirectError::NoIptables) => {}
+                Ok(_) => error = IptablesError::NotDockers,
+                Err(IptablesError::NoIptables) => {}
                 Err(other) => error = other,
             }
         }
@@ -119,10 +163,35 @@ impl Iptables {
         self.userland_proxy
     }
 
-    /// The table of NAT rules, as text. A host without IPv6 has none for it.
-    pub(super) async fn save(&self, family: Family) -> Result<String, RedirectError> {
-        match self.run(family, "save", &["-t", "nat"], "").await {
-            Err(RedirectError::Call(ChildError::Failed { .. }) | RedirectError::NoIptables)
+    /// Makes the rules of an app in a table what they are to be.
+    pub(super) async fn change(
+        &self,
+        table: Table,
+        family: Family,
+        app: &AppName,
+        wanted: &Wanted,
+    ) -> Result<(), IptablesError> {
+        let saved = self.save(table, family).await?;
+        let Some(changes) = change::changes(app, &saved, wanted) else { return Ok(()) };
+        let transaction = format!("*{}\n{changes}COMMIT\n", table.name());
+        self.run(table, family, "restore", &["--noflush", "--wait", LOCK], &transaction).await.map(drop)
+    }
+
+    /// The rules that bring packets into the chain of an app, as they are printed.
+    pub(super) async fn hooks(
+        &self,
+        table: Table,
+        family: Family,
+        app: &AppName,
+    ) -> Result<Vec<String>, IptablesError> {
+        let saved = self.save(table, family).await?;
+        Ok(change::hooks(app, &saved).into_iter().map(str::to_owned).collect())
+    }
+
+    /// A table, as text. A host without IPv6 has none for it.
+    async fn save(&self, table: Table, family: Family) -> Result<String, IptablesError> {
+        match self.run(table, family, "save", &["-t", table.name()], "").await {
+            Err(IptablesError::Call(ChildError::Failed { .. }) | IptablesError::NoIptables)
                 if family == Family::V6 =>
             {
                 Ok(String::new())
@@ -131,25 +200,21 @@ impl Iptables {
         }
     }
 
-    /// Changes the tables, all of it or nothing.
-    pub(super) async fn restore(&self, family: Family, transaction: &str) -> Result<(), RedirectError> {
-        self.run(family, "restore", &["--noflush", "--wait", LOCK], transaction).await.map(drop)
-    }
-
     async fn run(
         &self,
+        table: Table,
         family: Family,
         verb: &str,
         arguments: &[&str],
         input: &str,
-    ) -> Result<String, RedirectError> {
+    ) -> Result<String, IptablesError> {
         let program = if family == Family::V4 { "iptables" } else { "ip6tables" };
         let name = format!("{program}{}-{verb}", self.backend);
         let call = format!("{name} {}", arguments.join(" "));
         let through = match &self.tables {
             Tables::Through(through) => through,
             Tables::Pretended(answer) => {
-                return answer(family, verb, input).map_err(|said| RedirectError::Pretended { call, said });
+                return answer(table, family, verb, input).map_err(|said| IptablesError::Pretended { call, said });
             }
         };
         let program = OsString::from(name);
@@ -157,8 +222,8 @@ impl Iptables {
         let mut command = Command::new(words.next().unwrap_or(&program));
         command.args(words).args(arguments).env("PATH", PATH);
         child::run(command, &call, input, LIMIT).await.map_err(|error| match error {
-            ChildError::Missing { .. } => RedirectError::NoIptables,
-            error => RedirectError::Call(error),
+            ChildError::Missing { .. } => IptablesError::NoIptables,
+            error => IptablesError::Call(error),
         })
     }
 }

@@ -1,20 +1,26 @@
-//! From the tables as they are to the transaction that changes them.
+//! From a table as it is to the lines that change it.
 
 use super::mark;
 use crate::model::AppName;
 
-/// Where a connection begins: from outside and from containers, and from the host itself.
-const BEGINNINGS: [&str; 2] = ["PREROUTING", "OUTPUT"];
+/// A rule that brings packets into the chain of an app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::host) struct Hook {
+    /// The kernel's chain that it is in, before all else there.
+    pub(in crate::host) from: &'static str,
+    /// Which packets it is about.
+    pub(in crate::host) matches: String,
+}
 
-/// How the tables are to be of an app.
+/// How a table is to be of an app.
 #[derive(Debug)]
-pub(super) enum Wanted {
-    /// New connections go through the chain.
+pub(in crate::host) enum Wanted {
+    /// Packets go through the chain.
     Hooked {
         /// What the chain does.
         chain: Vec<String>,
-        /// What brings connections into it. None: as if it were gone.
-        hooks: Vec<String>,
+        /// What brings packets into it. None: as if it were gone.
+        hooks: Vec<Hook>,
     },
     /// They do not, and the chain is left.
     Unhooked,
@@ -22,15 +28,15 @@ pub(super) enum Wanted {
     Gone,
 }
 
-/// The rules that bring connections into the chain of an app, as `iptables-save` prints them.
+/// The rules that bring packets into the chain of an app, as `iptables-save` prints them.
 pub(super) fn hooks<'s>(app: &AppName, saved: &'s str) -> Vec<&'s str> {
     let end = format!(" -j {}", mark::chain(app));
     saved.lines().filter(|line| line.starts_with("-A ") && line.ends_with(&end)).collect()
 }
 
-/// What `iptables-restore --noflush` is to read; nothing when all is as it should be. Removals are taken from what was
+/// The lines for `iptables-restore --noflush`; nothing when all is as it should be. Removals are taken from what was
 /// printed: a rule is printed in other words than it was written in, and one that is missing fails a transaction.
-pub(super) fn transaction(app: &AppName, saved: &str, wanted: &Wanted) -> Option<String> {
+pub(super) fn changes(app: &AppName, saved: &str, wanted: &Wanted) -> Option<String> {
     let chain = mark::chain(app);
     let is_there = saved.lines().any(|line| line.starts_with(&format!(":{chain} ")));
     let mut lines: Vec<String> =
@@ -42,13 +48,13 @@ pub(super) fn transaction(app: &AppName, saved: &str, wanted: &Wanted) -> Option
             lines.push(emptied);
             lines.extend(rules.iter().map(|rule| format!("-A {chain} {rule}")));
             // Before Docker's own.
-            let inserted = |hook| BEGINNINGS.map(|beginning| format!("-I {beginning} 1 {hook} -j {chain}"));
-            lines.extend(hooks.iter().flat_map(inserted));
+            let inserted = |Hook { from, matches }: &Hook| format!("-I {from} 1 {matches} -j {chain}");
+            lines.extend(hooks.iter().map(inserted));
         }
         Wanted::Hooked { .. } | Wanted::Gone if is_there => lines.extend([emptied, format!("-X {chain}")]),
         Wanted::Hooked { .. } | Wanted::Gone | Wanted::Unhooked => {}
     }
-    (!lines.is_empty()).then(|| format!("*nat\n{}\nCOMMIT\n", lines.join("\n")))
+    (!lines.is_empty()).then(|| lines.join("\n") + "\n")
 }
 
 #[cfg(test)]
@@ -68,37 +74,32 @@ mod tests {
     }
 
     fn hooked() -> Wanted {
-        Wanted::Hooked { chain: vec!["-j A".to_owned()], hooks: vec!["-p tcp --dport 80".to_owned()] }
+        let hook = |from| Hook { from, matches: "-p tcp --dport 80".to_owned() };
+        Wanted::Hooked { chain: vec!["-j A".to_owned()], hooks: ["PREROUTING", "OUTPUT"].map(hook).to_vec() }
     }
 
     #[test]
     fn what_is_there_is_replaced_in_one_transaction() {
-        insta::assert_snapshot!(transaction(&shop(), SAVED, &hooked()).unwrap(), @r#"
-        *nat
+        insta::assert_snapshot!(changes(&shop(), SAVED, &hooked()).unwrap(), @r#"
         -D PREROUTING -p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -m comment --comment "handover shop d-1" -j HANDOVER-shop
         -D OUTPUT -p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -m comment --comment "handover shop d-1" -j HANDOVER-shop
         :HANDOVER-shop - [0:0]
         -A HANDOVER-shop -j A
         -I PREROUTING 1 -p tcp --dport 80 -j HANDOVER-shop
         -I OUTPUT 1 -p tcp --dport 80 -j HANDOVER-shop
-        COMMIT
         "#);
     }
 
     #[test]
     fn what_is_taken_away_is_what_was_found() {
-        insta::assert_snapshot!(transaction(&shop(), SAVED, &Wanted::Unhooked).unwrap(), @r#"
-        *nat
+        insta::assert_snapshot!(changes(&shop(), SAVED, &Wanted::Unhooked).unwrap(), @r#"
         -D PREROUTING -p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -m comment --comment "handover shop d-1" -j HANDOVER-shop
         -D OUTPUT -p tcp -m tcp --dport 80 --tcp-flags FIN,SYN,RST,ACK SYN -m comment --comment "handover shop d-1" -j HANDOVER-shop
-        COMMIT
         "#);
         let chain_only = "*nat\n:HANDOVER-shop - [0:0]\nCOMMIT\n";
-        insta::assert_snapshot!(transaction(&shop(), chain_only, &Wanted::Gone).unwrap(), @r"
-        *nat
+        insta::assert_snapshot!(changes(&shop(), chain_only, &Wanted::Gone).unwrap(), @r"
         :HANDOVER-shop - [0:0]
         -X HANDOVER-shop
-        COMMIT
         ");
     }
 
@@ -107,8 +108,8 @@ mod tests {
         let empty = "*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n";
         let nothing = Wanted::Hooked { chain: vec![], hooks: vec![] };
         for wanted in [Wanted::Unhooked, Wanted::Gone, nothing] {
-            assert_eq!(transaction(&shop(), empty, &wanted), None, "{wanted:?}");
-            assert_eq!(transaction(&shop(), "", &wanted), None, "{wanted:?}");
+            assert_eq!(changes(&shop(), empty, &wanted), None, "{wanted:?}");
+            assert_eq!(changes(&shop(), "", &wanted), None, "{wanted:?}");
         }
     }
 }

@@ -7,18 +7,18 @@ use crate::model::AppName;
 const LONGEST_CHAIN: usize = 28;
 const PREFIX: &str = "HANDOVER-";
 
-/// Whose rules they are. It stands in a comment of each rule through which connections come in.
+/// Whose rules they are. It stands in a comment of each rule through which packets come in.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Mark<'a> {
+pub(in crate::host) struct Mark<'a> {
     /// The app.
-    pub(super) app: &'a AppName,
+    pub(in crate::host) app: &'a AppName,
     /// The id of the deployment.
-    pub(super) deployment: &'a str,
+    pub(in crate::host) deployment: &'a str,
 }
 
 impl Mark<'_> {
     /// The comment: `handover status-page d-XXXXXXXXX`.
-    pub(super) fn comment(&self) -> String {
+    pub(in crate::host) fn comment(&self) -> String {
         // What ends a quoted word, or a line, can be in no id of CodeDeploy, and must not be in a rule.
         let plain = |c: &char| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '\'');
         let deployment: String = self.deployment.chars().filter(plain).take(100).collect();
@@ -26,7 +26,7 @@ impl Mark<'_> {
     }
 
     /// The deployment in a rule with such a comment.
-    pub(super) fn deployment_in(rule: &str) -> Option<&str> {
+    pub(in crate::host) fn deployment_in(rule: &str) -> Option<&str> {
         let (_, comment) = rule.split_once("--comment \"handover ")?;
         comment.split_once('"')?.0.split_once(' ').map(|(_, deployment)| deployment)
     }

@@ -1,0 +1,200 @@
+//! The polite close: keep-alive connections move over without a proxy. The redirect leaves established connections where they are;
+//! a client that is never idle would stay with the old container until that stops, and lose the request that is on its way.
+//!
+//! So while a container drains, one line of the next response on each of its connections is overwritten, in place and with the
+//! same length, by `Connection: close`. The client reads its response, closes, and opens a new connection, which goes to the other
+//! container. No number of a sequence changes, so nothing has to be tracked afterwards.
+//!
+//! The kernel hands over what goes to the container, and of what comes from it the segments in which a head may begin. When nobody
+//! reads the queue, packets pass it by, and a full one lets them through.
+
+mod connections;
+mod head;
+mod packet;
+mod queue;
+mod waiting;
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::io::Errno;
+
+pub use connections::Tally;
+use connections::Connections;
+use packet::Packet;
+use queue::{LONGEST, Queue};
+
+use super::iptables::{Family, Hook, Iptables, IptablesError, Mark, Table, Wanted};
+use crate::model::AppName;
+
+/// Where packets come from a container, and where they go to it: after the addresses that clients see have been translated, and
+/// before they are translated back.
+const FROM_IT: &str = "PREROUTING";
+const TO_IT: &str = "POSTROUTING";
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub enum PoliteCloseError {
+    /// The kernel gives no queue.
+    #[error("the kernel hands over no packets ({0})")]
+    Queue(#[source] io::Error),
+    /// It takes no rules for it.
+    #[error(transparent)]
+    Rules(#[from] IptablesError),
+}
+
+/// The polite close of one container, at work until it is ended.
+pub struct PoliteClose {
+    connections: Arc<Mutex<Connections>>,
+    end: OwnedFd,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl PoliteClose {
+    /// From now on the connections to these places, the addresses and ports of a container, are closed after their next
+    /// response. `pid` is a process in the container, `proc` where the kernel tells of it.
+    pub async fn begin(
+        app: &AppName,
+        deployment: &str,
+        iptables: &Iptables,
+        places: &[SocketAddr],
+        (proc, pid): (&Path, u32),
+    ) -> Result<Self, PoliteCloseError> {
+        let queue = Queue::open().map_err(PoliteCloseError::Queue)?;
+        let number = queue.number();
+        let close = Self::of(queue, places).map_err(PoliteCloseError::Queue)?;
+        let rules = Rules { mark: Mark { app, deployment }, places, number };
+        let mut put = rules.put(iptables, true).await;
+        if put.is_err() {
+            // A kernel that cannot look into packets hands over all of them.
+            put = rules.put(iptables, false).await;
+        }
+        if let Err(error) = put {
+            remove(app, iptables).await?;
+            return Err(error.into());
+        }
+        match waiting::connections(proc, pid) {
+            Ok(waiting) => {
+                let mut connections = locked(&close.connections);
+                waiting.into_iter().for_each(|(client, place)| connections.waits(client, place));
+            }
+            // They are found at their next request.
+            Err(error) => tracing::warn!("cannot tell which connections wait for a response: {error}"),
+        }
+        Ok(close)
+    }
+
+    /// Reads the queue in a thread of its own: whatever the rest of the program waits for, packets do not.
+    fn of(queue: Queue, places: &[SocketAddr]) -> io::Result<Self> {
+        let connections = Arc::new(Mutex::new(Connections::to(places.to_vec())));
+        let end = eventfd(0, EventfdFlags::CLOEXEC)?;
+        let (shared, ended) = (Arc::clone(&connections), end.try_clone()?);
+        let thread = thread::Builder::new().name("polite close".to_owned()).spawn(move || {
+            if let Err(error) = serve(&queue, &ended, &shared) {
+                tracing::warn!("the polite close ended: {error}");
+            }
+        })?;
+        Ok(Self { connections, end, thread: Some(thread) })
+    }
+
+    /// Ends it, and says what became of the connections.
+    pub async fn end(self, app: &AppName, iptables: &Iptables) -> Result<Tally, IptablesError> {
+        // The rules first: what nobody reads is let through, but not what waits already.
+        remove(app, iptables).await?;
+        Ok(locked(&self.connections).tally())
+    }
+}
+
+impl Drop for PoliteClose {
+    fn drop(&mut self) {
+        let _ = rustix::io::write(&self.end, &1_u64.to_ne_bytes());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Removes whatever rules of the polite close there are of an app.
+pub async fn remove(app: &AppName, iptables: &Iptables) -> Result<(), IptablesError> {
+    for family in Family::BOTH {
+        iptables.change(Table::Mangle, family, app, &Wanted::Gone).await?;
+    }
+    Ok(())
+}
+
+/// What brings packets into the queue.
+struct Rules<'a> {
+    mark: Mark<'a>,
+    places: &'a [SocketAddr],
+    /// The queue's.
+    number: u16,
+}
+
+impl Rules<'_> {
+    /// `heads`: only those packets from the container in which a head may begin.
+    async fn put(&self, iptables: &Iptables, heads: bool) -> Result<(), IptablesError> {
+        for family in Family::BOTH {
+            let of_family = self.places.iter().filter(|place| family.is_of(place.ip()));
+            let hooks = of_family.flat_map(|place| self.hooks(family, place, heads)).collect();
+            let chain = vec![format!("-j NFQUEUE --queue-num {} --queue-bypass", self.number)];
+            let wanted = Wanted::Hooked { chain, hooks };
+            iptables.change(Table::Mangle, family, self.mark.app, &wanted).await?;
+        }
+        Ok(())
+    }
+
+    /// To a place: what begins a connection, and what ends something that was written, as a request does. From it: the segments
+    /// in which a head may begin. So a large download costs the kernel a look, and us nothing.
+    fn hooks(&self, family: Family, place: &SocketAddr, heads: bool) -> [Hook; 2] {
+        let (ip, port, comment) = (place.ip(), place.port(), self.mark.comment());
+        let comment = format!("-m comment --comment \"{comment}\"");
+        // Behind the shortest headers, and behind the longest ones.
+        let (from, to) = if family == Family::V4 { (40, 120) } else { (60, 140) };
+        let head = format!("-m string --algo bm --from {from} --to {to} --string \"HTTP/1.\" ");
+        let head = if heads { head } else { String::new() };
+        let asks = "! --tcp-flags SYN,PSH NONE";
+        [
+            Hook { from: FROM_IT, matches: format!("-s {ip} -p tcp --sport {port} {head}{comment}") },
+            Hook { from: TO_IT, matches: format!("-d {ip} -p tcp --dport {port} {asks} {comment}") },
+        ]
+    }
+}
+
+/// Looks at each packet and lets it go, until it is ended and none waits any more: the kernel drops what does.
+fn serve(queue: &Queue, ended: &OwnedFd, connections: &Mutex<Connections>) -> io::Result<()> {
+    let mut buffer = vec![0; LONGEST];
+    loop {
+        let mut ready = [PollFd::new(queue, PollFlags::IN), PollFd::new(ended, PollFlags::IN)];
+        match poll(&mut ready, None) {
+            Err(Errno::INTR) => continue,
+            polled => polled?,
+        };
+        if !ready[0].revents().contains(PollFlags::IN) {
+            return Ok(());
+        }
+        for waiting in queue.read(&mut buffer)? {
+            let changed = rewritten(waiting.bytes, &mut locked(connections));
+            queue.accept(waiting.id(), changed.as_deref())?;
+        }
+    }
+}
+
+/// The packet with other bytes, if it is to have them.
+fn rewritten(bytes: &[u8], connections: &mut Connections) -> Option<Vec<u8>> {
+    let packet = Packet::of(bytes)?;
+    let line = connections.see(&packet, &bytes[packet.data.clone()])?;
+    let mut bytes = bytes.to_vec();
+    let data = packet.data.start;
+    head::write_close(&mut bytes[data + line.start..data + line.end]);
+    packet.sum_up(&mut bytes);
+    Some(bytes)
+}
+
+fn locked(connections: &Mutex<Connections>) -> std::sync::MutexGuard<'_, Connections> {
+    connections.lock().unwrap_or_else(PoisonError::into_inner)
+}
