@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::bundle::Refusal;
-use crate::config::pin::{FILE_NAME, render};
 use crate::config;
+use crate::config::pin::{FILE_NAME, render};
 use crate::exit::ExitStatus;
 use crate::fs::write_atomically;
 use crate::host::Host;
@@ -60,7 +60,8 @@ pub(super) async fn run(args: Args) -> ExitStatus {
         return ExitStatus::Failed;
     }
     for pin in &pins {
-        let platforms = if pin.platforms.is_empty() { String::new() } else { format!(" ({})", pin.platforms.join(", ")) };
+        let platforms =
+            if pin.platforms.is_empty() { String::new() } else { format!(" ({})", pin.platforms.join(", ")) };
         printer.data(&format!("{} {} {}{platforms}", pin.name, pin.tag, pin.digest));
     }
     printer.line(&format!("handover: wrote {}", file.display()));

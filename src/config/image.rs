@@ -132,9 +132,7 @@ fn resolve_image(
     let region = region.or_else(|| repository.region().map(str::to_owned));
     let at = tag.span();
     let Reference { tag, digest } = match tag.into_inner() {
-        file::Tag::Text(tag) => {
-            Reference { tag: parse_tag(Spanned::new(at.clone(), tag))?, digest: None }
-        }
+        file::Tag::Text(tag) => Reference { tag: parse_tag(Spanned::new(at.clone(), tag))?, digest: None },
         file::Tag::InFile(written) => {
             let (read, (path, place)) = image_file::read(Spanned::new(at.clone(), written), known.files)?;
             bundle.insert(path, place);
@@ -179,8 +177,11 @@ fn on_this_instance(image: file::Image, table: Range<usize>) -> Result<ImageSour
         (None, Some(repository), Some(tag)) => {
             let (at, tag) = (tag.span(), tag.into_inner());
             let file::Tag::Text(tag) = tag else {
-                return Err(Mistake::at(at, "'tag' of an image that is on the instance is not read from a file")
-                    .help("write the tag"));
+                return Err(Mistake::at(
+                    at,
+                    "'tag' of an image that is on the instance is not read from a file",
+                )
+                .help("write the tag"));
             };
             let (repository, tag) = (repository.into_inner(), parse_tag(Spanned::new(at, tag))?);
             let name = format!("{}:{tag}", String::from(repository.clone()));

@@ -70,9 +70,8 @@ fn parse(text: &str, name: Option<&str>) -> Result<Reference, String> {
         }
         return reference(text);
     }
-    let json = serde_json::from_str(text).map_err(|error| {
-        format!("is neither an imagedefinitions.json nor an imageDetail.json ({error})")
-    })?;
+    let json = serde_json::from_str(text)
+        .map_err(|error| format!("is neither an imagedefinitions.json nor an imageDetail.json ({error})"))?;
     match json {
         Json::Definitions(all) => {
             let names = || all.iter().map(|one| format!("'{}'", one.name)).collect::<Vec<_>>().join(", ");

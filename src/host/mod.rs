@@ -24,8 +24,8 @@ use std::time::Duration;
 
 use aws::{Aws, AwsError};
 use docker::{Docker, DockerError};
-pub use machine::Machine;
 use iptables::Tables;
+pub use machine::Machine;
 use registry::size::ImageSizes;
 
 use crate::model::{AppName, Explain as _};

@@ -183,7 +183,11 @@ mod tests {
 
     #[test]
     fn an_end_is_told_from_its_reason() {
-        let ended = |kind, code: i32| Message { kind, body: &code.to_ne_bytes() }.end().map(|end| end.is_ok());
-        assert_eq!((ended(DONE, 0), ended(ERROR, 0), ended(ERROR, -1), ended(16, 0)), (Some(true), Some(true), Some(false), None));
+        let ended =
+            |kind, code: i32| Message { kind, body: &code.to_ne_bytes() }.end().map(|end| end.is_ok());
+        assert_eq!(
+            (ended(DONE, 0), ended(ERROR, 0), ended(ERROR, -1), ended(16, 0)),
+            (Some(true), Some(true), Some(false), None)
+        );
     }
 }

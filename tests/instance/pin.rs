@@ -56,7 +56,10 @@ fn a_tag_that_moves_between_two_hosts_means_one_image() -> Result<()> {
     let missing = three.bundle(&Bundle::of("moving").file("handover.pin", &pinned))?;
     let planned = three.handover(&["plan", &missing, "--group", "test"])?;
     let said = text(&planned.stdout);
-    ensure!(planned.status.code() == Some(1) && said.contains("the bundle is pinned to this image"), "{said}");
+    ensure!(
+        planned.status.code() == Some(1) && said.contains("the bundle is pinned to this image"),
+        "{said}"
+    );
     Ok(())
 }
 

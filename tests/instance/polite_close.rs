@@ -51,9 +51,10 @@ fn clients_that_are_never_idle_lose_nothing() -> Result<()> {
 fn a_handover_that_is_killed_in_a_drain_stalls_nobody() -> Result<()> {
     let world = world()?;
     let url = format!("http://{}:8000/ping", world.web.ip());
-    // A request that goes on for a minute keeps the drain open.
-    let options = ["--rate", "1", "--seconds", "900", "--workers", "1", "--keep-alive", "--timeout-ms", "90000"];
-    let _slow = world.lab.load(&format!("{url}?ms=60000"), &options)?;
+    // A request that goes on for a while keeps the drain open.
+    let options =
+        ["--rate", "1", "--seconds", "900", "--workers", "1", "--keep-alive", "--timeout-ms", "90000"];
+    let _slow = world.lab.load(&format!("{url}?ms=20000"), &options)?;
     let path = world.bundle(&Bundle::of("v2").start_first().edit("drain = \"2s\"", "drain = \"1m\""))?;
     let mut agent = world.agent("v1", &[]);
     let agent = agent.args(["deploy", "--bundle", &path, "--deployment-id", "d-000000002"]);

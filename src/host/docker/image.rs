@@ -95,11 +95,7 @@ pub struct LocalImage {
 
 impl Docker {
     /// Looks an image up in its registry, by `REPOSITORY:TAG` or `REPOSITORY@DIGEST`.
-    pub async fn resolve(
-        &self,
-        name: &str,
-        login: Option<&RegistryLogin>,
-    ) -> Result<Resolved, DockerError> {
+    pub async fn resolve(&self, name: &str, login: Option<&RegistryLogin>) -> Result<Resolved, DockerError> {
         let act = format!("find '{name}' in its registry");
         let login = login.map(RegistryLogin::to_docker);
         let limit = self.patience.answer;

@@ -43,8 +43,8 @@ pub use pull::{Patience, Progress};
 pub use restart::{RestartPolicy, UnknownPolicy};
 pub use volume::ReleaseVolume;
 
-use crate::model::container::{Log, LogDriver, Network};
 use crate::model::AppName;
+use crate::model::container::{Log, LogDriver, Network};
 
 /// Limits of the Engine's answers; those of the ECS agent (agent/dockerclient/timeout.go), which has seen slow disks.
 const INSPECT: Duration = Duration::from_secs(30);

@@ -62,7 +62,8 @@ impl Docker {
     async fn asked_to_stop(&self, container: &Container) -> Result<Option<Duration>, DockerError> {
         let act = format!("read the events of container '{}'", short(&container.id));
         let filters = HashMap::from([("container", vec![container.id.as_str()]), ("event", vec!["kill"])]);
-        let (started, now) = (container.started_at.parse().unwrap_or(Timestamp::UNIX_EPOCH), Timestamp::now());
+        let (started, now) =
+            (container.started_at.parse().unwrap_or(Timestamp::UNIX_EPOCH), Timestamp::now());
         let options =
             EventsOptionsBuilder::new().since(&unix(started)).until(&unix(now)).filters(&filters).build();
         let events: Vec<EventMessage> =
@@ -82,7 +83,8 @@ impl Docker {
     /// Waits until a container does not run any more, or the time is over.
     async fn wait_for_end(&self, id: &str, longest: Duration) -> Result<(), DockerError> {
         let deadline = Instant::now() + longest;
-        while self.inspect(id).await?.is_some_and(|container| container.running) && Instant::now() < deadline {
+        while self.inspect(id).await?.is_some_and(|container| container.running) && Instant::now() < deadline
+        {
             tokio::time::sleep(LOOK.min(deadline - Instant::now())).await;
         }
         Ok(())

@@ -214,7 +214,8 @@ impl Iptables {
         let through = match &self.tables {
             Tables::Through(through) => through,
             Tables::Pretended(answer) => {
-                return answer(table, family, verb, input).map_err(|said| IptablesError::Pretended { call, said });
+                return answer(table, family, verb, input)
+                    .map_err(|said| IptablesError::Pretended { call, said });
             }
         };
         let program = OsString::from(name);

@@ -254,7 +254,11 @@ mod tests {
             ("\u{16}\u{3}\u{1}", None, Tally { unreadable: 1, ..Tally::default() }),
             ("PRI * HTTP/2.0\r\n", None, Tally { unreadable: 1, ..Tally::default() }),
             ("GET", Some(keep("101 Switching Protocols")), Tally { upgraded: 1, ..Tally::default() }),
-            ("GET", Some(keep("200 OK\r\nConnection: close")), Tally { closed_by_itself: 1, ..Tally::default() }),
+            (
+                "GET",
+                Some(keep("200 OK\r\nConnection: close")),
+                Tally { closed_by_itself: 1, ..Tally::default() },
+            ),
         ] {
             let mut seen = Seen::new();
             seen.request(9, request.as_bytes());

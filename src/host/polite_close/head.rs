@@ -102,7 +102,8 @@ mod tests {
     #[test]
     fn the_line_that_says_keep_alive_or_the_date_is_taken() {
         assert_eq!(
-            closed("HTTP/1.1 200 OK\r\nServer: nginx\r\nConnection: keep-alive\r\nDate: now\r\n\r\nbody").unwrap(),
+            closed("HTTP/1.1 200 OK\r\nServer: nginx\r\nConnection: keep-alive\r\nDate: now\r\n\r\nbody")
+                .unwrap(),
             "HTTP/1.1 200 OK\r\nServer: nginx\r\nConnection: close     \r\nDate: now\r\n\r\nbody"
         );
         assert_eq!(
@@ -119,7 +120,10 @@ mod tests {
             ("HTTP/1.1 100 Continue\r\n\r\n", Some(Head::Interim)),
             ("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n", Some(Head::Upgraded)),
             ("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", Some(Head::Closes)),
-            ("HTTP/1.1 200 OK\r\nDate: Fri, 27 Nov 2026 20:53:19 GMT\r\nconnection: x, Close\r\n\r\n", Some(Head::Closes)),
+            (
+                "HTTP/1.1 200 OK\r\nDate: Fri, 27 Nov 2026 20:53:19 GMT\r\nconnection: x, Close\r\n\r\n",
+                Some(Head::Closes),
+            ),
             ("HTTP/1.1 204 No Content\r\n\r\n", Some(Head::NoRoom)),
             ("HTTP/1.1 200 OK\r\nDate: short\r\n\r\n", Some(Head::NoRoom)),
             // Of the body nothing is taken, and of a line that goes on in the next segment neither.

@@ -24,8 +24,8 @@ use std::thread::{self, JoinHandle};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
 
-pub use connections::Tally;
 use connections::Connections;
+pub use connections::Tally;
 use packet::Packet;
 use queue::{LONGEST, Queue};
 
@@ -197,4 +197,46 @@ fn rewritten(bytes: &[u8], connections: &mut Connections) -> Option<Vec<u8>> {
 
 fn locked(connections: &Mutex<Connections>) -> std::sync::MutexGuard<'_, Connections> {
     connections.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::packet::tests::{is_whole, packet};
+    use super::*;
+
+    const LINE: &str = "Connection: keep-alive\r\n";
+
+    proptest! {
+        /// Whatever stands around the line: the packet is as long as before, its checksum is right, and nothing else is changed.
+        #[test]
+        fn only_one_line_of_a_packet_changes(
+            before in "([A-Z][a-z]{0,8}: [a-z]{0,20}\r\n){0,5}",
+            after in "([A-Z][a-z]{0,8}: [a-z]{0,20}\r\n){0,5}",
+            body in proptest::collection::vec(any::<u8>(), 0..1000),
+            sequence: u32,
+            of_ipv6: bool,
+        ) {
+            prop_assume!(!before.starts_with("Date:") && !before.starts_with("Connection:") && !after.contains("Connection:"));
+            let (client, place) =
+                if of_ipv6 { ("[fd00::1]:5000", "[fd00::2]:8000") } else { ("10.0.0.1:5000", "172.18.0.2:8000") };
+            let mut connections = Connections::to(vec![place.parse().unwrap()]);
+            let request = packet(client, place, 1, sequence, 0x18, b"GET / HTTP/1.1\r\n\r\n");
+            prop_assert_eq!(rewritten(&request, &mut connections), None);
+            let mut data = format!("HTTP/1.1 200 OK\r\n{before}{LINE}{after}\r\n").into_bytes();
+            data.extend(body);
+            let response = packet(place, client, sequence, 1, 0x18, &data);
+            let changed = rewritten(&response, &mut connections).unwrap();
+            prop_assert!(is_whole(&changed));
+            let header = response.len() - data.len();
+            let start = header + "HTTP/1.1 200 OK\r\n".len() + before.len();
+            let end = start + LINE.len();
+            prop_assert_eq!(&changed[start..end], b"Connection: close     \r\n");
+            prop_assert_eq!(&changed[end..], &response[end..]);
+            // In front of it only the checksum.
+            let differs = (0..start).filter(|at| changed[*at] != response[*at]);
+            prop_assert!(differs.into_iter().all(|at| [header - 4, header - 3].contains(&at)));
+        }
+    }
 }

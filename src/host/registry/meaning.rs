@@ -80,6 +80,7 @@ impl Client<'_> {
 
 /// Where an answer sends to.
 fn location(answer: &HttpResponse) -> Option<String> {
-    let elsewhere = answer.headers().get("location").filter(|_| (300..400).contains(&answer.status().as_u16()));
+    let elsewhere =
+        answer.headers().get("location").filter(|_| (300..400).contains(&answer.status().as_u16()));
     elsewhere.filter(|place| place.starts_with("https://")).map(str::to_owned)
 }

@@ -330,11 +330,13 @@ impl<'h> Engine<'h> {
     pub(crate) fn signals(&mut self, name: &str) -> Result<()> {
         let container = self.peek(name)?;
         let since: Timestamp = container["State"]["StartedAt"].as_str().unwrap_or_default().parse()?;
-        let [since, now] =
-            [since, Timestamp::now()].map(|time| format!("{}.{:09}", time.as_second(), time.subsec_nanosecond()));
-        let filters = format!("%7B%22container%22%3A%5B{}%5D%2C%22event%22%3A%5B%22kill%22%5D%7D", container["Id"]);
+        let [since, now] = [since, Timestamp::now()]
+            .map(|time| format!("{}.{:09}", time.as_second(), time.subsec_nanosecond()));
+        let filters =
+            format!("%7B%22container%22%3A%5B{}%5D%2C%22event%22%3A%5B%22kill%22%5D%7D", container["Id"]);
         let filters = filters.replace('"', "%22");
-        let answer = self.ask("GET", &format!("/events?since={since}&until={now}&filters={filters}"), None)?;
+        let answer =
+            self.ask("GET", &format!("/events?since={since}&until={now}&filters={filters}"), None)?;
         ensure!(answer.status == 200, "{}", answer.text());
         let events = serde_json::Deserializer::from_slice(&answer.body).into_iter::<Value>();
         let signals: Vec<String> = events
