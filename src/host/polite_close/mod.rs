@@ -23,6 +23,7 @@ use std::thread::{self, JoinHandle};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
 
 use connections::Connections;
 pub use connections::Tally;
@@ -167,7 +168,7 @@ impl Rules<'_> {
 
 /// Looks at each packet and lets it go, until it is ended and none waits any more: the kernel drops what does.
 fn serve(queue: &Queue, ended: &OwnedFd, connections: &Mutex<Connections>) -> io::Result<()> {
-    let mut buffer = vec![0; LONGEST];
+    let (mut buffer, mut packets) = (vec![0; LONGEST], 0_u64);
     loop {
         let mut ready = [PollFd::new(queue, PollFlags::IN), PollFd::new(ended, PollFlags::IN)];
         match poll(&mut ready, None) {
@@ -175,11 +176,14 @@ fn serve(queue: &Queue, ended: &OwnedFd, connections: &Mutex<Connections>) -> io
             polled => polled?,
         };
         if !ready[0].revents().contains(PollFlags::IN) {
+            let used = clock_gettime(ClockId::ThreadCPUTime);
+            tracing::info!(packets, cpu_us = used.tv_sec * 1_000_000 + used.tv_nsec / 1000, "polite close");
             return Ok(());
         }
         for waiting in queue.read(&mut buffer)? {
             let changed = rewritten(waiting.bytes, &mut locked(connections));
             queue.accept(waiting.id(), changed.as_deref())?;
+            packets += 1;
         }
     }
 }
