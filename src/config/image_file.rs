@@ -37,13 +37,13 @@ struct Definition {
 
 /// `imageDetail.json`.
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
 struct Detail {
     #[serde(rename = "ImageURI")]
-    image_uri: Option<String>,
-    image_digest: Option<String>,
-    #[serde(default)]
-    image_tags: Vec<String>,
+    uri: Option<String>,
+    #[serde(rename = "ImageDigest")]
+    digest: Option<String>,
+    #[serde(rename = "ImageTags", default)]
+    tags: Vec<String>,
 }
 
 /// Reads which image a file of the bundle names. Also its path there, plain, and where it is: it is kept with the release.
@@ -89,12 +89,12 @@ fn parse(text: &str, name: Option<&str>) -> Result<Reference, String> {
             if let Some(name) = name {
                 return Err(format!("is about one image, and has nothing called '{name}': remove 'name'"));
             }
-            let named = detail.image_uri.as_deref().map(reference).transpose()?;
-            let digest = match &detail.image_digest {
+            let named = detail.uri.as_deref().map(reference).transpose()?;
+            let digest = match &detail.digest {
                 Some(digest) => Some(digest_of(digest)?),
                 None => named.as_ref().and_then(|named| named.digest.clone()),
             };
-            let tag = detail.image_tags.into_iter().next().or_else(|| Some(named?.tag));
+            let tag = detail.tags.into_iter().next().or_else(|| Some(named?.tag));
             let tag = tag.or_else(|| Some(digest.as_ref()?.to_string()));
             let tag = tag.ok_or("names no image: it has no ImageURI, no ImageDigest and no ImageTags")?;
             Ok(Reference { tag, digest })

@@ -82,7 +82,9 @@ impl PoliteClose {
         match waiting::connections(proc, pid) {
             Ok(waiting) => {
                 let mut connections = locked(&close.connections);
-                waiting.into_iter().for_each(|(client, place)| connections.waits(client, place));
+                for (client, place) in waiting {
+                    connections.waits(client, place);
+                }
             }
             // They are found at their next request.
             Err(error) => tracing::warn!("cannot tell which connections wait for a response: {error}"),

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 const TCP: u8 = 6;
 const IPV6_HEADER: usize = 40;
+const DO_NOT_FRAGMENT: u16 = 0x4000;
 /// Where in TCP's header its checksum is.
 const CHECKSUM: usize = 16;
 
@@ -63,8 +64,8 @@ fn addresses(bytes: &[u8]) -> Option<(IpAddr, IpAddr, usize, usize)> {
         4 => {
             let header = usize::from(bytes[0] & 0x0f) * 4;
             let end = usize::from(short(bytes, 2)?);
-            // A fragment has no header of TCP, or not all of its data.
-            let is_whole = short(bytes, 6)? & 0x3fff == 0;
+            // A fragment has no header of TCP, or not all of its data: one that more follow, or that is not the first.
+            let is_whole = matches!(short(bytes, 6)?, 0 | DO_NOT_FRAGMENT);
             let address = |at: usize| Some(Ipv4Addr::from_bits(number(bytes, at)?).into());
             let is_tcp = *bytes.get(9)? == TCP && header >= 20 && is_whole;
             is_tcp.then_some((address(12)?, address(16)?, header, end))

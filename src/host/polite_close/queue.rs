@@ -1,4 +1,4 @@
-//! A queue of the kernel's from which packets are read, and into which they are put back (linux/netfilter/nfnetlink_queue.h).
+//! A queue of the kernel's from which packets are read, and into which they are put back (`linux/netfilter/nfnetlink_queue.h`).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};

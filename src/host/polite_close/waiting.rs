@@ -1,4 +1,4 @@
-//! Which connections of a container wait for a response: asked of the kernel (sock_diag(7)), because their requests came before
+//! Which connections of a container wait for a response: asked of the kernel (`sock_diag(7)`), because their requests came before
 //! there was anybody to see them.
 
 use std::fs::File;

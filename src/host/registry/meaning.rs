@@ -51,15 +51,12 @@ impl Client<'_> {
         let digest = format!("sha256:{}", sha256(&bytes)).parse().map_err(|_| "no digest".to_owned())?;
         let manifest: Manifest = serde_json::from_slice(&bytes)
             .map_err(|e| format!("the registry's answer cannot be read: {e}"))?;
-        let platforms = match &manifest.config {
-            Some(config) => {
-                let platform = self.platform(&config.digest, authorization.as_deref()).await;
-                platform.into_iter().collect()
-            }
-            None => {
-                let known = |platform: &Platform| platform.os != "unknown";
-                manifest.manifests.into_iter().filter_map(|one| one.platform.filter(known)).collect()
-            }
+        let platforms = if let Some(config) = &manifest.config {
+            self.platform(&config.digest, authorization.as_deref()).await.into_iter().collect()
+        } else {
+            // An index also lists what is no image, such as attestations.
+            let known = |platform: &Platform| platform.os != "unknown";
+            manifest.manifests.into_iter().filter_map(|one| one.platform.filter(known)).collect()
         };
         Ok(Some(Meaning { digest, media_type, platforms }))
     }
