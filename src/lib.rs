@@ -15,6 +15,7 @@ pub mod environment;
 pub mod escape;
 pub mod exit;
 pub mod fs;
+pub mod history;
 pub mod host;
 pub mod install;
 pub mod journal;

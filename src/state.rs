@@ -9,95 +9,23 @@
 //!   releases/12/bundle/     what else of the bundle it names, by its path there
 //!   releases/12/files/web/  the files of a container, rendered, by their paths there
 //!   releases/12/web.log     the last lines of its container, when it was refused; without secrets
+//!   history/9/              record.json and journal.jsonl of a release that is not kept any more
 //! ```
 //! The truth about containers is in Docker; this can be lost and only costs the memory of what was.
 
-use std::collections::BTreeMap;
+mod past;
+mod record;
+
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
-use serde::{Deserialize, Serialize};
 
-use crate::config::{self, Config, Settings};
-use crate::digest::sha256;
+use crate::config::{self, Config};
 use crate::environment::RenderedFile;
 use crate::fs::{self, FsError};
-use crate::journal::TaskRun;
-use crate::model::{DeploymentId, Explain, ImageName, ImageRef, ProcessName, ReleaseNumber};
-
-/// The format of `record.json`. `tests/fixtures/record-v*.json` pin it.
-pub const RECORD_FORMAT: u32 = 1;
-
-/// What a release is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// [`RECORD_FORMAT`].
-    pub format: u32,
-    /// Its number.
-    pub release: ReleaseNumber,
-    /// The deployment that made it.
-    pub deployment: DeploymentId,
-    /// The deployment group, where there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
-    /// Its images, by their names in the configuration, once they were resolved.
-    #[serde(default)]
-    pub images: BTreeMap<ImageName, ImageRef>,
-    /// The versions of the secrets that it saw, by their names in the configuration. Never restored: an old password is a
-    /// dead one.
-    #[serde(default)]
-    pub secret_versions: BTreeMap<String, String>,
-    /// How its tasks went.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tasks: BTreeMap<ProcessName, TaskRun>,
-    /// Stands for everything that its containers are made of; contains no secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fingerprint: Option<String>,
-    /// How it went.
-    #[serde(flatten)]
-    pub verdict: Verdict,
-    /// When this was written.
-    pub at: Timestamp,
-}
-
-/// How a release went.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "verdict", rename_all = "kebab-case")]
-pub enum Verdict {
-    /// Its deployment is not over.
-    Unproven,
-    /// It was deployed and healthy.
-    Good,
-    /// It was turned down.
-    Refused {
-        /// Why.
-        cause: String,
-    },
-}
-
-/// Stands for everything that the containers of a release are made of. Secrets count by their versions, never by their
-/// values: a digest of a short password gives it away.
-pub fn fingerprint(
-    settings: &Settings,
-    images: &BTreeMap<ImageName, ImageRef>,
-    secret_versions: &BTreeMap<String, String>,
-) -> String {
-    let Settings { secrets, environment, files, processes, tasks, services, .. } = settings;
-    // A service is made once: what it is made of is no part of a release, only that it is found on its network.
-    let images: BTreeMap<_, _> = images.iter().filter(|(name, _)| !settings.is_of_services(name)).collect();
-    let made_of = (&images, secrets, environment, files, processes, secret_versions);
-    let mut text = serde_json::to_vec(&made_of).expect("settings are plain data");
-    if !tasks.is_empty() {
-        // What a task does is part of what a release is: a changed migration is to run.
-        text.extend(serde_json::to_vec(tasks).expect("settings are plain data"));
-    }
-    if !services.is_empty() {
-        let names: Vec<_> = services.keys().collect();
-        text.extend(serde_json::to_vec(&names).expect("names are plain data"));
-    }
-    format!("sha256:{}", sha256(&text))
-}
+use crate::model::{Explain, ProcessName, ReleaseNumber};
+pub use past::{Past, REMEMBERED};
+pub use record::{RECORD_FORMAT, Record, Verdict, fingerprint};
 
 /// Why what is kept cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -268,32 +196,10 @@ impl Releases {
         }
     }
 
-    /// Forgets a release.
-    pub fn remove(&self, release: ReleaseNumber) -> Result<(), StateError> {
-        Ok(fs::remove_dir(&self.folder(release))?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A newer version with more keys must not take every release for a changed one: an upgrade would deploy them all anew.
-    #[test]
-    fn the_fingerprint_of_a_release_stays_what_it_was() {
-        let digest = format!("sha256:{}", "0af".repeat(22).get(..64).unwrap()).parse().unwrap();
-        let image = ImageRef { repository: "registry/status-page".to_owned(), digest };
-        let images = BTreeMap::from([(ImageName::default_image(), image)]);
-        let of = |text: &str| {
-            fingerprint(&config::parse(text, "handover.toml").unwrap(), &images, &BTreeMap::default())
-        };
-        let full = include_str!("../tests/fixtures/config-full.toml");
-        assert_eq!(of(full), "sha256:d198c7222220d57df185700bb519a54bf7237bacfa9bd7e284eb2fcff89da65d");
-        let key = "stop-timeout = \"35s\"";
-        assert!(full.contains(key));
-        for more in ["read-only = true", "cpus = 1", "log = { max-file = 2 }", "ulimits = { nofile = 1024 }"]
-        {
-            assert_ne!(of(full), of(&full.replace(key, &format!("{key}\n{more}"))), "{more}");
-        }
+    /// Forgets a release but for its record and its journal: they are history.
+    pub fn retire(&self, release: ReleaseNumber) -> Result<(), StateError> {
+        let folder = self.folder(release);
+        Past::of_releases(&self.dir).take(release, &folder)?;
+        Ok(fs::remove_dir(&folder)?)
     }
 }

@@ -8,7 +8,7 @@ use crate::deploy::clock::Clock;
 use crate::deploy::{DeployError, OPERATORS_PATIENCE, Request, docker_patience};
 use crate::exit::ExitStatus;
 use crate::host::Host;
-use crate::model::{DeploymentId, Phase};
+use crate::model::{DeploymentId, Phase, Revision};
 use crate::printer::Printer;
 use crate::signal::Termination;
 
@@ -56,6 +56,7 @@ fn prepare(args: &Args) -> Result<Request, Refusal> {
         config,
         deployment: DeploymentId::for_operator(jiff::Timestamp::now()),
         group,
+        revision: Revision::default(),
         until: Phase::Finish,
         command: "deploy".to_owned(),
         hook: false,

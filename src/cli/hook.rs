@@ -91,6 +91,7 @@ fn prepare(args: &Args, start: Instant) -> Result<Option<Request>, Refusal> {
         config,
         deployment: hook.deployment,
         group: hook.group,
+        revision: hook.revision,
         until,
         command: hook.event.to_string(),
         hook: true,

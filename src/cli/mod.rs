@@ -6,6 +6,7 @@ mod bundle;
 mod check_inside;
 mod deploy;
 mod ending;
+mod history;
 mod hook;
 mod install;
 mod lint;
@@ -48,6 +49,8 @@ enum Command {
     Plan(plan::Args),
     /// Show what is serving, what is parked and what is under way
     Status(status::Args),
+    /// Show the releases that were deployed here, or the story of one of them
+    History(history::Args),
     /// Run a command in a container of its own, with a release's image, environment and files
     Run(one_off::Args),
     /// Finish or undo an interrupted run
@@ -103,6 +106,7 @@ pub async fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Pin(args) => pin::run(args).await,
         Command::Plan(args) => plan::run(args).await,
         Command::Status(args) => status::run(args).await,
+        Command::History(args) => history::run(args).await,
         Command::Recover(args) => recover::run(args).await,
         Command::Prune(args) => prune::run(args).await,
         Command::Install(args) => install::run(args).await,

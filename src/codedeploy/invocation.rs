@@ -1,9 +1,9 @@
-//! How `CodeDeploy` calls a hook: with five environment variables, and the path of the executable.
+//! How `CodeDeploy` calls a hook: with environment variables, and the path of the executable.
 
 use std::path::{Path, PathBuf};
 
 use super::event::{LifecycleEvent, UnknownEvent};
-use crate::model::{DeploymentId, Malformed};
+use crate::model::{DeploymentId, Malformed, Revision};
 
 /// A hook, as it was called.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub struct Invocation {
     pub deployment: DeploymentId,
     /// Which deployment group.
     pub group: Option<String>,
+    /// Which revision, as far as it says.
+    pub revision: Revision,
     /// The bundle that this executable belongs to.
     pub bundle: PathBuf,
     /// Our path in it. `appspec.yml` may name a link to it or a script that starts it.
@@ -69,6 +71,7 @@ impl Invocation {
             event,
             deployment,
             group: variable("DEPLOYMENT_GROUP_NAME").filter(|name| !name.is_empty()),
+            revision: Revision::of_hook(&variable),
             bundle: bundle.to_owned(),
             location: exe.strip_prefix(bundle).unwrap_or(exe).to_string_lossy().into_owned(),
         })
@@ -85,6 +88,9 @@ mod tests {
             "LIFECYCLE_EVENT" => Some("ApplicationStart".to_owned()),
             "DEPLOYMENT_ID" => Some("d-ABC123DEF".to_owned()),
             "DEPLOYMENT_GROUP_NAME" => Some("production".to_owned()),
+            "BUNDLE_BUCKET" => Some("bundles".to_owned()),
+            "BUNDLE_KEY" => Some("status-page.zip".to_owned()),
+            "BUNDLE_ETAG" => Some("0f34".to_owned()),
             _ => None,
         }
     }
@@ -98,6 +104,7 @@ mod tests {
         assert_eq!(hook.bundle, dir.path());
         assert_eq!(hook.location, "bin/handover");
         assert_eq!(hook.event, LifecycleEvent::ApplicationStart);
+        assert_eq!(hook.revision.to_string(), "s3://bundles/status-page.zip, etag 0f34");
         let nowhere = Invocation::read(variables, Path::new("/nowhere/handover"), None).unwrap_err();
         assert!(nowhere.to_string().contains("handover.toml"), "{nowhere}");
     }

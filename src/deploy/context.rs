@@ -20,7 +20,7 @@ use crate::model::{Failure, ImageName, ProcessName, ReleaseNumber, container_nam
 use crate::printer::Talk;
 use crate::redact::Redactor;
 use crate::signal::Termination;
-use crate::state::{RECORD_FORMAT, Record, Releases, Verdict, fingerprint};
+use crate::state::{Record, Releases, Verdict, fingerprint};
 
 /// What a process was called for; it does not change while it works.
 #[derive(Clone)]
@@ -97,17 +97,18 @@ impl Context<'_> {
 
     /// The record of this run's release, with what is known by now.
     pub fn record(&self, facts: &Facts, verdict: Verdict) -> Record {
+        // What was known when the run was opened stands in it already; should it be lost, the rest counts all the same.
+        let opened = self.releases.record(self.release()).ok().flatten();
+        let name = |process: &ProcessName| (process.clone(), self.new_name(process));
         Record {
-            format: RECORD_FORMAT,
-            release: self.release(),
-            deployment: self.header.deployment.clone(),
-            group: self.header.group.clone(),
             images: facts.images.clone(),
+            containers: facts.new.keys().map(name).collect(),
             secret_versions: facts.secret_versions.clone(),
             tasks: facts.tasks.clone(),
             fingerprint: self.fingerprint(facts),
             verdict,
             at: jiff::Timestamp::now(),
+            ..opened.unwrap_or_else(|| Record::of_run(&self.header))
         }
     }
 

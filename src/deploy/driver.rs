@@ -14,7 +14,7 @@ use crate::host::docker::DockerError;
 use crate::journal::{Direction, Ended, Entry, Fact, Facts, Inverse, Journal, JournalError, StepState};
 use crate::model::{Failure, FailureKind, Phase, ProcessName};
 use crate::report::Outcome;
-use crate::state::Verdict;
+use crate::state::{Record, Verdict};
 use crate::text::{LONGEST_LINE, clean, shorten_middle};
 
 /// The longest cause in a journal or a report, in characters. Docker puts the reason at the end of what it says.
@@ -346,15 +346,26 @@ impl Run<'_> {
     }
 
     fn end(&mut self, ended: Ended) -> Result<(), JournalError> {
-        if let Ended::Reverted { cause, .. } = &ended {
+        if let Some(verdict) = self.verdict(&ended) {
             // The journal has the truth, so a failure here changes nothing.
-            let verdict = Verdict::Refused { cause: cause.clone() };
-            let record = self.context.record(self.journal.history().facts(), verdict);
+            let history = self.journal.history();
+            let record = Record { phases: history.phases(), ..self.context.record(history.facts(), verdict) };
             if let Err(error) = self.context.releases.write(&record) {
-                tracing::warn!("failed to record the refused release: {error}");
+                tracing::warn!("failed to record how it ended: {error}");
             }
         }
         self.journal.note(Entry::Ended { ended })
+    }
+
+    fn verdict(&self, ended: &Ended) -> Option<Verdict> {
+        match ended {
+            Ended::Deployed => Some(Verdict::Good),
+            Ended::Unchanged => {
+                self.journal.history().facts().unchanged.map(|same_as| Verdict::Unchanged { same_as })
+            }
+            Ended::Reverted { cause, .. } => Some(Verdict::Refused { cause: cause.clone() }),
+            Ended::Unknown => None,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::model::{AppName, AtBoot, DeploymentId, Phase, ReleaseNumber};
 use crate::printer::Talk;
 use crate::report::Outcome;
 use crate::signal::Termination;
-use crate::state::{RECORD_FORMAT, Record, Releases, Verdict};
+use crate::state::{Record, Releases};
 
 /// How many retired ids are remembered. A late hook comes minutes late, not hundreds of deployments.
 const REMEMBERED: usize = 50;
@@ -261,17 +261,13 @@ async fn open<'a>(
     };
     // The configuration first: a journal without it could be undone, but not finished.
     releases.keep_config(release, &request.config)?;
+    let images = settings.images.iter().filter(|(_, source)| source.local.is_none());
     releases.write(&Record {
-        format: RECORD_FORMAT,
-        release,
-        deployment: header.deployment.clone(),
-        group: header.group.clone(),
-        images: std::collections::BTreeMap::default(),
-        secret_versions: std::collections::BTreeMap::default(),
-        tasks: std::collections::BTreeMap::default(),
-        fingerprint: None,
-        verdict: Verdict::Unproven,
-        at: header.began,
+        revision: request.revision,
+        tags: images.map(|(name, source)| (name.clone(), source.tag.clone())).collect(),
+        // It is welcome, but nothing depends on it.
+        platform: host.docker.platform().await.ok().map(|platform| platform.to_string()),
+        ..Record::of_run(&header)
     })?;
     let journal = Journal::create(lock, releases.dir(), header.clone())?;
     let context = taker.context(request.config, header);

@@ -56,7 +56,7 @@ use crate::host::Host;
 use crate::host::docker::DockerError;
 use crate::install;
 use crate::journal::{Header, Journal, JournalError, Lock, LockError, Who};
-use crate::model::{AppName, DeploymentId, Explain, Phase, ReleaseNumber};
+use crate::model::{AppName, DeploymentId, Explain, Phase, ReleaseNumber, Revision};
 use crate::printer::Talk;
 use crate::report::{Outcome, Report};
 use crate::signal::Termination;
@@ -86,6 +86,8 @@ pub struct Request {
     pub deployment: DeploymentId,
     /// The deployment group, where `CodeDeploy` named one.
     pub group: Option<String>,
+    /// The bundle that `CodeDeploy` deploys, as far as it says.
+    pub revision: Revision,
     /// Up to which phase this process may go.
     pub until: Phase,
     /// What this process was called as.

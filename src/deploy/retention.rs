@@ -145,7 +145,7 @@ pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber) -> Pruned {
         let images = remove_images(host, app, &release, &mut pruned).await;
         let gone = images
             .map_err(|error| chain(&error))
-            .and_then(|()| releases.remove(release.number).map_err(|error| chain(&error)));
+            .and_then(|()| releases.retire(release.number).map_err(|error| chain(&error)));
         match gone {
             Ok(()) => pruned.removed.push(format!("record of {app} {}", release.number)),
             Err(why) => pruned.warnings.push(why),

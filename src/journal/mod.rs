@@ -9,6 +9,7 @@ mod entry;
 mod facts;
 mod file;
 mod history;
+mod phases;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,7 @@ pub use crate::lock::{Holder, Lock, LockError, Who};
 pub use entry::{Ended, Entry, FORMAT, Header, Inverse, Line, Planned, PlannedItem};
 pub use facts::{Fact, Facts, LiveContainer, TaskEnd, TaskRun};
 pub use history::{BegunStep, Direction, History, Illegal, StepState};
+pub use phases::PhaseTime;
 
 use crate::fs::{self, FsError};
 use crate::model::{Explain, Failure, ReleaseNumber};
@@ -94,6 +96,18 @@ impl Journal {
         let Some(text) = fs::read_if_there(&path)? else { return Ok(None) };
         let (lines, _) = file::parse(&path, &text)?;
         replay(&path, lines).map(Some)
+    }
+
+    /// Reads the journal of a release in a folder that holds releases: its lines, and what they amount to.
+    pub fn story(
+        releases: &Path,
+        release: ReleaseNumber,
+    ) -> Result<Option<(Vec<Line>, History)>, JournalError> {
+        let path = Self::path(releases, release);
+        let Some(text) = fs::read_if_there(&path)? else { return Ok(None) };
+        let (lines, _) = file::parse(&path, &text)?;
+        let history = replay(&path, lines.clone())?;
+        Ok(Some((lines, history)))
     }
 
     /// Opens the journal of the last run, to go on with it. A torn last line is cut off: it was never on the disk as far

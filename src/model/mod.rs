@@ -11,6 +11,7 @@ mod image;
 mod nature;
 mod release;
 mod repository;
+mod revision;
 mod swap;
 mod units;
 
@@ -25,5 +26,6 @@ pub use release::{
     ReleaseNumber, container_name, image_tag, network_name, volume_name,
 };
 pub use repository::{Repository, RepositoryName, is_account};
+pub use revision::Revision;
 pub use swap::{Swap, SwapOrder, Traffic};
 pub use units::{Protocol, Publish, StatusRange, TimeSpan, is_docker_name};

@@ -116,6 +116,11 @@ impl DeploymentId {
     pub fn for_operator(now: jiff::Timestamp) -> Self {
         Self(format!("op-{}-{}", now.as_millisecond(), std::process::id()))
     }
+
+    /// Whether it is one of those.
+    pub fn is_of_operator(&self) -> bool {
+        self.0.starts_with("op-")
+    }
 }
 
 impl ImageName {
@@ -145,6 +150,16 @@ impl ReleaseNumber {
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
+    }
+}
+
+impl FromStr for ReleaseNumber {
+    type Err = Malformed;
+    fn from_str(value: &str) -> Result<Self, Malformed> {
+        let number = value.strip_prefix('r').unwrap_or(value);
+        let digits = number.bytes().all(|b| b.is_ascii_digit());
+        let parsed = number.parse().ok().filter(|number| digits && *number > 0);
+        parsed.map(Self).ok_or_else(|| Malformed::new(value, "the number of a release, such as r12"))
     }
 }
 
@@ -291,6 +306,10 @@ mod tests {
         assert!("sha256:xyz".parse::<ImageDigest>().is_err());
         assert!("d-ABC123DEF".parse::<DeploymentId>().is_ok());
         assert!("a/b".parse::<DeploymentId>().is_err());
+        assert_eq!(["r12", "12"].map(str::parse), [Ok(ReleaseNumber(12)), Ok(ReleaseNumber(12))]);
+        for bad in ["", "r", "r0", "+1", "rr1", "-1", "1.0"] {
+            assert!(bad.parse::<ReleaseNumber>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -31,6 +31,7 @@ fn help() {
       pin      Write down what the tags of a bundle mean now, so that it means the same wherever it is deployed: for CI
       plan     Show what a deployment would change
       status   Show what is serving, what is parked and what is under way
+      history  Show the releases that were deployed here, or the story of one of them
       run      Run a command in a container of its own, with a release's image, environment and files
       recover  Finish or undo an interrupted run
       prune    Remove the releases that are not kept any more

@@ -231,7 +231,9 @@ fn journals_of_version_1() {
 
 #[test]
 fn records_of_version_1() {
-    for name in ["record-v1-good.json", "record-v1-refused.json"] {
+    for name in
+        ["record-v1-good.json", "record-v1-refused.json", "record-v1-full.json", "record-v1-unchanged.json"]
+    {
         let text = fixture(name);
         let record: Record = serde_json::from_str(&text).unwrap();
         assert_eq!(

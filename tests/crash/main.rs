@@ -16,6 +16,7 @@ mod forward;
 mod handed_back;
 mod heard;
 mod hiccups;
+mod history;
 mod hooks;
 mod install;
 mod kills;

@@ -18,7 +18,7 @@ use handover::host::machine::disk::Space;
 use handover::host::registry::size::ImageSizes;
 use handover::host::{Host, LazyAws, Machine, Paths};
 use handover::journal::Journal;
-use handover::model::Phase;
+use handover::model::{Phase, Revision};
 use handover::report::{Report, tail};
 use handover::signal::Termination;
 use jiff::{SignedDuration, Timestamp};
@@ -245,6 +245,7 @@ deadline = "30s"
             config: self.config(tag),
             deployment: id.parse().unwrap(),
             group: Some("test".to_owned()),
+            revision: Revision::default(),
             until: Phase::Finish,
             command: "test".to_owned(),
             hook: true,

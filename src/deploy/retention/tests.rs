@@ -12,18 +12,11 @@ fn image(digit: u64) -> ImageRef {
 
 /// A release's record; its image has the number's digit.
 fn record(release: u64, verdict: Verdict) -> Record {
-    Record {
-        format: 1,
-        release: ReleaseNumber(release),
-        deployment: "d-1".parse().unwrap(),
-        group: None,
-        images: [(ImageName::default_image(), image(release))].into(),
-        tasks: std::collections::BTreeMap::default(),
-        secret_versions: std::collections::BTreeMap::default(),
-        fingerprint: None,
-        verdict,
-        at: jiff::Timestamp::UNIX_EPOCH,
-    }
+    let of_run = serde_json::json!({
+        "format": 1, "release": release, "deployment": "d-1", "verdict": "unproven", "at": "1970-01-01T00:00:00Z",
+    });
+    let of_run: Record = serde_json::from_value(of_run).unwrap();
+    Record { images: [(ImageName::default_image(), image(release))].into(), verdict, ..of_run }
 }
 
 fn good(release: u64) -> Record {
