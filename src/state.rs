@@ -9,10 +9,12 @@
 //!   releases/12/bundle/     what else of the bundle it names, by its path there
 //!   releases/12/files/web/  the files of a container, rendered, by their paths there
 //!   releases/12/web.log     the last lines of its container, when it was refused; without secrets
+//!   blocked.json            the digests that no deployment may bring
 //!   history/9/              record.json and journal.jsonl of a release that is not kept any more
 //! ```
 //! The truth about containers is in Docker; this can be lost and only costs the memory of what was.
 
+mod blocked;
 mod past;
 mod record;
 
@@ -24,6 +26,7 @@ use crate::config::{self, Config};
 use crate::environment::RenderedFile;
 use crate::fs::{self, FsError};
 use crate::model::{Explain, ProcessName, ReleaseNumber};
+pub use blocked::{Blocked, Why};
 pub use past::{Past, REMEMBERED};
 pub use record::{RECORD_FORMAT, Record, Verdict, fingerprint};
 

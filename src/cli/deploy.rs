@@ -57,6 +57,7 @@ fn prepare(args: &Args) -> Result<Request, Refusal> {
         deployment: DeploymentId::for_operator(jiff::Timestamp::now()),
         group,
         revision: Revision::default(),
+        rollback: None,
         until: Phase::Finish,
         command: "deploy".to_owned(),
         hook: false,

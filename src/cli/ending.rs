@@ -9,7 +9,7 @@ use crate::exit::ExitStatus;
 use crate::host::docker::DockerError;
 use crate::host::{Host, Paths};
 use crate::journal::{JournalError, LockError};
-use crate::model::{AppName, DeploymentId, Explain as _};
+use crate::model::{AppName, DeploymentId, Explain};
 use crate::printer::Printer;
 use crate::report::runs::RunLine;
 use crate::report::tail::{self, End};
@@ -74,6 +74,11 @@ impl<'a> Ending<'a> {
     /// Says why nothing was begun.
     pub(super) fn complain(&self, error: &str, status: ExitStatus) -> ExitStatus {
         self.fail(error, None, None, End::NotBegun, status)
+    }
+
+    /// Says what keeps the command from beginning, and what to do about it.
+    pub(super) fn cannot(&self, error: &(impl Explain + 'static)) -> ExitStatus {
+        self.fail(&text::causes(error), error.fix().as_deref(), None, End::NotBegun, ExitStatus::Usage)
     }
 
     /// Says that nothing was to be done, and that nothing serves all the same.

@@ -92,6 +92,7 @@ fn prepare(args: &Args, start: Instant) -> Result<Option<Request>, Refusal> {
         deployment: hook.deployment,
         group: hook.group,
         revision: hook.revision,
+        rollback: None,
         until,
         command: hook.event.to_string(),
         hook: true,

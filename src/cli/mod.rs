@@ -15,6 +15,8 @@ mod pin;
 mod plan;
 mod prune;
 mod recover;
+mod releases;
+mod rollback;
 mod status;
 
 use std::ffi::OsString;
@@ -51,6 +53,10 @@ enum Command {
     Status(status::Args),
     /// Show the releases that were deployed here, or the story of one of them
     History(history::Args),
+    /// Show what can be gone back to, and what stands in the way of each
+    Releases(releases::Args),
+    /// Go back to an earlier release, as it was: also while AWS and the registry do not answer
+    Rollback(rollback::Args),
     /// Run a command in a container of its own, with a release's image, environment and files
     Run(one_off::Args),
     /// Finish or undo an interrupted run
@@ -107,6 +113,8 @@ pub async fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Plan(args) => plan::run(args).await,
         Command::Status(args) => status::run(args).await,
         Command::History(args) => history::run(args).await,
+        Command::Releases(args) => releases::run(args).await,
+        Command::Rollback(args) => rollback::run(args).await,
         Command::Recover(args) => recover::run(args).await,
         Command::Prune(args) => prune::run(args).await,
         Command::Install(args) => install::run(args).await,

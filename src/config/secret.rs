@@ -33,6 +33,11 @@ pub enum SecretSource {
 }
 
 impl SecretSource {
+    /// Whether nobody has to be asked for it.
+    pub fn is_literal(&self) -> bool {
+        matches!(self, Self::Literal { .. })
+    }
+
     /// How its text is read.
     pub fn format(&self) -> SecretFormat {
         match self {

@@ -8,7 +8,7 @@ use super::clock::Clock;
 use super::health::judge::Before;
 use super::outage::Outage;
 use super::registry::Registry;
-use super::secrets;
+use super::secrets::{self, Earlier};
 use crate::config::settings::{Process, Service, Task};
 use crate::config::{Config, Settings};
 use crate::environment::{Secrets, learn_environment, learn_rendered};
@@ -104,12 +104,24 @@ impl Context<'_> {
             images: facts.images.clone(),
             containers: facts.new.keys().map(name).collect(),
             secret_versions: facts.secret_versions.clone(),
+            kept_secrets: self.kept_secrets(facts),
             tasks: facts.tasks.clone(),
             fingerprint: self.fingerprint(facts),
             verdict,
             at: jiff::Timestamp::now(),
             ..opened.unwrap_or_else(|| Record::of_run(&self.header))
         }
+    }
+
+    /// The secrets that AWS did not give this run: preflight has noted the version of each that it gave. Only a way back goes on
+    /// without one.
+    pub fn kept_secrets(&self, facts: &Facts) -> BTreeSet<String> {
+        if self.header.rollback.is_none() || facts.images.is_empty() {
+            return BTreeSet::new();
+        }
+        let stored = self.settings().secrets.iter().filter(|(_, source)| !source.is_literal());
+        let unknown = stored.filter(|(name, _)| !facts.secret_versions.contains_key(*name));
+        unknown.map(|(name, _)| name.clone()).collect()
     }
 
     /// Stands for everything that the containers are made of, once that is known.
@@ -189,7 +201,11 @@ impl Gathered {
             return Ok(secrets.clone());
         }
         let (settings, known) = (context.settings(), &facts.secret_versions);
-        let secrets = secrets::read(settings, known, context.host, &mut self.redactor).await?.secrets;
+        let kept = context.kept_secrets(facts);
+        let earlier =
+            context.header.rollback.as_ref().map(|rollback| Earlier { to: rollback.to, kept: &kept });
+        let read = secrets::read_or_keep(settings, known, context.host, &mut self.redactor, earlier);
+        let secrets = read.await?.secrets;
         self.secrets = Some(secrets.clone());
         Ok(secrets)
     }

@@ -14,8 +14,8 @@ use crate::host::docker::DockerError;
 use crate::journal::{Direction, Ended, Entry, Fact, Facts, Inverse, Journal, JournalError, StepState};
 use crate::model::{Failure, FailureKind, Phase, ProcessName};
 use crate::report::Outcome;
-use crate::state::{Record, Verdict};
-use crate::text::{LONGEST_LINE, clean, shorten_middle};
+use crate::state::{Blocked, Record, Verdict};
+use crate::text::{LONGEST_LINE, chain, clean, shorten_middle};
 
 /// The longest cause in a journal or a report, in characters. Docker puts the reason at the end of what it says.
 const LONGEST_CAUSE: usize = 600;
@@ -348,6 +348,15 @@ impl Run<'_> {
     fn end(&mut self, ended: Ended) -> Result<(), JournalError> {
         if let Some(verdict) = self.verdict(&ended) {
             // The journal has the truth, so a failure here changes nothing.
+            if let (Some(rollback), Verdict::Good) = (&self.context.header.rollback, &verdict)
+                && !rollback.block.is_empty()
+            {
+                let blocked = Blocked::of(&self.context.host.paths.app(&self.context.header.app));
+                let from = rollback.from.unwrap_or(rollback.to);
+                if let Err(error) = blocked.block(&rollback.block, from) {
+                    self.gathered.notes.push(format!("no digest could be blocked: {}", chain(&error)));
+                }
+            }
             let history = self.journal.history();
             let record = Record { phases: history.phases(), ..self.context.record(history.facts(), verdict) };
             if let Err(error) = self.context.releases.write(&record) {

@@ -7,6 +7,7 @@ use super::clock::Clock;
 use super::context::{Context, Gathered};
 use super::driver::{Run, drive};
 use super::outage::Outage;
+use super::rollback::planned_by;
 use super::{DeployError, Request, handoff, plan, serving};
 use crate::config::Config;
 use crate::host::Host;
@@ -252,10 +253,11 @@ async fn open<'a>(
         release,
         group: request.group,
         plan: plan::plan(
-            settings,
+            &request.rollback.as_ref().map_or_else(|| settings.clone(), |_| planned_by(settings)),
             &serving::live_of_all(&host.docker, settings).await?,
             &plan::former(&releases),
         ),
+        rollback: request.rollback,
         retired,
         began: Timestamp::now(),
     };

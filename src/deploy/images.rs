@@ -8,13 +8,14 @@ use futures_util::future::join_all;
 use super::context::{Context, Gathered};
 use super::preflight::{self, Found};
 use super::registry::{Registry, Terms};
+use super::rollback::by_our_tag;
 use super::serving;
 use crate::config::Settings;
 use crate::environment::Secrets;
 use crate::host::Host;
 use crate::host::docker::{Docker, LocalImage, Platform, Progress, RegistryLogin};
 use crate::host::registry::advice::Wanted;
-use crate::journal::Facts;
+use crate::journal::{Facts, Rollback};
 use crate::model::{Failure, FailureKind, ImageDigest, ImageName, ImageRef, ReleaseNumber, image_tag};
 use crate::printer::Talk;
 use crate::redact::Redactor;
@@ -70,6 +71,47 @@ pub(super) async fn resolve(
         size.map_or_else(ToPull::Unknown, ToPull::Bytes)
     };
     Ok(Meaning { image, to_pull, local, registry: Some(registry) })
+}
+
+/// An image of a release that is gone back to: what its tag means now is no matter. For one that is here nobody is asked, and it is
+/// found by our own tag, too.
+pub(super) async fn of_earlier(
+    host: &Host,
+    settings: &Settings,
+    name: &ImageName,
+    rollback: &Rollback,
+    secrets: Option<&Secrets>,
+) -> Result<Meaning, Failure> {
+    let here = |image, local| Meaning { image, to_pull: ToPull::Nothing, local, registry: None };
+    let lost = || Failure::because(format!("the record of {} does not name its image '{name}'", rollback.to));
+    let image = rollback.images.get(name).ok_or_else(lost)?;
+    if let Some(local) = host.docker.image(image).await? {
+        return Ok(here(image.clone(), Some(local)));
+    }
+    if let Some(local) = by_our_tag(&settings.app, host, rollback.to, name).await?
+        && let Ok(id) = local.id.parse()
+    {
+        return Ok(here(ImageRef::local(id), Some(local)));
+    }
+    let gone = format!("image '{name}' of {} is gone from this instance", rollback.to);
+    if image.is_local() {
+        return Err(Failure::with_fix(
+            format!("{gone}, and no registry has it"),
+            "load it again, or go back to another release (handover releases)",
+        ));
+    }
+    // It is asked when the image is pulled: by its digest, which says all there is to know.
+    let registry = Registry::of(host, settings, name, secrets).await.map_err(|failure| Failure {
+        what: format!("{gone}, and its registry cannot be asked: {}", failure.what),
+        ..failure
+    })?;
+    let size = "it is pulled by its digest".to_owned();
+    Ok(Meaning {
+        image: image.clone(),
+        to_pull: ToPull::Unknown(size),
+        local: None,
+        registry: Some(registry),
+    })
 }
 
 /// An image that somebody has built or loaded here. Its name may move to another one: from here on its id counts.

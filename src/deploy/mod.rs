@@ -25,6 +25,7 @@ mod evidence;
 pub mod handoff;
 pub mod health;
 mod images;
+mod kept;
 mod network;
 pub mod next;
 pub mod one_off;
@@ -37,6 +38,7 @@ pub mod registry;
 mod restore;
 pub mod retention;
 mod revive;
+pub mod rollback;
 mod secrets;
 mod services;
 pub mod serving;
@@ -55,7 +57,7 @@ use crate::fs::FsError;
 use crate::host::Host;
 use crate::host::docker::DockerError;
 use crate::install;
-use crate::journal::{Header, Journal, JournalError, Lock, LockError, Who};
+use crate::journal::{Header, Journal, JournalError, Lock, LockError, Rollback, Who};
 use crate::model::{AppName, DeploymentId, Explain, Phase, ReleaseNumber, Revision};
 use crate::printer::Talk;
 use crate::report::{Outcome, Report};
@@ -88,6 +90,8 @@ pub struct Request {
     pub group: Option<String>,
     /// The bundle that `CodeDeploy` deploys, as far as it says.
     pub revision: Revision,
+    /// The earlier release that is gone back to, if one is.
+    pub rollback: Option<Rollback>,
     /// Up to which phase this process may go.
     pub until: Phase,
     /// What this process was called as.

@@ -57,7 +57,7 @@ pub async fn preview(config: &Config, host: &Host) -> Result<Preview, DeployErro
         Err(DeployError::Docker(_)) => ReleaseNumber::FIRST,
         release => release?,
     };
-    let target = Target { settings, release, deployment: None, versions: &BTreeMap::new() };
+    let target = Target { settings, release, deployment: None, versions: &BTreeMap::new(), rollback: None };
     let mut redactor = Redactor::default();
     let terms = Terms { talk: &Silent, redactor: &mut redactor, clock: Clock::unlimited() };
     let looked = preflight::look(host, &target, terms).await;
@@ -97,6 +97,7 @@ pub(super) fn as_if<'a>(
         deployment: DeploymentId::for_operator(now),
         release,
         group: None,
+        rollback: None,
         plan: plan::plan(&config.settings, live, &plan::former(&releases)),
         retired: vec![],
         began: now,

@@ -1,6 +1,6 @@
 //! Reading every secret: side by side, each version once, and with every failure reported by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -10,16 +10,32 @@ use crate::config::settings::{SecretSource, Settings, StoredParameter, StoredSec
 use crate::environment::{self, Field, Secrets};
 use crate::host::Host;
 use crate::host::aws::{Aws, AwsError, ParameterVersion, ParametersBelow, SecretValue, SecretVersion};
-use crate::model::{Failure, Finding};
+use crate::model::{Failure, Finding, ReleaseNumber};
 use crate::redact::{Redactor, is_open};
+use crate::text::chain;
+
+use super::kept;
 
 /// What was read.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     /// The fields of every secret.
     pub(super) secrets: Secrets,
-    /// The version of each secret that is no literal, by its name in the configuration.
+    /// The version of each secret that AWS gave, by its name in the configuration.
     pub(super) versions: BTreeMap<String, String>,
+    /// The secrets that it did not give, and that are known from what is kept here.
+    pub(super) kept: BTreeSet<String>,
+    /// What is worth knowing of them.
+    pub(super) notes: Vec<String>,
+}
+
+/// A release that is gone back to: what is kept of it may stand in for AWS.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Earlier<'a> {
+    /// The release.
+    pub(super) to: ReleaseNumber,
+    /// The secrets that AWS did not give earlier in this deployment: it is not asked again, so that a deployment has one version.
+    pub(super) kept: &'a BTreeSet<String>,
 }
 
 /// Reads every secret, in the versions that are `known` from earlier in this deployment, and sees that the environment
@@ -31,13 +47,35 @@ pub(super) async fn read(
     host: &Host,
     redactor: &mut Redactor,
 ) -> Result<Reading, Failure> {
+    read_or_keep(settings, known, host, redactor, None).await
+}
+
+/// The same; of a release that is gone back to, what AWS does not give is taken from what is kept.
+pub(super) async fn read_or_keep(
+    settings: &Settings,
+    known: &BTreeMap<String, String>,
+    host: &Host,
+    redactor: &mut Redactor,
+    earlier: Option<Earlier<'_>>,
+) -> Result<Reading, Failure> {
     let mut reading = Reading::default();
     let mut failures = Vec::new();
-    let answers = fetch(settings, known, host).await?;
+    let mut ungiven = BTreeMap::new();
+    let answers = match (ask_for(settings, known, host, earlier).await, earlier) {
+        (Err(error), Some(_)) => {
+            let finding = Finding::of(&error);
+            let all = settings.secrets.iter().filter(|(_, source)| !source.is_literal());
+            all.map(|(name, _)| (name.clone(), Err(finding.clone()))).collect()
+        }
+        (answers, _) => answers?,
+    };
     for (name, source) in &settings.secrets {
         match answers.get(name) {
-            // A literal.
-            None => {}
+            None if source.is_literal() => {}
+            None => drop(ungiven.insert(name.clone(), None)),
+            Some(Err(failure)) if earlier.is_some() => {
+                ungiven.insert(name.clone(), Some(failure.clone()));
+            }
             Some(Ok(answer)) => {
                 if let Content::Text(text) = &answer.content {
                     redactor.learn(text.expose_secret());
@@ -55,10 +93,26 @@ pub(super) async fn read(
             Some(Err(failure)) => failures.push(failure.clone()),
         }
     }
-    reading.secrets.extend(literals(settings));
+    reading.secrets.extend(environment::literals(settings));
+    let mut inexact = vec![];
+    if let (Some(earlier), false) = (earlier, ungiven.is_empty()) {
+        reading.kept = ungiven.keys().cloned().collect();
+        let kept = kept::find(host, settings, earlier.to, &reading.kept).await?;
+        reading.secrets.extend(kept.secrets);
+        reading.notes = kept.notes;
+        inexact = kept.inexact;
+    }
     learn(&reading.secrets, redactor);
     if failures.is_empty() {
-        failures = environment::check(settings, &reading.secrets).iter().map(Finding::of).collect();
+        let wrong = environment::check(settings, &reading.secrets);
+        failures = if ungiven.is_empty() {
+            wrong.iter().map(Finding::of).collect()
+        } else {
+            let wrong = wrong.iter().map(|error| chain(error)).chain(
+                inexact.into_iter().map(|what| format!("{what} cannot be made again exactly as it was")),
+            );
+            not_kept(ungiven, &wrong.collect::<Vec<_>>())
+        };
     }
     // Several tables may name one secret.
     failures.sort();
@@ -93,11 +147,39 @@ pub(super) async fn changed(
     }
 }
 
-fn literals(settings: &Settings) -> impl Iterator<Item = (String, environment::Fields)> {
-    settings.secrets.iter().filter_map(|(name, source)| match source {
-        SecretSource::Literal { literal } => Some((name.clone(), environment::of_literal(literal))),
-        _ => None,
-    })
+/// Why secrets cannot be had, neither from AWS nor from what is kept. Nothing where nothing is lacking.
+fn not_kept(ungiven: BTreeMap<String, Option<Finding>>, lacking: &[String]) -> Vec<Finding> {
+    if lacking.is_empty() {
+        return vec![];
+    }
+    let what = lacking.join("; ");
+    let one = |(name, finding): (String, Option<Finding>)| {
+        let finding =
+            finding.unwrap_or_else(|| Finding::new("AWS did not give it earlier in this deployment", ""));
+        let fix = if finding.fix.is_empty() { "make AWS reachable" } else { &finding.fix };
+        Finding::new(
+            format!("secret {name}: {}; and what is kept here lacks it: {what}", finding.what),
+            format!("{fix}; or go back to another release (handover releases)"),
+        )
+    };
+    ungiven.into_iter().map(one).collect()
+}
+
+/// Asks AWS for all but what is known not to come.
+async fn ask_for(
+    settings: &Settings,
+    known: &BTreeMap<String, String>,
+    host: &Host,
+    earlier: Option<Earlier<'_>>,
+) -> Result<BTreeMap<String, Result<Answer, Finding>>, AwsError> {
+    match earlier.filter(|earlier| !earlier.kept.is_empty()) {
+        None => fetch(settings, known, host).await,
+        Some(earlier) => {
+            let mut asked = settings.clone();
+            asked.secrets.retain(|name, _| !earlier.kept.contains(name));
+            fetch(&asked, known, host).await
+        }
+    }
 }
 
 fn learn(secrets: &Secrets, redactor: &mut Redactor) {

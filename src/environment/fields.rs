@@ -57,7 +57,8 @@ pub fn of_texts(
     completed(name, source, fields)
 }
 
-fn completed(name: &str, source: &SecretSource, mut fields: Fields) -> Result<Fields, EnvironmentError> {
+/// Adds the fields that the configuration knows.
+pub fn completed(name: &str, source: &SecretSource, mut fields: Fields) -> Result<Fields, EnvironmentError> {
     for (field, value) in source.fields() {
         match fields.get(field) {
             None => {

@@ -2,6 +2,7 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::{Field, Fields};
 use crate::config::settings::{Settings, Value, Workload};
 use crate::redact::{Redactor, is_open};
 use crate::template;
@@ -25,6 +26,50 @@ pub fn learn_environment(
             }
         }
     }
+}
+
+/// The fields of a secret that a container was given, as far as its environment and its rendered files (each with its template)
+/// show. A part of a template whose filters cannot be undone shows nothing.
+pub fn fields_in(
+    secret: &str,
+    environment: &[(String, SecretString)],
+    files: &[(&str, String)],
+    settings: &Settings,
+    workload: &Workload,
+) -> Fields {
+    let sources = settings.environment_of(workload);
+    let mut fields = Fields::new();
+    let mut templates: Vec<(&str, &str)> = vec![];
+    for (variable, given) in environment {
+        match sources.get(variable.as_str()) {
+            Some(Value::Secret { secret: its, field, .. }) if its == secret => {
+                fields.insert(field.clone(), Field::Text(given.clone()));
+            }
+            Some(Value::Template(template)) => templates.push((template, given.expose_secret())),
+            _ => {}
+        }
+    }
+    templates.extend(files.iter().map(|(template, rendered)| (*template, rendered.as_str())));
+    for (template, rendered) in templates {
+        for (expression, part) in filled_in(template, rendered) {
+            let mut pipeline = expression.split('|').map(str::trim);
+            let reference = pipeline.next().unwrap_or_default();
+            let field = field_of(reference);
+            let is_its =
+                reference.strip_prefix(secret).is_some_and(|rest| rest.trim_start().starts_with(['.', '[']));
+            let filters: Vec<&str> = pipeline.collect();
+            let value = filters
+                .into_iter()
+                .rev()
+                .try_fold(part.to_owned(), |text, filter| template::undo_filter(filter, &text));
+            if let (true, Some(value)) = (is_its, value)
+                && !fields.contains_key(field)
+            {
+                fields.insert(field.to_owned(), Field::Text(SecretString::from(value)));
+            }
+        }
+    }
+    fields
 }
 
 /// Masks what the expressions of a template became in the rendered text: as it is, and as it was before the filters.
@@ -103,6 +148,30 @@ mod tests {
         ] {
             assert_eq!(field_of(name), field);
         }
+    }
+
+    #[test]
+    fn the_fields_of_a_secret_are_found_again() {
+        let text = "app = 'a'\n[image]\nrepository = 'x'\ntag = 't'\n[secret.db]\nid = 'prod/db'\n[secret.dbx]\nid = 'prod/dbx'\n[environment]\nHOST = { secret = 'db.host' }\nX = { secret = 'dbx.password' }\nURL = { template = 'pg://{{ db.user }}:{{ db.password | urlencode }}@{{ dbx.host }}/{{ db.name | upper }}' }\n[process.web]\n";
+        let settings = crate::config::parse(text, "handover.toml").unwrap();
+        let (_, web) = settings.workloads().next().unwrap();
+        let given = [
+            ("HOST", "db.internal"),
+            ("X", "other"),
+            ("URL", "pg://sp:a%2Fb@x.internal/SP"),
+            ("PATH", "/bin"),
+        ];
+        let given = given.map(|(name, value)| (name.to_owned(), SecretString::from(value)));
+        let files = [("TOKEN={{ db[\"api token\"] | shell }}\n", "TOKEN='it'\\''s'\n".to_owned())];
+        let fields = fields_in("db", &given, &files, &settings, web);
+        let shown: Vec<String> = fields
+            .iter()
+            .map(|(name, field)| match field {
+                Field::Text(text) => format!("{name}={}", text.expose_secret()),
+                Field::Unusable(what) => format!("{name}: {what}"),
+            })
+            .collect();
+        assert_eq!(shown, ["api token=it's", "host=db.internal", "password=a/b", "user=sp"]);
     }
 
     #[test]

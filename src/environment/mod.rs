@@ -7,14 +7,22 @@ use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::settings::{FileSource, Settings, Value, Workload};
+use crate::config::settings::{FileSource, SecretSource, Settings, Value, Workload};
 use crate::model::{Explain, Finding, ProcessName};
 use crate::template;
-pub use fields::{Field, Fields, of_literal, of_text, of_texts};
-pub use known::{learn_environment, learn_rendered};
+pub use fields::{Field, Fields, completed, of_literal, of_text, of_texts};
+pub use known::{fields_in, learn_environment, learn_rendered};
 
 /// The fields of each secret, by the secret's name in the configuration.
 pub type Secrets = BTreeMap<String, Fields>;
+
+/// The secrets of a configuration that are literals in it.
+pub fn literals(settings: &Settings) -> impl Iterator<Item = (String, Fields)> {
+    settings.secrets.iter().filter_map(|(name, source)| match source {
+        SecretSource::Literal { literal } => Some((name.clone(), of_literal(literal))),
+        _ => None,
+    })
+}
 
 /// Why a secret, a variable or a file cannot be made. Never contains a value.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

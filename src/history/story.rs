@@ -167,6 +167,9 @@ fn told(record: &Record) -> Vec<String> {
     for (secret, version) in &record.secret_versions {
         lines.extend(beside("secret", &format!("{secret}, version {version}")));
     }
+    for secret in &record.kept_secrets {
+        lines.extend(beside("secret", &format!("{secret}, as it was kept here: AWS did not give it")));
+    }
     let moved: Vec<&ProcessName> = record.moved_schema().collect();
     for task in record.tasks.keys() {
         let schema = if moved.contains(&task) { ": it has moved the schema" } else { "" };

@@ -61,6 +61,9 @@ fn indented(text: &str) -> Vec<String> {
 
 /// Who or what made a release.
 pub(super) fn made_by(record: &Record) -> String {
+    if let Some(to) = record.rollback_to {
+        return format!("rollback to {to}");
+    }
     if record.deployment.is_of_operator() {
         return "by hand".to_owned();
     }

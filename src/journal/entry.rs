@@ -3,13 +3,16 @@
 //! Another version may write entries, facts, inverses and outcomes that this one does not know: they are read as unknown
 //! and never as damage. Such a run is finished by the version that began it, or undone by the inverses that are known.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::facts::Fact;
-use crate::model::{AppName, DeploymentId, Failure, Nature, Phase, ReleaseNumber};
+use crate::model::{
+    AppName, DeploymentId, Failure, ImageDigest, ImageName, ImageRef, Nature, Phase, ReleaseNumber,
+};
 
 /// The format of the lines. A reader of another format takes them as far as it knows them, to undo; only the same format
 /// is resumed forward.
@@ -127,6 +130,9 @@ pub struct Header {
     /// The deployment group, where `CodeDeploy` named one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// The earlier release that the run goes back to, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
     /// What is to be done, in order.
     pub plan: Vec<Planned>,
     /// Deployments that are over for good: a late hook of one of them must not act.
@@ -134,6 +140,21 @@ pub struct Header {
     pub retired: Vec<DeploymentId>,
     /// When it began.
     pub began: Timestamp,
+}
+
+/// What a run towards an earlier release has from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// The earlier release.
+    pub to: ReleaseNumber,
+    /// The release that was live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<ReleaseNumber>,
+    /// Its images: nobody is asked what a tag means.
+    pub images: BTreeMap<ImageName, ImageRef>,
+    /// The digests that no later deployment may bring, once this one has come to a good end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub block: Vec<ImageDigest>,
 }
 
 /// One item of a plan, and the phase in which it is due.

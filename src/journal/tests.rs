@@ -34,6 +34,7 @@ impl Fixture {
             deployment: "d-1".parse::<DeploymentId>().unwrap(),
             release: ReleaseNumber(12),
             group: None,
+            rollback: None,
             plan: vec![step("preflight"), step("create web")],
             retired: vec![],
             began: jiff::Timestamp::UNIX_EPOCH,

@@ -1,6 +1,6 @@
 //! What is known of a release: its record, as it stands in `record.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,9 @@ pub struct Record {
     /// The deployment group, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// The earlier release that it is made like, where somebody went back to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_to: Option<ReleaseNumber>,
     /// The bundle that `CodeDeploy` took it from, as far as it says.
     #[serde(default, skip_serializing_if = "Revision::is_unknown")]
     pub revision: Revision,
@@ -44,6 +47,9 @@ pub struct Record {
     /// dead one.
     #[serde(default)]
     pub secret_versions: BTreeMap<String, String>,
+    /// The secrets that AWS did not give it: it has what was kept of an earlier release, of no known version.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub kept_secrets: BTreeSet<String>,
     /// How its tasks went.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tasks: BTreeMap<ProcessName, TaskRun>,
@@ -91,12 +97,14 @@ impl Record {
             release: header.release,
             deployment: header.deployment.clone(),
             group: header.group.clone(),
+            rollback_to: header.rollback.as_ref().map(|rollback| rollback.to),
             revision: Revision::default(),
             images: BTreeMap::default(),
             tags: BTreeMap::default(),
             platform: None,
             containers: BTreeMap::default(),
             secret_versions: BTreeMap::default(),
+            kept_secrets: BTreeSet::default(),
             tasks: BTreeMap::default(),
             fingerprint: None,
             phases: vec![],

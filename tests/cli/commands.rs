@@ -25,18 +25,20 @@ fn help() {
     Usage: handover <COMMAND>
 
     Commands:
-      hook     Do what CodeDeploy's lifecycle event asks for (the same as no arguments and LIFECYCLE_EVENT set)
-      deploy   Deploy a bundle, or the last good configuration, in one go
-      lint     Check a bundle without AWS and Docker, for every deployment group
-      pin      Write down what the tags of a bundle mean now, so that it means the same wherever it is deployed: for CI
-      plan     Show what a deployment would change
-      status   Show what is serving, what is parked and what is under way
-      history  Show the releases that were deployed here, or the story of one of them
-      run      Run a command in a container of its own, with a release's image, environment and files
-      recover  Finish or undo an interrupted run
-      prune    Remove the releases that are not kept any more
-      install  Put this binary where operators and systemd find it
-      help     Print this message or the help of the given subcommand(s)
+      hook      Do what CodeDeploy's lifecycle event asks for (the same as no arguments and LIFECYCLE_EVENT set)
+      deploy    Deploy a bundle, or the last good configuration, in one go
+      lint      Check a bundle without AWS and Docker, for every deployment group
+      pin       Write down what the tags of a bundle mean now, so that it means the same wherever it is deployed: for CI
+      plan      Show what a deployment would change
+      status    Show what is serving, what is parked and what is under way
+      history   Show the releases that were deployed here, or the story of one of them
+      releases  Show what can be gone back to, and what stands in the way of each
+      rollback  Go back to an earlier release, as it was: also while AWS and the registry do not answer
+      run       Run a command in a container of its own, with a release's image, environment and files
+      recover   Finish or undo an interrupted run
+      prune     Remove the releases that are not kept any more
+      install   Put this binary where operators and systemd find it
+      help      Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help

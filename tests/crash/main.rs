@@ -32,6 +32,7 @@ mod refusals;
 mod registry;
 mod replaces;
 mod revive;
+mod rollback;
 mod secrets;
 mod seen;
 mod services;

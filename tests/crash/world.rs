@@ -246,6 +246,7 @@ deadline = "30s"
             deployment: id.parse().unwrap(),
             group: Some("test".to_owned()),
             revision: Revision::default(),
+            rollback: None,
             until: Phase::Finish,
             command: "test".to_owned(),
             hook: true,

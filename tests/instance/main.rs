@@ -25,6 +25,7 @@ mod preflight;
 mod prune;
 mod redirect;
 mod registries;
+mod rollback;
 mod secrets;
 mod start_first;
 mod static_binary;

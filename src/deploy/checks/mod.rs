@@ -141,6 +141,9 @@ async fn look(
     if settings.checks.is_empty() {
         return Ok(judged);
     }
+    // Whether a secret that AWS does not give is good, the gate shows.
+    let kept = context.kept_secrets(facts);
+    let settings = &without_needs_of(settings, &kept, &mut judged);
     let asks_for_one = settings.checks.values().any(|check| check.needed.secret().is_some());
     let secrets = if asks_for_one { gathered.secrets(context, facts).await? } else { Secrets::new() };
     let failed = all(context, facts, settings, &secrets, how, termination).await?;
@@ -161,6 +164,17 @@ async fn look(
         judged.notes.push(clean(&format!("{excuse}: {finding}")));
     }
     Ok(judged)
+}
+
+/// The settings without the checks that need one of these secrets.
+fn without_needs_of(settings: &Settings, kept: &BTreeSet<String>, judged: &mut Judged) -> Settings {
+    let mut settings = settings.clone();
+    settings.checks.retain(|name, check| {
+        let Some(secret) = check.needed.secret().filter(|secret| kept.contains(*secret)) else { return true };
+        judged.notes.push(format!("check.{name} is not made: AWS does not give secret {secret} now"));
+        false
+    });
+    settings
 }
 
 /// Makes every check of some settings, side by side, and says what failed.

@@ -4,6 +4,7 @@
 //! Each check is a pure function over what was seen. What would surely fail is a finding; what only might is a note.
 
 mod beside;
+mod blocked;
 mod clock;
 mod devices;
 mod disk;
@@ -15,7 +16,7 @@ mod ports;
 mod services;
 mod way_back;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join, join_all, join3, try_join_all, try_join3};
 
@@ -24,7 +25,7 @@ use super::context::Context;
 use super::images::{self, Meaning, ToPull};
 use super::plan;
 use super::registry::Terms;
-use super::secrets::{self, Reading};
+use super::secrets::{self, Earlier, Reading};
 use super::serving::{self, Live};
 use crate::config::Settings;
 use crate::environment::Secrets;
@@ -32,8 +33,10 @@ use crate::host::Host;
 use crate::host::docker::labels::Kind;
 use crate::host::docker::{Container, Docker, DockerError, Engine, Listed};
 use crate::host::names as hosts_names;
+use crate::journal::Rollback;
 use crate::model::{Auth, DeploymentId, Failure, Finding, ImageName, ReleaseNumber};
 use crate::redact::Redactor;
+use crate::state::Blocked;
 
 /// What is to be deployed.
 pub(super) struct Target<'a> {
@@ -45,6 +48,8 @@ pub(super) struct Target<'a> {
     pub(super) deployment: Option<&'a DeploymentId>,
     /// The versions of the secrets that it has read before.
     pub(super) versions: &'a BTreeMap<String, String>,
+    /// The earlier release that it goes back to.
+    pub(super) rollback: Option<&'a Rollback>,
 }
 
 /// What a check has to say.
@@ -135,7 +140,16 @@ pub(super) async fn look(host: &Host, target: &Target<'_>, terms: Terms<'_>) -> 
         }
     }
     let secrets = secrets.map_err(|failure| failures.extend(failure.into_findings())).ok();
-    failures.extend(secrets.iter().flat_map(|reading| checks::mistakes(settings, &reading.secrets)));
+    failures.extend(secrets.iter().flat_map(|reading| {
+        let mut settings = settings.clone();
+        // Of a secret that AWS does not give, only what a container was given is known.
+        settings
+            .checks
+            .retain(|_, check| check.needed.secret().is_none_or(|name| !reading.kept.contains(name)));
+        checks::mistakes(&settings, &reading.secrets)
+    }));
+    found.notes.extend(secrets.iter().flat_map(|reading| reading.notes.clone()));
+    blocked::check(&Blocked::of(&host.paths.app(&settings.app)), &meanings, &mut found);
     // One cause is reported once, however many look-ups fail for it.
     for failure in failures {
         if !found.findings.contains(&failure) {
@@ -161,32 +175,41 @@ async fn images_and_secrets(
 ) -> (Images, Result<Reading, Failure>) {
     let settings = target.settings;
     if settings.images.values().any(|image| matches!(image.auth, Auth::Secret(_))) {
-        let secrets = Box::pin(secrets::read(settings, target.versions, host, terms.redactor)).await;
+        let secrets = Box::pin(read_secrets(host, target, terms.redactor)).await;
         let known = secrets.as_ref().ok().map(|reading| &reading.secrets);
-        let images = Box::pin(resolve_all(host, settings, known, terms.again())).await;
+        let images = Box::pin(resolve_all(host, target, known, terms.again())).await;
         return (images, secrets);
     }
     let mut learnt = Redactor::default();
     let both = join(
-        Box::pin(resolve_all(host, settings, None, Terms { redactor: &mut learnt, ..terms })),
-        Box::pin(secrets::read(settings, target.versions, host, terms.redactor)),
+        Box::pin(resolve_all(host, target, None, Terms { redactor: &mut learnt, ..terms })),
+        Box::pin(read_secrets(host, target, terms.redactor)),
     )
     .await;
     terms.redactor.learn_all(learnt);
     both
 }
 
+async fn read_secrets(host: &Host, target: &Target<'_>, redactor: &mut Redactor) -> Result<Reading, Failure> {
+    let none = BTreeSet::new();
+    let earlier = target.rollback.map(|rollback| Earlier { to: rollback.to, kept: &none });
+    secrets::read_or_keep(target.settings, target.versions, host, redactor, earlier).await
+}
+
 async fn resolve_all(
     host: &Host,
-    settings: &Settings,
+    target: &Target<'_>,
     secrets: Option<&Secrets>,
     terms: Terms<'_>,
 ) -> Images {
-    let (talk, clock) = (terms.talk, terms.clock);
+    let (talk, clock, settings) = (terms.talk, terms.clock, target.settings);
     let asked = join_all(settings.images.keys().map(|name| async move {
         let mut redactor = Redactor::default();
         let terms = Terms { talk, redactor: &mut redactor, clock };
-        let meaning = Box::pin(images::resolve(host, settings, name, secrets, terms)).await;
+        let meaning = match target.rollback {
+            Some(rollback) => Box::pin(images::of_earlier(host, settings, name, rollback, secrets)).await,
+            None => Box::pin(images::resolve(host, settings, name, secrets, terms)).await,
+        };
         (name.clone(), meaning, redactor)
     }));
     let mut images = Vec::new();
@@ -230,6 +253,7 @@ pub(super) async fn recheck(context: &Context<'_>, live: &Live) -> Result<Vec<Fi
         release: context.release(),
         deployment: Some(&context.header.deployment),
         versions: &BTreeMap::new(),
+        rollback: None,
     };
     let mut found = Found::default();
     names::check(&target, &containers, live, &mut found);

@@ -75,6 +75,7 @@ mod tests {
             release: ReleaseNumber(2),
             deployment: Some(&deployment),
             versions: &std::collections::BTreeMap::new(),
+            rollback: None,
         };
         let mut found = Found::default();
         check(&target, containers, live, &mut found);
@@ -108,8 +109,13 @@ mod tests {
     fn what_is_to_be_replaced_and_is_not_there_is_told_the_first_time() {
         let settings = settings("replaces = \"old-web\"");
         let versions = std::collections::BTreeMap::new();
-        let target =
-            Target { settings: &settings, release: ReleaseNumber(1), deployment: None, versions: &versions };
+        let target = Target {
+            settings: &settings,
+            release: ReleaseNumber(1),
+            deployment: None,
+            versions: &versions,
+            rollback: None,
+        };
         let notes = |containers: &[Listed], live: &Live| {
             let mut found = Found::default();
             check(&target, containers, live, &mut found);

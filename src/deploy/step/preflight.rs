@@ -38,6 +38,7 @@ impl Step for Preflight {
             release: context.release(),
             deployment: Some(&context.header.deployment),
             versions: &facts.secret_versions,
+            rollback: context.header.rollback.as_ref(),
         };
         let terms = Terms { talk: context.talk, redactor: &mut gathered.redactor, clock: context.clock };
         let looked = preflight::look(context.host, &target, terms).await;

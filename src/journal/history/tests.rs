@@ -16,6 +16,7 @@ fn opened(plan: Vec<PlannedItem>) -> Entry {
         deployment: "d-1".parse().unwrap(),
         release: ReleaseNumber(2),
         group: None,
+        rollback: None,
         plan,
         retired: vec![],
         began: Timestamp::UNIX_EPOCH,
