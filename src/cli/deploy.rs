@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::bundle::{Chosen, Refusal, Which};
 use super::ending::Ending;
+use crate::config::Settings;
 use crate::deploy::clock::Clock;
 use crate::deploy::{DeployError, OPERATORS_PATIENCE, Request, docker_patience};
 use crate::exit::ExitStatus;
@@ -17,6 +18,13 @@ use crate::signal::Termination;
 pub(super) struct Args {
     #[command(flatten)]
     which: Which,
+    #[command(flatten)]
+    without: Without,
+}
+
+/// What is left out in a bad night.
+#[derive(Debug, clap::Args)]
+pub(super) struct Without {
     /// Make none of the checks of what the app needs of others: for a night when one of them is wrong
     #[arg(long)]
     no_checks: bool,
@@ -25,18 +33,35 @@ pub(super) struct Args {
     no_bake: bool,
 }
 
+impl Without {
+    /// Leaves it out of a deployment. What is kept with the release has it all the same.
+    pub(super) fn leave_out(&self, settings: &mut Settings) {
+        if self.no_checks {
+            settings.checks.clear();
+        }
+        if self.no_bake {
+            settings.bake = Duration::ZERO;
+        }
+    }
+
+    /// Says what is left out.
+    pub(super) fn say(&self, printer: &Printer) {
+        if self.no_checks {
+            printer.line("note:  no check of what the app needs of others is made (--no-checks)");
+        }
+        if self.no_bake {
+            printer.line("note:  the candidate is not watched under traffic (--no-bake)");
+        }
+    }
+}
+
 pub(super) async fn run(args: Args) -> ExitStatus {
     let start = Instant::now();
     let printer = Printer::new(false);
     let ending = Ending::of(&printer, "deploy", start);
     match prepare(&args) {
         Ok(request) => {
-            if args.no_checks {
-                printer.line("note:  no check of what the app needs of others is made (--no-checks)");
-            }
-            if args.no_bake {
-                printer.line("note:  the candidate is not watched under traffic (--no-bake)");
-            }
+            args.without.say(&printer);
             execute(request, ending).await
         }
         Err(refusal) => ending.refuse(&refusal),
@@ -45,13 +70,7 @@ pub(super) async fn run(args: Args) -> ExitStatus {
 
 fn prepare(args: &Args) -> Result<Request, Refusal> {
     let Chosen { mut config, group } = args.which.chosen()?;
-    if args.no_checks {
-        // What is kept with the release has them all the same.
-        config.settings.checks.clear();
-    }
-    if args.no_bake {
-        config.settings.bake = Duration::ZERO;
-    }
+    args.without.leave_out(&mut config.settings);
     Ok(Request {
         config,
         deployment: DeploymentId::for_operator(jiff::Timestamp::now()),

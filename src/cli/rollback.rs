@@ -1,10 +1,10 @@
 //! `handover rollback`.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::apps;
 use super::bundle::Refusal;
-use super::deploy::execute;
+use super::deploy::{Without, execute};
 use super::ending::Ending;
 use crate::deploy::clock::Clock;
 use crate::deploy::rollback::{Chosen, RollbackError, Wanted, choose};
@@ -29,12 +29,8 @@ pub(super) struct Args {
     /// Let no deployment bring the image that is live now to this instance again, until it is released
     #[arg(long)]
     block_digest: bool,
-    /// Make none of the checks of what the app needs of others: for a night when one of them is wrong
-    #[arg(long)]
-    no_checks: bool,
-    /// Do not watch the candidate under traffic before live is stopped: for a night when every minute counts
-    #[arg(long)]
-    no_bake: bool,
+    #[command(flatten)]
+    without: Without,
 }
 
 pub(super) async fn run(args: Args) -> ExitStatus {
@@ -54,6 +50,7 @@ pub(super) async fn run(args: Args) -> ExitStatus {
     let to = chosen.rollback.to;
     let from = chosen.live.map(|live| format!(" from {live}")).unwrap_or_default();
     printer.line(&format!("handover: {app} goes back{from} to {to}"));
+    args.without.say(&printer);
     let blocked = chosen.rollback.block.clone();
     let request = match request(&args, chosen) {
         Ok(request) => request,
@@ -75,12 +72,7 @@ async fn chosen(args: &Args, app: &AppName) -> Result<Chosen, RollbackError> {
 
 fn request(args: &Args, chosen: Chosen) -> Result<Request, DeployError> {
     let Chosen { mut config, group, rollback, .. } = chosen;
-    if args.no_checks {
-        config.settings.checks.clear();
-    }
-    if args.no_bake {
-        config.settings.bake = Duration::ZERO;
-    }
+    args.without.leave_out(&mut config.settings);
     Ok(Request {
         config,
         deployment: DeploymentId::for_operator(jiff::Timestamp::now()),

@@ -2,6 +2,7 @@
 //! it finds was good once, and may be another one by now. It is written nowhere.
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 
 use crate::config::{Config, Settings};
 use crate::environment::{self, Fields, Secrets};
@@ -48,8 +49,8 @@ pub(super) async fn find(
         let (mut fields, mut from) = (Fields::new(), BTreeSet::new());
         for source in sources.iter().filter(|source| is_the_same(settings, &source.config.settings, name)) {
             for (field, value) in of_source(source, &releases, name) {
-                if !fields.contains_key(&field) {
-                    fields.insert(field, value);
+                if let Entry::Vacant(vacant) = fields.entry(field) {
+                    vacant.insert(value);
                     from.insert(source.release);
                 }
             }

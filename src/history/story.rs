@@ -192,7 +192,6 @@ fn beside(word: &str, text: &str) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "a test's files need not survive a power cut")]
 mod tests {
     use super::*;
 

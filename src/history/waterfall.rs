@@ -59,9 +59,8 @@ fn mark(how: How) -> char {
 /// What a mark alone does not say.
 fn note(how: How) -> &'static str {
     match how {
-        How::Failed => " X",
+        How::Failed | How::UndoFailed => " X",
         How::CutOff => " ?",
-        How::UndoFailed => " X",
         How::Done | How::Undone | How::Rest => "",
     }
 }

@@ -63,7 +63,7 @@ impl Walk {
             deployment: "d-1".parse().unwrap(),
             release: ReleaseNumber(2),
             group: None,
-        rollback: None,
+            rollback: None,
             plan,
             retired: vec![],
             began: Timestamp::UNIX_EPOCH,
