@@ -19,10 +19,12 @@ pub(super) fn wrong_clock(code: &str, message: &str, date: Option<&str>) -> Opti
         }
         _ => false,
     };
-    let off = date.and_then(|date| rfc2822::parse(date).ok()).map(|theirs| {
+    // In whole minutes: several answers are to say the same, and less is no reason to refuse anything.
+    let off = date.and_then(|date| rfc2822::parse(date).ok()).and_then(|theirs| {
         let ahead = Timestamp::now().duration_since(theirs.timestamp());
         let side = if ahead.is_negative() { "behind" } else { "ahead of" };
-        format!(" ({} {side} AWS's)", duration(Duration::from_secs(ahead.as_secs().unsigned_abs())))
+        let minutes = (ahead.as_secs().unsigned_abs() + 30) / 60;
+        (minutes > 0).then(|| format!(" ({} {side} AWS's)", duration(Duration::from_mins(minutes))))
     });
     is_about_time.then(|| {
         Finding::new(
