@@ -120,15 +120,15 @@ impl Connections {
         let state = self.known.get_mut(&(packet.to, packet.from))?;
         match *state {
             // Sent again, because it was lost on the way.
-            State::Closed(at) if at == packet.sequence => return line(Head::of(data)),
+            State::Closed(at) if at == packet.sequence => return line(Head::behind_interim(data)),
             // A body may look like a head, and so may what is sent again.
             State::Asked(at) if at.is_none_or(|at| at == packet.sequence) => {}
             _ => return None,
         }
-        let head = Head::of(data);
+        let head = Head::behind_interim(data);
         *state = match head {
             Some(Head::KeepsAlive { .. }) => State::Closed(packet.sequence),
-            Some(Head::Interim) => {
+            Some(Head::Interim { .. }) => {
                 let length = u32::try_from(data.len()).unwrap_or_default();
                 State::Asked(Some(packet.sequence.wrapping_add(length)))
             }
@@ -245,6 +245,28 @@ mod tests {
         assert_eq!(seen.response(9, interim), None);
         seen.request(9 + 25, b"body");
         assert_eq!(seen.response(9 + 25, RESPONSE), LINE);
+    }
+
+    /// Where the next segment begins with a body that looks like a head, that is left alone.
+    #[test]
+    fn an_interim_response_may_share_its_segment() {
+        let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n";
+        let both = [&hints[..], RESPONSE].concat();
+        let mut seen = Seen::new();
+        seen.request(9, b"GET / HTTP/1.1\r\n\r\n");
+        let line = seen.response(9, &both).unwrap();
+        assert_eq!(&both[line], b"Connection: keep-alive");
+        let next = 9 + u32::try_from(both.len()).unwrap();
+        assert_eq!(seen.response(next, RESPONSE), None);
+        // Sent again.
+        assert!(seen.response(9, &both).is_some());
+        assert_eq!(seen.0.tally(), Tally { closed: 1, ..Tally::default() });
+        // Of the final one only the beginning is there: nothing is known of where it goes on.
+        let mut seen = Seen::new();
+        seen.request(9, b"GET / HTTP/1.1\r\n\r\n");
+        let cut = [&hints[..], b"HTT"].concat();
+        assert_eq!(seen.response(9, &cut), None);
+        assert_eq!(seen.response(9 + u32::try_from(cut.len()).unwrap(), RESPONSE), None);
     }
 
     #[test]

@@ -3,11 +3,17 @@
 /// What is written, and filled up with spaces: those behind a value do not count (RFC 9110, 5.5).
 const CLOSE: &[u8] = b"Connection: close";
 
+/// What a head ends with.
+const HEAD_END: &[u8] = b"\r\n\r\n";
+
 /// What there is to do with a segment that begins a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Head {
-    /// It is an interim response (100, 103): another one follows.
-    Interim,
+    /// It is an interim response (100, 103): another one follows, behind so many bytes, or in another segment.
+    Interim {
+        /// Where this one ends: that of the segment, if it goes on in the next.
+        end: usize,
+    },
     /// It says that something else than HTTP follows (101).
     Upgraded,
     /// It says `close` already.
@@ -24,15 +30,31 @@ pub(super) enum Head {
 }
 
 impl Head {
+    /// What a segment says, behind the interim responses that it begins with.
+    pub(super) fn behind_interim(segment: &[u8]) -> Option<Self> {
+        let mut behind = 0;
+        loop {
+            match Self::of(&segment[behind..])? {
+                Self::Interim { end } if behind + end < segment.len() => behind += end,
+                Self::Interim { .. } => return Some(Self::Interim { end: segment.len() }),
+                Self::KeepsAlive { start, end } => {
+                    return Some(Self::KeepsAlive { start: behind + start, end: behind + end });
+                }
+                other => return Some(other),
+            }
+        }
+    }
+
     /// What a segment says; nothing if it does not begin a response of HTTP/1.
-    pub(super) fn of(segment: &[u8]) -> Option<Self> {
+    fn of(segment: &[u8]) -> Option<Self> {
         let rest = segment.strip_prefix(b"HTTP/1.0 ").or_else(|| segment.strip_prefix(b"HTTP/1.1 "))?;
         let status = rest.get(..3).filter(|digits| digits.iter().all(u8::is_ascii_digit))?;
         if status == b"101" {
             return Some(Self::Upgraded);
         }
         if status[0] == b'1' {
-            return Some(Self::Interim);
+            let end = segment.windows(HEAD_END.len()).position(|bytes| bytes == HEAD_END);
+            return Some(Self::Interim { end: end.map_or(segment.len(), |at| at + HEAD_END.len()) });
         }
         let (mut keep_alive, mut date) = (None, None);
         for (start, line) in lines(segment).skip(1) {
@@ -88,7 +110,7 @@ mod tests {
 
     /// The response after it was rewritten, if it was.
     fn closed(response: &str) -> Result<String, Option<Head>> {
-        match Head::of(response.as_bytes()) {
+        match Head::behind_interim(response.as_bytes()) {
             Some(Head::KeepsAlive { start, end }) => {
                 let mut bytes = response.as_bytes().to_vec();
                 write_close(&mut bytes[start..end]);
@@ -117,7 +139,8 @@ mod tests {
     #[test]
     fn whatever_is_no_place_for_it_is_left_alone() {
         for (response, what) in [
-            ("HTTP/1.1 100 Continue\r\n\r\n", Some(Head::Interim)),
+            ("HTTP/1.1 100 Continue\r\n\r\n", Some(Head::Interim { end: 25 })),
+            ("HTTP/1.1 103 Early Hints\r\nLi", Some(Head::Interim { end: 28 })),
             ("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n", Some(Head::Upgraded)),
             ("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", Some(Head::Closes)),
             (
