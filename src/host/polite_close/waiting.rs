@@ -33,9 +33,8 @@ const BUFFER: usize = 64 << 10;
 /// A connection of a container: its client and its own end.
 pub(super) type Ends = (SocketAddr, SocketAddr);
 
-/// The connections of the process's network namespace that may have received something after they last sent something: the kernel
-/// counts in its ticks, and a client that is never idle asks again in the same one. One that is idle after all does no harm: its
-/// next request says what to look for.
+/// The connections of the process's network namespace that have received something after they last sent something. The kernel
+/// counts in its ticks: who asked in the same one as it was answered is not among them, and is found at its next request.
 pub(super) fn connections(proc: &Path, pid: u32) -> io::Result<Vec<Ends>> {
     let namespace = File::open(proc.join(pid.to_string()).join("ns/net"))?;
     // A thread of its own: only that leaves the namespace of everybody else.
@@ -73,13 +72,18 @@ fn of_family(netlink: &Netlink, family: u8, found: &mut Vec<Ends>) -> io::Result
 fn waits(message: &Message<'_>) -> Option<Ends> {
     let family = *message.body.first()?;
     let (_, info) = message.attributes(ANSWER).find(|(kind, _)| *kind == INFO)?;
-    // In the middle of a response it would be for a part of that.
-    let is_sent = number(info, UNACKNOWLEDGED)? == 0;
-    let has_asked = is_sent && number(info, LAST_RECEIVED)? <= number(info, LAST_SENT)?;
+    let has_asked = has_asked(info)?;
     let ends = message.body.get(ENDS..)?;
     let place = SocketAddr::new(address(family, ends, 4)?, port(ends, 0)?);
     let client = SocketAddr::new(address(family, ends, 20)?, port(ends, 2)?);
     has_asked.then_some((client, place))
+}
+
+/// Whether something has been received since the last was sent (`struct tcp_info`).
+fn has_asked(info: &[u8]) -> Option<bool> {
+    let is_sent = number(info, UNACKNOWLEDGED)? == 0;
+    // In the same tick it may be the beginning of a response that was sent last: the rest of it would be taken for the head.
+    Some(is_sent && number(info, LAST_RECEIVED)? < number(info, LAST_SENT)?)
 }
 
 /// An address; one of IPv4 also where the socket is for both.
@@ -103,6 +107,22 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+
+    /// What is sent in the tick of the request may be the beginning of the response.
+    #[test]
+    fn a_response_that_may_have_begun_is_not_waited_for() {
+        let info = |unacknowledged: u32, sent: u32, received: u32| {
+            let mut info = vec![0; 232];
+            for (at, number) in
+                [(UNACKNOWLEDGED, unacknowledged), (LAST_SENT, sent), (LAST_RECEIVED, received)]
+            {
+                info[at..at + 4].copy_from_slice(&number.to_ne_bytes());
+            }
+            has_asked(&info).unwrap()
+        };
+        assert!(info(0, 12, 8));
+        assert!(!info(0, 8, 8) && !info(0, 8, 12) && !info(1, 12, 8));
+    }
 
     /// In a namespace that is there: that of this process.
     #[test]
