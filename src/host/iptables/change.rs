@@ -3,11 +3,22 @@
 use super::mark;
 use crate::model::AppName;
 
+/// Where in a chain a rule is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::host) enum Place {
+    /// Before all else, such as Docker's own.
+    First,
+    /// Behind all else: what the other rules do, they have done.
+    Last,
+}
+
 /// A rule that brings packets into the chain of an app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::host) struct Hook {
-    /// The kernel's chain that it is in, before all else there.
+    /// The kernel's chain that it is in.
     pub(in crate::host) from: &'static str,
+    /// Where in it.
+    pub(in crate::host) at: Place,
     /// Which packets it is about.
     pub(in crate::host) matches: String,
 }
@@ -47,9 +58,11 @@ pub(super) fn changes(app: &AppName, saved: &str, wanted: &Wanted) -> Option<Str
         Wanted::Hooked { chain: rules, hooks } if !hooks.is_empty() => {
             lines.push(emptied);
             lines.extend(rules.iter().map(|rule| format!("-A {chain} {rule}")));
-            // Before Docker's own.
-            let inserted = |Hook { from, matches }: &Hook| format!("-I {from} 1 {matches} -j {chain}");
-            lines.extend(hooks.iter().map(inserted));
+            let put = |Hook { from, at, matches }: &Hook| match at {
+                Place::First => format!("-I {from} 1 {matches} -j {chain}"),
+                Place::Last => format!("-A {from} {matches} -j {chain}"),
+            };
+            lines.extend(hooks.iter().map(put));
         }
         Wanted::Hooked { .. } | Wanted::Gone if is_there => lines.extend([emptied, format!("-X {chain}")]),
         Wanted::Hooked { .. } | Wanted::Gone | Wanted::Unhooked => {}
@@ -74,8 +87,9 @@ mod tests {
     }
 
     fn hooked() -> Wanted {
-        let hook = |from| Hook { from, matches: "-p tcp --dport 80".to_owned() };
-        Wanted::Hooked { chain: vec!["-j A".to_owned()], hooks: ["PREROUTING", "OUTPUT"].map(hook).to_vec() }
+        let hook = |(from, at)| Hook { from, at, matches: "-p tcp --dport 80".to_owned() };
+        let hooks = [("PREROUTING", Place::First), ("OUTPUT", Place::Last)].map(hook).to_vec();
+        Wanted::Hooked { chain: vec!["-j A".to_owned()], hooks }
     }
 
     #[test]
@@ -86,7 +100,7 @@ mod tests {
         :HANDOVER-shop - [0:0]
         -A HANDOVER-shop -j A
         -I PREROUTING 1 -p tcp --dport 80 -j HANDOVER-shop
-        -I OUTPUT 1 -p tcp --dport 80 -j HANDOVER-shop
+        -A OUTPUT -p tcp --dport 80 -j HANDOVER-shop
         "#);
     }
 

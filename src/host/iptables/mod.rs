@@ -13,7 +13,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) use change::{Hook, Wanted};
+pub(super) use change::{Hook, Place, Wanted};
 pub(super) use mark::Mark;
 
 use crate::host::child::{self, ChildError};

@@ -30,12 +30,13 @@ pub use connections::Tally;
 use packet::Packet;
 use queue::{LONGEST, Queue};
 
-use super::iptables::{Family, Hook, Iptables, IptablesError, Mark, Table, Wanted};
+use super::iptables::{Family, Hook, Iptables, IptablesError, Mark, Place, Table, Wanted};
 use crate::model::AppName;
 
-/// Where packets come from a container, and where they go to it: after the addresses that clients see have been translated, and
-/// before they are translated back.
-const FROM_IT: &str = "PREROUTING";
+/// Where packets come from a container, to another host or network and to this one, and where they go to it. In all of them the
+/// container has its own address, and the client that which it had when it came to this host: also one that is masqueraded on its
+/// way to the container.
+const FROM_IT: [&str; 2] = ["FORWARD", "INPUT"];
 const TO_IT: &str = "POSTROUTING";
 
 /// Why there is none.
@@ -153,7 +154,7 @@ impl Rules<'_> {
 
     /// To a place: what begins a connection, and what ends something that was written, as a request does. From it: the segments
     /// in which a head may begin. So a large download costs the kernel a look, and us nothing.
-    fn hooks(&self, family: Family, place: &SocketAddr, heads: bool) -> [Hook; 2] {
+    fn hooks(&self, family: Family, place: &SocketAddr, heads: bool) -> Vec<Hook> {
         let (ip, port, comment) = (place.ip(), place.port(), self.mark.comment());
         let comment = format!("-m comment --comment \"{comment}\"");
         // Behind the shortest headers, and behind the longest ones.
@@ -161,10 +162,12 @@ impl Rules<'_> {
         let head = format!("-m string --algo bm --from {from} --to {to} --string \"HTTP/1.\" ");
         let head = if heads { head } else { String::new() };
         let asks = "! --tcp-flags SYN,PSH NONE";
-        [
-            Hook { from: FROM_IT, matches: format!("-s {ip} -p tcp --sport {port} {head}{comment}") },
-            Hook { from: TO_IT, matches: format!("-d {ip} -p tcp --dport {port} {asks} {comment}") },
-        ]
+        let from_it = format!("-s {ip} -p tcp --sport {port} {head}{comment}");
+        let to_it = format!("-d {ip} -p tcp --dport {port} {asks} {comment}");
+        let mut rules = FROM_IT.map(|chain| (chain, from_it.clone())).to_vec();
+        rules.push((TO_IT, to_it));
+        // The last ones: a packet that comes back from the queue goes past the rest of its chain, such as other people's marks.
+        rules.into_iter().map(|(from, matches)| Hook { from, at: Place::Last, matches }).collect()
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 pub use route::{Route, Surroundings};
 
-use super::iptables::{Family, Hook, Iptables, IptablesError, Mark, Table, Wanted};
+use super::iptables::{Family, Hook, Iptables, IptablesError, Mark, Place, Table, Wanted};
 use crate::model::AppName;
 
 /// Where a connection begins: from outside and from containers, and from the host itself.
@@ -43,7 +43,7 @@ impl<'a> Redirect<'a> {
             let chain = routes.iter().flat_map(|route| route.rules(surroundings)).collect();
             let hook = |route: &&Route| {
                 let matches = route.hook(&mark, until);
-                BEGINNINGS.map(|from| Hook { from, matches: matches.clone() })
+                BEGINNINGS.map(|from| Hook { from, at: Place::First, matches: matches.clone() })
             };
             let hooks = routes.iter().flat_map(hook).collect();
             self.change(family, &Wanted::Hooked { chain, hooks }).await?;
