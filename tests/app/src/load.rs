@@ -22,6 +22,8 @@ struct Plan {
     /// `{}` in it is the number of the request.
     path: String,
     method: &'static str,
+    /// Each request has a body, which comes back.
+    echo: bool,
     rate: u32,
     duration: Duration,
     keep_alive: bool,
@@ -40,7 +42,8 @@ struct Outcome {
     result: Result<String, String>,
 }
 
-/// Runs `load URL [--rate N] [--seconds S] [--keep-alive] [--workers N] [--timeout-ms N] [--no-retry] [--post]`.
+/// Runs `load URL [--rate N] [--seconds S] [--keep-alive] [--workers N] [--timeout-ms N] [--no-retry] [--post] [--echo]`; `--echo`: with
+/// bodies of up to 300 kB that look like heads of responses, which have to come back as they are.
 /// TERM ends the run early; what was seen until then is printed.
 pub(crate) fn run(options: &[&str]) -> Result<()> {
     let plan = Arc::new(Plan::of(options)?);
@@ -81,6 +84,7 @@ impl Plan {
             host: host.to_owned(),
             path: format!("/{path}"),
             method: "GET",
+            echo: false,
             rate: 100,
             duration: Duration::from_secs(5),
             keep_alive: false,
@@ -93,6 +97,7 @@ impl Plan {
             match *option {
                 "--keep-alive" => plan.keep_alive = true,
                 "--post" => plan.method = "POST",
+                "--echo" => (plan.method, plan.echo) = ("POST", true),
                 "--no-retry" => plan.retry = false,
                 _ => {
                     let value = rest.split_off_first().with_context(|| format!("{option}: which value?"))?;
@@ -169,13 +174,16 @@ fn exchange(
     number: u64,
 ) -> Result<(String, bool), String> {
     let keep = if plan.keep_alive { "keep-alive" } else { "close" };
-    let request = format!(
-        "{} {} HTTP/1.1\r\nHost: {}\r\nConnection: {keep}\r\nX-Request-Id: {number}\r\n\r\n",
+    let sent = if plan.echo { body(number) } else { vec![] };
+    let head = format!(
+        "{} {} HTTP/1.1\r\nHost: {}\r\nConnection: {keep}\r\nX-Request-Id: {number}\r\nContent-Length: {}\r\n\r\n",
         plan.method,
         plan.path.replace("{}", &number.to_string()),
-        plan.host
+        plan.host,
+        sent.len()
     );
-    if let Err(error) = connection.get_mut().write_all(request.as_bytes()) {
+    let request = [head.as_bytes(), &sent].concat();
+    if let Err(error) = connection.get_mut().write_all(&request) {
         return Err(gone(&error).unwrap_or_else(|| named("send", &error)));
     }
     let mut line = String::new();
@@ -199,11 +207,23 @@ fn exchange(
             _ => {}
         }
     }
-    let read = std::io::copy(&mut connection.take(length), &mut std::io::sink());
-    if read.map_err(|error| named("body", &error))? != length {
+    let mut got = vec![];
+    let read = connection.take(length).read_to_end(&mut got).map_err(|error| named("body", &error))?;
+    if read as u64 != length {
         return Err("the body was cut".to_owned());
     }
+    if plan.echo && got != sent {
+        return Err("another body came back".to_owned());
+    }
     if status.starts_with('2') { Ok((release, open)) } else { Err(format!("status {status}")) }
+}
+
+/// The body of a request: most are short, one of eight is long. Each hundred bytes of it look like the head of a response.
+fn body(number: u64) -> Vec<u8> {
+    const DATE: &str = "Date: Fri, 27 Nov 2026 21:00:00 GMT\r\n";
+    let most = if number.is_multiple_of(8) { 3000 } else { 30 };
+    let head = |n: u64| format!("HTTP/1.1 200 OK\r\n{DATE}X-Request-Id: {:<28}\r\n\r\n", number + n);
+    (0..number.wrapping_mul(7919) % most).flat_map(|n| head(n).into_bytes()).collect()
 }
 
 /// Errors that say: the other side had closed before the request came.

@@ -25,6 +25,13 @@ pub(crate) enum Answers {
     Never,
 }
 
+/// Behind this a connection gives back what it gets.
+const UPGRADED: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\nDate: Fri, 27 Nov 2026 21:00:00 GMT\r\n\r\n";
+
+/// How much of a body is given back at a time.
+const PIECE: usize = 1000;
+
 /// What all connections share.
 struct Server {
     answers: Answers,
@@ -65,6 +72,7 @@ pub(crate) struct Asked {
     pub(crate) path: String,
     pub(crate) host: String,
     pub(crate) id: Option<String>,
+    body: Vec<u8>,
     close: bool,
 }
 
@@ -189,6 +197,20 @@ impl Server {
         self.changed.notify_all();
     }
 
+    /// Gives a body back, in pieces that are segments of their own.
+    fn echo(&self, writer: &mut TcpStream, body: &[u8], close: bool) -> Result<()> {
+        let connection = if close { "close" } else { "keep-alive" };
+        let (length, release) = (body.len(), &self.routes.release);
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: {connection}\r\nX-Release: {release}\r\n\r\n"
+        );
+        writer.write_all(head.as_bytes())?;
+        for piece in body.chunks(PIECE) {
+            writer.write_all(piece)?;
+        }
+        Ok(())
+    }
+
     fn answer_all(&self, stream: TcpStream, number: u64) -> Result<()> {
         stream.set_nodelay(true)?;
         let mut writer = stream.try_clone()?;
@@ -204,8 +226,22 @@ impl Server {
                 std::io::copy(&mut reader, &mut std::io::sink())?;
                 return Ok(());
             }
-            let (status, body) = self.routes.answer(&asked);
+            if asked.path == "/upgrade" {
+                writer.write_all(UPGRADED)?;
+                std::io::copy(&mut reader, &mut writer)?;
+                return Ok(());
+            }
             let close = asked.close || self.ending.load(Ordering::SeqCst);
+            if asked.path == "/echo" {
+                self.echo(&mut writer, &asked.body, close)?;
+                if close {
+                    return Ok(());
+                }
+                self.set_phase(number, Phase::Idle);
+                continue;
+            }
+            let (status, body) = self.routes.answer(&asked);
+            let close = close || self.ending.load(Ordering::SeqCst);
             let body = if asked.method == "HEAD" { String::new() } else { format!("{body}\n") };
             let connection = if close { "close" } else { "keep-alive" };
             let answer = format!(
@@ -232,8 +268,14 @@ fn read_request(reader: &mut impl BufRead) -> Result<Option<Asked>> {
     let mut words = line.split_whitespace().map(str::to_owned);
     let method = words.next().unwrap_or_default();
     let path = words.next().unwrap_or_default();
-    let mut asked =
-        Asked { method, path, host: String::new(), id: None, close: line.trim_end().ends_with("HTTP/1.0") };
+    let mut asked = Asked {
+        method,
+        path,
+        host: String::new(),
+        id: None,
+        body: vec![],
+        close: line.trim_end().ends_with("HTTP/1.0"),
+    };
     let mut length = 0;
     loop {
         let mut line = String::new();
@@ -249,6 +291,6 @@ fn read_request(reader: &mut impl BufRead) -> Result<Option<Asked>> {
             _ => {}
         }
     }
-    std::io::copy(&mut reader.take(length), &mut std::io::sink())?;
+    reader.take(length).read_to_end(&mut asked.body)?;
     Ok(Some(asked))
 }

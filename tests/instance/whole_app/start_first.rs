@@ -17,6 +17,13 @@ impl Whole {
         let url = format!("http://{}:8000{path}", self.world.web.ip());
         self.world.lab.load(&url, &["--rate", "100", "--seconds", "600", "--timeout-ms", "5000"])
     }
+
+    /// Clients that keep their connections open, are idle for 20 ms at most, and try nothing twice.
+    fn pool(&self, path: &str) -> Result<Load> {
+        let url = format!("http://{}:8000{path}", self.world.web.ip());
+        let options = ["--rate", "200", "--seconds", "600", "--keep-alive", "--no-retry", "--workers", "4"];
+        self.world.lab.load(&url, &options)
+    }
 }
 
 /// The releases that answered, each once; none failed.
@@ -39,10 +46,14 @@ fn an_update_and_a_refused_one_lose_no_request() -> Result<()> {
     let before = whole.live()?;
 
     let (pages, files) = (whole.clients("/ping")?, whole.clients("/static/release.txt")?);
+    let pools = [whole.pool("/ping")?, whole.pool("/static/release.txt")?];
     let updated = whole.deploy("d-000000002", start_first("v2").with("SCHEMA", "2"))?;
     ensure!(updated.succeeded(), "{updated:?}");
     ensure!(answered(pages)? == ["v1", "v2"]);
     answered(files)?;
+    for pool in pools {
+        answered(pool)?;
+    }
     whole.assert_settled("v2")?;
     let after = whole.live()?;
     ensure!(before.iter().all(|(process, id)| after[process] != *id), "{before:?} {after:?}");

@@ -18,7 +18,7 @@ pub struct Load {
 
 impl Lab {
     /// Starts the load client in the VPC. The options are those of `app load`: `--rate`, `--seconds`, `--keep-alive`,
-    /// `--workers`, `--timeout-ms`, `--no-retry`, `--post`.
+    /// `--workers`, `--timeout-ms`, `--no-retry`, `--post`, `--echo`.
     pub fn load(&self, url: &str, options: &[&str]) -> Result<Load> {
         let mut command = self.command(application::binary()?)?;
         command.args(["load", url]).args(options);
