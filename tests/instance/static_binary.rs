@@ -15,7 +15,7 @@ fn binary() -> Result<PathBuf> {
 }
 
 /// 12 MB were the design's budget; real logins to PostgreSQL and Redis take it over that.
-const LARGEST: u64 = 13_500_000;
+const LARGEST: u64 = 14_000_000;
 /// At most 20 MB for a whole deployment.
 const MOST_MEMORY_KIB: u64 = 20_000;
 

@@ -99,6 +99,8 @@ impl PoliteClose {
         let end = eventfd(0, EventfdFlags::CLOEXEC)?;
         let (shared, ended) = (Arc::clone(&connections), end.try_clone()?);
         let thread = thread::Builder::new().name("polite close".to_owned()).spawn(move || {
+            // On a busy host packets must not wait for a processor. Only of this thread, and only if that is allowed.
+            let _ = rustix::process::nice(-10);
             if let Err(error) = serve(&queue, &ended, &shared) {
                 tracing::warn!("the polite close ended: {error}");
             }
