@@ -185,6 +185,17 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_means_what_is_written() {
+        let (one, other) = (pinned("latest"), "front".parse().unwrap());
+        let pins = Pins(vec![one.clone()]);
+        let of = |name: &ImageName, tag, unpinned| pins.of_tag(name, tag, 0..1, unpinned);
+        assert_eq!(of(&one.name, "latest", Unpinned::Refuse), Ok(Some(one.digest.clone())));
+        assert!(of(&one.name, "v2", Unpinned::Allow).unwrap_err().what.contains("and not 'v2'"));
+        assert_eq!(of(&other, "latest", Unpinned::Allow), Ok(None));
+        assert!(of(&other, "latest", Unpinned::Refuse).unwrap_err().what.contains("is not pinned"));
+    }
+
+    #[test]
     fn an_edited_file_is_refused_where_it_is_wrong() {
         let text = render(&[pinned("latest")], Timestamp::UNIX_EPOCH);
         for (from, to, what) in [
