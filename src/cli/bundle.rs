@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use super::apps::the_one;
 use crate::codedeploy::appspec::AppSpecError;
 use crate::config::{self, Config, ConfigError, RequestedGroup};
+use crate::exit::ExitStatus;
 use crate::host::Paths;
 use crate::model::AppName;
+use crate::printer::Printer;
 use crate::state::Releases;
 use crate::text::chain;
 
@@ -34,6 +36,15 @@ impl Refusal {
     /// What is wrong with a configuration. `handover lint` shows it again, with everything else that is wrong.
     pub(super) fn of_config(error: &ConfigError, bundle: &Path) -> Self {
         Self { why: chain(error), next: matches!(error, ConfigError::Wrong(_)).then(|| lint(bundle)) }
+    }
+
+    /// Says it where nothing else is reported.
+    pub(super) fn tell(self, printer: &Printer) -> ExitStatus {
+        printer.line(&self.why);
+        if let Some(next) = self.next {
+            printer.line(&format!("next:  {next}"));
+        }
+        ExitStatus::Usage
     }
 
     /// What is wrong with `appspec.yml`.

@@ -5,11 +5,9 @@ use std::time::{Duration, Instant};
 use super::bundle::{Chosen, Refusal, Which};
 use super::ending::Ending;
 use crate::config::Settings;
-use crate::deploy::clock::Clock;
-use crate::deploy::{DeployError, OPERATORS_PATIENCE, Request, docker_patience};
+use crate::deploy::{DeployError, Request, docker_patience};
 use crate::exit::ExitStatus;
 use crate::host::Host;
-use crate::model::{DeploymentId, Phase, Revision};
 use crate::printer::Printer;
 use crate::signal::Termination;
 
@@ -71,19 +69,8 @@ pub(super) async fn run(args: Args) -> ExitStatus {
 fn prepare(args: &Args) -> Result<Request, Refusal> {
     let Chosen { mut config, group } = args.which.chosen()?;
     args.without.leave_out(&mut config.settings);
-    Ok(Request {
-        config,
-        deployment: DeploymentId::for_operator(jiff::Timestamp::now()),
-        group,
-        revision: Revision::default(),
-        rollback: None,
-        until: Phase::Finish,
-        command: "deploy".to_owned(),
-        hook: false,
-        lock_patience: OPERATORS_PATIENCE,
-        clock: Clock::unlimited(),
-        termination: Termination::listen().map_err(|e| format!("failed to listen for signals: {e}"))?,
-    })
+    let termination = Termination::listen().map_err(|e| format!("failed to listen for signals: {e}"))?;
+    Ok(Request::of_operator(config, group, "deploy", termination))
 }
 
 /// Deploys on this instance, and says how it went.

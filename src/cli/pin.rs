@@ -28,14 +28,7 @@ pub(super) async fn run(args: Args) -> ExitStatus {
     let printer = Printer::new(false);
     let groups = match config::unpinned(&args.bundle, args.group.as_deref()) {
         Ok(groups) => groups,
-        Err(error) => {
-            let refusal = Refusal::of_config(&error, &args.bundle);
-            printer.line(&refusal.why);
-            if let Some(next) = refusal.next {
-                printer.line(&format!("next:  {next}"));
-            }
-            return ExitStatus::Usage;
-        }
+        Err(error) => return Refusal::of_config(&error, &args.bundle).tell(&printer),
     };
     let host = match Host::without_docker() {
         Ok(host) => host,

@@ -20,13 +20,7 @@ pub(super) async fn run(args: Args) -> ExitStatus {
     let printer = Printer::new(false);
     let config = match args.which.chosen() {
         Ok(chosen) => chosen.config,
-        Err(refusal) => {
-            printer.line(&refusal.why);
-            if let Some(next) = refusal.next {
-                printer.line(&format!("next:  {next}"));
-            }
-            return ExitStatus::Usage;
-        }
+        Err(refusal) => return refusal.tell(&printer),
     };
     let preview = match Host::of_the_system() {
         Ok(host) => preview(&config, &host).await,

@@ -6,12 +6,11 @@ use super::apps;
 use super::bundle::Refusal;
 use super::deploy::{Without, execute};
 use super::ending::Ending;
-use crate::deploy::clock::Clock;
 use crate::deploy::rollback::{Chosen, RollbackError, Wanted, choose};
-use crate::deploy::{DOCKER_PATIENCE, DeployError, OPERATORS_PATIENCE, Request};
+use crate::deploy::{DOCKER_PATIENCE, DeployError, Request};
 use crate::exit::ExitStatus;
 use crate::host::{Host, Paths};
-use crate::model::{AppName, DeploymentId, ImageDigest, Phase, ReleaseNumber, Revision};
+use crate::model::{AppName, ImageDigest, ReleaseNumber};
 use crate::printer::Printer;
 use crate::signal::Termination;
 
@@ -73,19 +72,9 @@ async fn chosen(args: &Args, app: &AppName) -> Result<Chosen, RollbackError> {
 fn request(args: &Args, chosen: Chosen) -> Result<Request, DeployError> {
     let Chosen { mut config, group, rollback, .. } = chosen;
     args.without.leave_out(&mut config.settings);
-    Ok(Request {
-        config,
-        deployment: DeploymentId::for_operator(jiff::Timestamp::now()),
-        group,
-        revision: Revision::default(),
-        rollback: Some(rollback),
-        until: Phase::Finish,
-        command: "rollback".to_owned(),
-        hook: false,
-        lock_patience: OPERATORS_PATIENCE,
-        clock: Clock::unlimited(),
-        termination: Termination::listen().map_err(|_| DeployError::Interrupted)?,
-    })
+    let termination = Termination::listen().map_err(|_| DeployError::Interrupted)?;
+    let request = Request::of_operator(config, group, "rollback", termination);
+    Ok(Request { rollback: Some(rollback), ..request })
 }
 
 /// CodeDeploy does not know what was done here.

@@ -35,7 +35,7 @@ pub(super) async fn drain_and_stop(
     }
     let stopped = stop_or_kill(&context.host.docker, &container.id, within, &context.termination).await;
     if let Some(closing) = closing {
-        gathered.notes.extend(polite_close::end(context, closing, container).await);
+        gathered.notes.extend(polite_close::end(closing, container).await);
     }
     Ok(stopped?)
 }

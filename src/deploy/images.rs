@@ -57,11 +57,16 @@ pub(super) async fn resolve(
     }
     let mut registry = Registry::of(host, settings, name, secrets).await?;
     let pinned = settings.images.get(name).and_then(|source| source.pinned.clone());
+    let is_pinned = pinned.is_some();
     let image = match pinned {
-        Some(digest) => pinned_to(host, &mut registry, digest, terms.again()).await?,
+        Some(digest) => ImageRef { repository: registry.repository.to_string(), digest },
         None => meant_by(host, &mut registry, terms.again()).await?,
     };
     let local = host.docker.image(&image).await?;
+    if is_pinned && local.is_none() {
+        // For one that is here nobody is asked: its registry may have lost it since.
+        found(host, &mut registry, Wanted::Pinned(&image.digest), &image.to_string(), terms.again()).await?;
+    }
     let to_pull = if local.is_some() {
         ToPull::Nothing
     } else {
@@ -138,20 +143,6 @@ async fn meant_by(host: &Host, registry: &mut Registry, terms: Terms<'_>) -> Res
     let (repository, tag) = (registry.repository.to_string(), registry.tag().to_owned());
     let digest = found(host, registry, Wanted::Tag(&tag), &format!("{repository}:{tag}"), terms).await?;
     Ok(ImageRef { repository, digest })
-}
-
-/// The image of a digest that the bundle names. For one that is here nobody is asked: its registry may have lost it since.
-async fn pinned_to(
-    host: &Host,
-    registry: &mut Registry,
-    digest: ImageDigest,
-    terms: Terms<'_>,
-) -> Result<ImageRef, Failure> {
-    let image = ImageRef { repository: registry.repository.to_string(), digest };
-    if !host.docker.has_image(&image).await? {
-        found(host, registry, Wanted::Pinned(&image.digest), &image.to_string(), terms).await?;
-    }
-    Ok(image)
 }
 
 /// Looks an image up in its registry. One that cannot run here is refused, if its registry tells what it is for.

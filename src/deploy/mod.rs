@@ -106,6 +106,30 @@ pub struct Request {
     pub termination: Termination,
 }
 
+impl Request {
+    /// What an operator asks for by a command: all of it in one go, in whatever time it takes.
+    pub fn of_operator(
+        config: Config,
+        group: Option<String>,
+        command: &str,
+        termination: Termination,
+    ) -> Self {
+        Self {
+            config,
+            deployment: DeploymentId::for_operator(jiff::Timestamp::now()),
+            group,
+            revision: Revision::default(),
+            rollback: None,
+            until: Phase::Finish,
+            command: command.to_owned(),
+            hook: false,
+            lock_patience: OPERATORS_PATIENCE,
+            clock: Clock::unlimited(),
+            termination,
+        }
+    }
+}
+
 /// Why a run did not come to its steps.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {

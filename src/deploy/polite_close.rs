@@ -9,14 +9,11 @@ use crate::host::iptables::Iptables;
 use crate::host::polite_close::{PoliteClose, PoliteCloseError, Tally};
 use crate::text::chain;
 
-/// The polite close of a container, until it has exited.
-pub(super) struct Closing {
-    close: PoliteClose,
-    iptables: Iptables,
-}
-
 /// Begins to close the connections to the ports that a container publishes. Fails with a note.
-pub(super) async fn begin(context: &Context<'_>, container: &Container) -> Result<Option<Closing>, String> {
+pub(super) async fn begin(
+    context: &Context<'_>,
+    container: &Container,
+) -> Result<Option<PoliteClose>, String> {
     let places = places(container);
     let Some(pid) = container.pid.filter(|_| !places.is_empty() && context.host.tables.are_here()) else {
         return Ok(None);
@@ -25,23 +22,20 @@ pub(super) async fn begin(context: &Context<'_>, container: &Container) -> Resul
     let begun = async {
         let iptables = Iptables::find(&context.host.tables).await?;
         let process = (context.host.machine.proc(), pid);
-        let close = PoliteClose::begin(app, deployment, &iptables, &places, process).await?;
-        Ok::<_, PoliteCloseError>(Closing { close, iptables })
+        PoliteClose::begin(app, deployment, iptables, &places, process).await
     };
-    match begun.await {
-        Ok(closing) => Ok(Some(closing)),
-        Err(error) => Err(format!(
+    begun.await.map(Some).map_err(|error: PoliteCloseError| {
+        format!(
             "{}: connections that are kept alive are not closed politely, and their clients may lose a request: {}",
             container.name,
             chain(&error)
-        )),
-    }
+        )
+    })
 }
 
 /// Ends it. What could not be closed is a note.
-pub(super) async fn end(context: &Context<'_>, closing: Closing, container: &Container) -> Option<String> {
-    let Closing { close, iptables } = closing;
-    match close.end(&context.header.app, &iptables).await {
+pub(super) async fn end(closing: PoliteClose, container: &Container) -> Option<String> {
+    match closing.end().await {
         Ok(tally) => {
             tracing::info!(container = container.name, ?tally, "polite close");
             note(&container.name, &tally)

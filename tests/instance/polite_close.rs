@@ -4,8 +4,7 @@ use std::process::Stdio;
 
 use anyhow::{Result, ensure};
 use lab::{Load, wait_until};
-use serde_json::Value;
-use world::{Bundle, PATIENCE, World};
+use world::{Bundle, PATIENCE, World, releases};
 
 /// With v1 live, of a bundle that goes start-first.
 fn world() -> Result<World> {
@@ -15,27 +14,12 @@ fn world() -> Result<World> {
     Ok(world)
 }
 
-fn assert_no_rules(world: &World) -> Result<()> {
-    let rules = world.rules()?;
-    ensure!(!rules.iter().any(|rule| rule.contains("HANDOVER") || rule.contains("NFQUEUE")), "{rules:#?}");
-    Ok(())
-}
-
 /// What the log of handover says of each polite close so far.
 fn tallies(world: &World) -> Result<Vec<String>> {
     let log = std::fs::read_to_string(world.web.path("/var/log/handover/handover.log"))?;
     let tallies: Vec<String> = log.lines().filter(|line| line.contains("Tally")).map(str::to_owned).collect();
     ensure!(!tallies.is_empty(), "nothing was closed politely: {log}");
     Ok(tallies)
-}
-
-fn releases(seen: &Value) -> Vec<&str> {
-    let releases = seen["releases"].as_array();
-    let mut names: Vec<&str> =
-        releases.into_iter().flatten().filter_map(|one| one["release"].as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
 }
 
 #[test]
@@ -52,7 +36,7 @@ fn clients_that_are_never_idle_lose_nothing() -> Result<()> {
     ensure!(!tallies(&world)?.iter().any(missed), "{:#?}", tallies(&world)?);
     let seen = load.stop()?;
     ensure!(seen["failed"] == 0 && releases(&seen) == ["v1", "v2", "v3"], "{seen}");
-    assert_no_rules(&world)
+    world.assert_no_rules()
 }
 
 /// What is left of a handover that is killed while it drains lets everything through, and goes.
@@ -79,7 +63,7 @@ fn a_handover_that_is_killed_in_a_drain_stalls_nobody() -> Result<()> {
     ensure!(seen["failed"] == 0 && seen["total"] == 400, "{seen}");
     let recovered = world.handover(&["recover"])?;
     ensure!(recovered.status.success(), "{recovered:?}");
-    assert_no_rules(&world)?;
+    world.assert_no_rules()?;
     world.assert_settled("v1")
 }
 
@@ -116,7 +100,7 @@ fn bodies_come_back_as_they_went() -> Result<()> {
         let seen = load.stop()?;
         ensure!(seen["failed"] == 0 && releases(&seen) == ["v1", "v2", "v3"], "{seen}");
     }
-    assert_no_rules(&world)?;
+    world.assert_no_rules()?;
     let queues = by_hand(&world, "cat /proc/net/netfilter/nfnetlink_queue")?;
     ensure!(queues.trim().is_empty(), "{queues}");
     Ok(())
@@ -145,7 +129,7 @@ fn other_peoples_marks_are_set_and_their_translations_are_seen_through() -> Resu
     ensure!(seen["failed"] == 0 && releases(&seen) == ["v2", "v3"], "masqueraded: {seen}");
     let missed = |tally: &String| !tally.contains("upgraded: 0, no_room: 0, unanswered: 0");
     ensure!(!tallies(&world)?.iter().any(missed), "{:#?}", tallies(&world)?);
-    assert_no_rules(&world)
+    world.assert_no_rules()
 }
 
 /// Two connections without HTTP, used all the time: one upgraded, as to a `WebSocket`, whose frames hold heads of responses; the other
@@ -190,5 +174,5 @@ fn what_is_no_http_is_left_alone_and_told() -> Result<()> {
     let tallies = tallies(&world)?;
     let told = |tally: &String| tally.contains("unreadable: 1") && tally.contains("unanswered: 1");
     ensure!(tallies.iter().any(told), "{tallies:#?}");
-    assert_no_rules(&world)
+    world.assert_no_rules()
 }

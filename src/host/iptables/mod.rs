@@ -177,6 +177,19 @@ impl Iptables {
         self.run(table, family, "restore", &["--noflush", "--wait", LOCK], &transaction).await.map(drop)
     }
 
+    /// The same in both families.
+    pub(super) async fn change_both(
+        &self,
+        table: Table,
+        app: &AppName,
+        wanted: &Wanted,
+    ) -> Result<(), IptablesError> {
+        for family in Family::BOTH {
+            self.change(table, family, app, wanted).await?;
+        }
+        Ok(())
+    }
+
     /// The rules that bring packets into the chain of an app, as they are printed.
     pub(super) async fn hooks(
         &self,

@@ -52,6 +52,8 @@ pub enum PoliteCloseError {
 
 /// The polite close of one container, at work until it is ended.
 pub struct PoliteClose {
+    app: AppName,
+    iptables: Iptables,
     connections: Arc<Mutex<Connections>>,
     end: OwnedFd,
     thread: Option<JoinHandle<()>>,
@@ -63,21 +65,21 @@ impl PoliteClose {
     pub async fn begin(
         app: &AppName,
         deployment: &str,
-        iptables: &Iptables,
+        iptables: Iptables,
         places: &[SocketAddr],
         (proc, pid): (&Path, u32),
     ) -> Result<Self, PoliteCloseError> {
         let queue = Queue::open().map_err(PoliteCloseError::Queue)?;
         let number = queue.number();
-        let close = Self::of(queue, places).map_err(PoliteCloseError::Queue)?;
+        let close = Self::of(app, iptables, queue, places).map_err(PoliteCloseError::Queue)?;
         let rules = Rules { mark: Mark { app, deployment }, places, number };
-        let mut put = rules.put(iptables, true).await;
+        let mut put = rules.put(&close.iptables, true).await;
         if put.is_err() {
             // A kernel that cannot look into packets hands over all of them.
-            put = rules.put(iptables, false).await;
+            put = rules.put(&close.iptables, false).await;
         }
         if let Err(error) = put {
-            remove(app, iptables).await?;
+            remove(app, &close.iptables).await?;
             return Err(error.into());
         }
         match waiting::connections(proc, pid) {
@@ -94,7 +96,7 @@ impl PoliteClose {
     }
 
     /// Reads the queue in a thread of its own: whatever the rest of the program waits for, packets do not.
-    fn of(queue: Queue, places: &[SocketAddr]) -> io::Result<Self> {
+    fn of(app: &AppName, iptables: Iptables, queue: Queue, places: &[SocketAddr]) -> io::Result<Self> {
         let connections = Arc::new(Mutex::new(Connections::to(places.to_vec())));
         let end = eventfd(0, EventfdFlags::CLOEXEC)?;
         let (shared, ended) = (Arc::clone(&connections), end.try_clone()?);
@@ -105,13 +107,13 @@ impl PoliteClose {
                 tracing::warn!("the polite close ended: {error}");
             }
         })?;
-        Ok(Self { connections, end, thread: Some(thread) })
+        Ok(Self { app: app.clone(), iptables, connections, end, thread: Some(thread) })
     }
 
     /// Ends it, and says what became of the connections.
-    pub async fn end(self, app: &AppName, iptables: &Iptables) -> Result<Tally, IptablesError> {
+    pub async fn end(self) -> Result<Tally, IptablesError> {
         // The rules first: what nobody reads is let through, but not what waits already.
-        remove(app, iptables).await?;
+        remove(&self.app, &self.iptables).await?;
         Ok(locked(&self.connections).tally())
     }
 }
@@ -127,10 +129,7 @@ impl Drop for PoliteClose {
 
 /// Removes whatever rules of the polite close there are of an app.
 pub async fn remove(app: &AppName, iptables: &Iptables) -> Result<(), IptablesError> {
-    for family in Family::BOTH {
-        iptables.change(Table::Mangle, family, app, &Wanted::Gone).await?;
-    }
-    Ok(())
+    iptables.change_both(Table::Mangle, app, &Wanted::Gone).await
 }
 
 /// What brings packets into the queue.

@@ -46,7 +46,8 @@ impl<'a> Redirect<'a> {
                 BEGINNINGS.map(|from| Hook { from, at: Place::First, matches: matches.clone() })
             };
             let hooks = routes.iter().flat_map(hook).collect();
-            self.change(family, &Wanted::Hooked { chain, hooks }).await?;
+            let wanted = Wanted::Hooked { chain, hooks };
+            self.iptables.change(Table::Nat, family, self.app, &wanted).await?;
         }
         Ok(())
     }
@@ -54,12 +55,12 @@ impl<'a> Redirect<'a> {
     /// From now on, new connections go where they went before. The rules by which established ones came stay: without any, the
     /// kernel may stop tracking connections, and cut these off.
     pub async fn unhook(&self) -> Result<(), IptablesError> {
-        self.change_both(&Wanted::Unhooked).await
+        self.iptables.change_both(Table::Nat, self.app, &Wanted::Unhooked).await
     }
 
     /// Removes all there is of this app, whatever it is.
     pub async fn remove(&self) -> Result<(), IptablesError> {
-        self.change_both(&Wanted::Gone).await
+        self.iptables.change_both(Table::Nat, self.app, &Wanted::Gone).await
     }
 
     /// Which deployment new connections are redirected for; nothing when they are not.
@@ -70,16 +71,5 @@ impl<'a> Redirect<'a> {
             }
         }
         Ok(None)
-    }
-
-    async fn change_both(&self, wanted: &Wanted) -> Result<(), IptablesError> {
-        for family in Family::BOTH {
-            self.change(family, wanted).await?;
-        }
-        Ok(())
-    }
-
-    async fn change(&self, family: Family, wanted: &Wanted) -> Result<(), IptablesError> {
-        self.iptables.change(Table::Nat, family, self.app, wanted).await
     }
 }

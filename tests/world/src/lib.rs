@@ -301,6 +301,16 @@ impl World {
         wait_until("it is gone", PATIENCE, || Ok(self.status()?[0]["run"]["state"] == "interrupted"))
     }
 
+    /// There is no rule of ours, and none that hands packets to anybody.
+    pub fn assert_no_rules(&self) -> Result<()> {
+        let rules = self.rules()?;
+        ensure!(
+            !rules.iter().any(|rule| rule.contains("HANDOVER") || rule.contains("NFQUEUE")),
+            "{rules:#?}"
+        );
+        Ok(())
+    }
+
     /// Our containers: name to (running, restart policy).
     pub fn containers(&self) -> Result<BTreeMap<String, (bool, String)>> {
         let docker = self.web.docker()?;
@@ -329,6 +339,16 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// The releases that answered a load client, each once.
+pub fn releases(seen: &Value) -> Vec<&str> {
+    let releases = seen["releases"].as_array();
+    let mut names: Vec<&str> =
+        releases.into_iter().flatten().filter_map(|one| one["release"].as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// What the shell of an instance does to send a signal to the process of handover that the lock's file names.
