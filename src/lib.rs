@@ -4,7 +4,7 @@
 //! it acts on, [`config`] is what it is asked for, [`codedeploy`] is who asks, [`report`] is what it answers.
 
 #[macro_use]
-mod crash_point;
+pub mod crash_point;
 
 pub mod cli;
 pub mod codedeploy;

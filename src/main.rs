@@ -13,9 +13,11 @@ fn main() -> ExitCode {
     if let Some(status) = handover::cli::run_at_once(&arguments) {
         return status.into();
     }
-    // Crash points of the tests, from the variable FAILPOINTS; compiled in with that feature only.
+    // Crash points of the tests, from the variables FAILPOINTS and HANDOVER_HOLD; compiled in with that feature only.
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
+    #[cfg(feature = "failpoints")]
+    handover::crash_point::hold();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -13,6 +13,9 @@ use crate::model::{Failure, ProcessName, Swap};
 /// How often its connections are counted.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How often in a row there has to be none: a packet that was sent to it before the switch may still be on its way.
+const NONE: u32 = 3;
+
 /// Lets a container finish what its clients have begun, and stops it: new connections go elsewhere by now, and established ones
 /// are closed politely until it has exited. Asked to stop ourselves, we do not wait for it.
 pub(super) async fn drain_and_stop(
@@ -44,8 +47,13 @@ pub(super) async fn drain_and_stop(
 async fn no_connections(context: &Context<'_>, container: &Container, longest: Duration) {
     let Some(pid) = container.pid else { return };
     let deadline = Instant::now() + longest;
-    // Where they cannot be counted, they get the time.
-    while context.host.machine.connections_to(pid) != Some(0) && Instant::now() < deadline {
+    let mut none = 0;
+    while Instant::now() < deadline {
+        // Where they cannot be counted, they get the time.
+        none = if context.host.machine.connections_to(pid) == Some(0) { none + 1 } else { 0 };
+        if none == NONE {
+            return;
+        }
         tokio::time::sleep(LOOK.min(deadline - Instant::now())).await;
     }
 }

@@ -1,8 +1,9 @@
 //! Keep-alive connections move over without losing a request, from clients that are never idle and try nothing twice.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::Stdio;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use lab::{Load, wait_until};
 use world::{Bundle, PATIENCE, World, releases};
 
@@ -48,7 +49,7 @@ fn a_handover_that_is_killed_in_a_drain_stalls_nobody() -> Result<()> {
     let options =
         ["--rate", "1", "--seconds", "900", "--workers", "1", "--keep-alive", "--timeout-ms", "90000"];
     let _slow = world.lab.load(&format!("{url}?ms=20000"), &options)?;
-    let path = world.bundle(&Bundle::of("v2").start_first().edit("drain = \"2s\"", "drain = \"1m\""))?;
+    let path = world.bundle(&Bundle::of("v2").start_first().edit("drain = \"10s\"", "drain = \"1m\""))?;
     let mut agent = world.agent("v1", &[]);
     let agent = agent.args(["deploy", "--bundle", &path, "--deployment-id", "d-000000002"]);
     let mut agent = agent.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
@@ -92,8 +93,7 @@ fn bodies_come_back_as_they_went() -> Result<()> {
     let echo = world.lab.load(&format!("{url}/echo"), &[&some("20000", "8")[..], &["--echo"]].concat())?;
     let slow = world.lab.load(&format!("{url}/ping?ms=2000"), &some("100", "4"))?;
     for (id, tag) in [("d-000000002", "v2"), ("d-000000003", "v3")] {
-        let bundle = Bundle::of(tag).start_first().edit("drain = \"2s\"", "drain = \"8s\"");
-        let report = world.deploy(id, &bundle)?;
+        let report = world.deploy(id, &Bundle::of(tag).start_first())?;
         ensure!(report.succeeded(), "{report:?}");
     }
     for load in [echo, slow] {
@@ -166,7 +166,9 @@ fn what_is_no_http_is_left_alone_and_told() -> Result<()> {
     let mut client = world.lab.command("python3")?;
     client.args(["-c", NO_HTTP, &world.web.ip().to_string()]);
     let client = client.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let report = world.deploy("d-000000002", &Bundle::of("v2").start_first())?;
+    // Its clients do not close.
+    let bundle = Bundle::of("v2").start_first().edit("drain = \"10s\"", "drain = \"2s\"");
+    let report = world.deploy("d-000000002", &bundle)?;
     ensure!(report.succeeded(), "{report:?}");
     let seen = client.wait_with_output()?;
     ensure!(seen.status.success(), "{}", world::text(&seen.stderr));
@@ -175,4 +177,52 @@ fn what_is_no_http_is_left_alone_and_told() -> Result<()> {
     let told = |tally: &String| tally.contains("unreadable: 1") && tally.contains("unanswered: 1");
     ensure!(tallies.iter().any(told), "{tallies:#?}");
     world.assert_no_rules()
+}
+
+/// A client that has asked for much, on a connection that its server closes as soon as all of it is written, and takes its time to
+/// read: from a line on its standard input on, and then a little at a time. Says how much came.
+const SLOW_READER: &str = r#"
+import socket, sys, time
+size = 3_000_000
+client = socket.socket()
+client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+client.connect((sys.argv[1], 8000))
+client.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % size)
+client.sendall(b"x" * size)
+print("asked", flush=True)
+sys.stdin.readline()
+got = 0
+while some := client.recv(65536):
+    got += len(some)
+    time.sleep(0.02)
+print(got - size)
+"#;
+
+#[test]
+fn what_is_written_and_not_yet_read_is_waited_for() -> Result<()> {
+    let world = world()?;
+    let mut client = world.lab.command("python3")?;
+    client.args(["-c", SLOW_READER, &world.web.ip().to_string()]).stdin(Stdio::piped());
+    let mut client = client.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut said = BufReader::new(client.stdout.take().context("no output")?);
+    let mut asked = String::new();
+    said.read_line(&mut asked)?;
+    ensure!(asked.trim() == "asked", "{asked}: {:?}", client.wait_with_output()?);
+
+    let path = world.bundle(&Bundle::of("v2").start_first().edit("drain = \"10s\"", "drain = \"1m\""))?;
+    let mut agent = world.agent("v1", &[]);
+    let agent = agent.args(["deploy", "--bundle", &path, "--deployment-id", "d-000000002"]);
+    let agent = agent.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let began = "\"entry\":\"began\",\"step\":\"drain-live web\"";
+    wait_until("it drains", PATIENCE, || Ok(world.journal().contains(began)))?;
+    client.stdin.take().context("no input")?.write_all(b"\n")?;
+    let mut rest = String::new();
+    said.read_to_string(&mut rest)?;
+    let ended = client.wait_with_output()?;
+    let report = world::report(&agent.wait_with_output()?)?;
+    ensure!(report.succeeded(), "{report:?}");
+    let beyond: i64 = rest.trim().parse().with_context(|| format!("{rest}: {ended:?}"))?;
+    // The head of the answer, and nothing is missing.
+    ensure!((1..1000).contains(&beyond), "{beyond} bytes more than the body");
+    world.assert_settled("v2")
 }

@@ -44,7 +44,7 @@ fn under_load_with_all_of_aws_cut_off_no_new_connection_is_lost() -> Result<()> 
     let before = environment(&world, "status-page-web.r1")?;
     cut_off(&world)?;
     let url = format!("http://{}:8000/", world.web.ip());
-    let load = world.lab.load(&url, &["--rate", "200", "--seconds", "900", "--timeout-ms", "5000"])?;
+    let load = world.lab.load(&url, &["--rate", "200", "--seconds", "900", "--timeout-ms", "15000"])?;
     let told = succeeded(&world.handover(&["rollback", "--block-digest"])?)?;
     let seen = load.stop()?;
     ensure!(seen["failed"] == 0 && seen["total"].as_u64() > Some(100), "{seen}");

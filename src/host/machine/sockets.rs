@@ -40,8 +40,10 @@ const FILES: [(&str, Protocol, &str); 4] = [
 /// The state of a socket that takes connections.
 const LISTENING: &str = "0A";
 
-/// The state of a connection that both sides use.
-const ESTABLISHED: &str = "01";
+/// The states of a connection that still owes something to a client (`include/net/tcp_states.h`): established, its handshake
+/// under way, and those in which an end of it or an answer before that end has not arrived: what a container's kernel has not
+/// sent when the container exits is lost with its network.
+const OWING: [&str; 6] = ["01", "03", "04", "08", "09", "0B"];
 
 /// Every such socket of this network namespace. A file that is not there (no IPv6) has none.
 pub(super) fn all(proc: &Path) -> Vec<Socket> {
@@ -76,8 +78,8 @@ pub(super) fn listening_in(proc: &Path, pid: u32, container: &str) -> Option<Vec
     Some(found)
 }
 
-/// How many connections clients have to a container: those that are established to a port at which it listens. Nothing where
-/// its network cannot be looked into, or is the host's own.
+/// How many connections clients have to a container: those to a port at which it listens, up to the last byte. Nothing where its
+/// network cannot be looked into, or is the host's own.
 pub(super) fn connections_to(proc: &Path, pid: u32) -> Option<usize> {
     let process = pid.to_string();
     if namespace(proc, &process)? == namespace(proc, "self")? {
@@ -88,7 +90,8 @@ pub(super) fn connections_to(proc: &Path, pid: u32) -> Option<usize> {
     let of = |state| tables.iter().flat_map(move |text| parse(text, Protocol::Tcp, state));
     let listening: Vec<u16> =
         of(LISTENING).filter(|socket| socket.address != RESOLVER).map(|socket| socket.port).collect();
-    Some(of(ESTABLISHED).filter(|socket| listening.contains(&socket.port)).count())
+    let owing = OWING.into_iter().flat_map(of);
+    Some(owing.filter(|socket| listening.contains(&socket.port)).count())
 }
 
 /// The network that a process is in.

@@ -8,14 +8,14 @@ use super::{Release, Whole};
 
 fn start_first(tag: &'static str) -> Release {
     Release::of(tag)
-        .edit("order        = \"stop-first\"", "order        = \"start-first\"\ndrain = \"1s\"")
+        .edit("order        = \"stop-first\"", "order        = \"start-first\"\ndrain = \"10s\"")
         .edit("[secret.redis]", "[bake]\nduration = \"1s\"\n\n[secret.redis]")
 }
 
 impl Whole {
     fn clients(&self, path: &str) -> Result<Load> {
         let url = format!("http://{}:8000{path}", self.world.web.ip());
-        self.world.lab.load(&url, &["--rate", "100", "--seconds", "600", "--timeout-ms", "5000"])
+        self.world.lab.load(&url, &["--rate", "100", "--seconds", "600", "--timeout-ms", "15000"])
     }
 
     /// Clients that keep their connections open, are idle for 20 ms at most, and try nothing twice.

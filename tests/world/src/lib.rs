@@ -71,7 +71,7 @@ impl Bundle {
     /// The same, start-first: with a short bake and drain.
     #[must_use]
     pub fn start_first(self) -> Self {
-        self.edit("order        = \"stop-first\"", "order        = \"start-first\"\ndrain = \"2s\"")
+        self.edit("order        = \"stop-first\"", "order        = \"start-first\"\ndrain = \"10s\"")
             .edit("[secret.redis]", "[bake]\nduration = \"1s\"\n\n[secret.redis]")
     }
 
