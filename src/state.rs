@@ -15,6 +15,7 @@
 //! The truth about containers is in Docker; this can be lost and only costs the memory of what was.
 
 mod blocked;
+mod looked;
 mod past;
 mod record;
 
@@ -27,6 +28,7 @@ use crate::environment::RenderedFile;
 use crate::fs::{self, FsError};
 use crate::model::{Explain, ProcessName, ReleaseNumber};
 pub use blocked::{Blocked, Why};
+pub use looked::{Found, LastLook, Looked};
 pub use past::{Past, REMEMBERED};
 pub use record::{RECORD_FORMAT, Record, Verdict, fingerprint};
 

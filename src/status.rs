@@ -4,15 +4,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::deploy::serving;
+use crate::deploy::{WAITS_TOO_LONG, serving};
 use crate::host::Host;
 use crate::host::docker::labels::Kind;
 use crate::host::docker::{BoundPort, Container, DockerError};
 use crate::journal::{Direction, History, Journal, Lock};
 use crate::model::{AppName, Finding};
 use crate::report::{Outcome, tail};
-use crate::state::Releases;
-use crate::text::duration;
+use crate::state::{LastLook, Looked, Releases};
+use crate::text::{clean, duration};
 
 /// The format of `handover status --json`.
 pub const STATUS_FORMAT: u32 = 1;
@@ -39,6 +39,9 @@ pub struct Status {
     /// Why it does not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sick: Vec<String>,
+    /// When somebody last looked whether its secrets have changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub looked: Option<Looked>,
     /// The command to type next, where something is to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
@@ -128,9 +131,6 @@ pub async fn of_all(host: &Host) -> Result<Vec<Status>, DockerError> {
     Ok(apps.into_iter().map(|app| of(host, app, &containers)).collect())
 }
 
-/// A hook runs at most an hour, and `CodeDeploy` gives a deployment up when the next event is not picked up.
-const WAITS_TOO_LONG: std::time::Duration = std::time::Duration::from_hours(1);
-
 fn of(host: &Host, app: AppName, containers: &[Container]) -> Status {
     let releases = Releases::of(&host.paths.app(&app));
     let (history, damage) = match Journal::read(releases.dir()) {
@@ -167,6 +167,7 @@ fn of(host: &Host, app: AppName, containers: &[Container]) -> Status {
         })),
         _ => None,
     };
+    let looked = LastLook::of(&host.paths.app(&app)).read();
     let group = last_good.and_then(|record| record.group);
     Status {
         format: STATUS_FORMAT,
@@ -177,6 +178,7 @@ fn of(host: &Host, app: AppName, containers: &[Container]) -> Status {
         run,
         serving,
         sick,
+        looked,
         next,
         damage,
     }
@@ -296,7 +298,7 @@ pub fn text(apps: &[Status]) -> String {
             ]);
         }
         let title = match &app.group {
-            Some(group) => format!("{}, group {}", app.app, crate::text::clean(group)),
+            Some(group) => format!("{}, group {}", app.app, clean(group)),
             None => app.app.to_string(),
         };
         parts.push(if app.containers.is_empty() {
@@ -330,6 +332,10 @@ pub fn text(apps: &[Status]) -> String {
             let cause = run.cause.as_ref().filter(|_| run.findings.len() != 1);
             parts.extend(cause.map(|cause| format!("  why: {cause}")));
             parts.extend(tail::of_findings(&run.findings).iter().map(|line| format!("  {line}")));
+        }
+        if let Some(looked) = &app.looked {
+            let at = looked.at.strftime("%Y-%m-%d %H:%M UTC");
+            parts.push(format!("secrets, looked at {at}: {}", clean(&looked.words())));
         }
         if !app.serving {
             parts.push(format!("NOTHING healthy of {} is serving", app.app));

@@ -21,7 +21,7 @@ pub(super) struct Args {
 }
 
 /// What is left out in a bad night.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct Without {
     /// Make none of the checks of what the app needs of others: for a night when one of them is wrong
     #[arg(long)]

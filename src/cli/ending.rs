@@ -81,6 +81,11 @@ impl<'a> Ending<'a> {
         self.fail(&text::causes(error), error.fix().as_deref(), None, End::NotBegun, ExitStatus::Usage)
     }
 
+    /// Says why nothing could be done; what serves is not touched.
+    pub(super) fn failed(&self, error: &(impl Explain + 'static)) -> ExitStatus {
+        self.fail(&text::causes(error), error.fix().as_deref(), None, End::NotBegun, ExitStatus::Failed)
+    }
+
     /// Says that nothing was to be done, and that nothing serves all the same.
     pub(super) fn down(&self, what: &str, next: &str) -> ExitStatus {
         self.fail(what, None, Some(next), End::NotBegun, ExitStatus::Down)

@@ -15,9 +15,11 @@ mod pin;
 mod plan;
 mod prune;
 mod recover;
+mod refresh;
 mod releases;
 mod rollback;
 mod status;
+mod tend;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -57,12 +59,16 @@ enum Command {
     Releases(releases::Args),
     /// Go back to an earlier release, as it was: also while AWS and the registry do not answer
     Rollback(rollback::Args),
+    /// Hand over to the secrets of now, if one has changed since live was given it
+    Refresh(refresh::Args),
     /// Run a command in a container of its own, with a release's image, environment and files
     Run(one_off::Args),
     /// Finish or undo an interrupted run
     Recover(recover::Args),
     /// Remove the releases that are not kept any more
     Prune(prune::Args),
+    /// End abandoned runs, refresh changed secrets and prune: what systemd's timer calls
+    Tend,
     /// Put this binary where operators and systemd find it
     Install(install::Args),
     /// Make the checks on stdin from inside a container: what a deployment starts there
@@ -115,8 +121,10 @@ pub async fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::History(args) => history::run(args).await,
         Command::Releases(args) => releases::run(args).await,
         Command::Rollback(args) => rollback::run(args).await,
+        Command::Refresh(args) => refresh::run(args).await,
         Command::Recover(args) => recover::run(args).await,
         Command::Prune(args) => prune::run(args).await,
+        Command::Tend => tend::run().await,
         Command::Install(args) => install::run(args).await,
         Command::CheckInside => check_inside::run().await,
     };

@@ -36,15 +36,18 @@ pub(super) async fn run(args: Args) -> ExitStatus {
     };
     let mut worst = ExitStatus::Done;
     for app in apps {
-        worst = worst.worse(prune_one(&app, &host, &printer).await);
+        worst = worst.worse(prune_one(&app, &host, &printer, false).await);
     }
     worst
 }
 
-async fn prune_one(app: &AppName, host: &Host, printer: &Printer) -> ExitStatus {
+/// Prunes an app. Silent, it says only what it did, and what went wrong.
+pub(super) async fn prune_one(app: &AppName, host: &Host, printer: &Printer, silent: bool) -> ExitStatus {
     match prune(app, host).await {
         Ok(None) => {
-            printer.line(&format!("handover: {app}: a deployment is not over: it prunes when it is"));
+            if !silent {
+                printer.line(&format!("handover: {app}: a deployment is not over: it prunes when it is"));
+            }
             ExitStatus::Done
         }
         Ok(Some(pruned)) => {
@@ -54,7 +57,7 @@ async fn prune_one(app: &AppName, host: &Host, printer: &Printer) -> ExitStatus 
             for warning in pruned.kept.iter().chain(&pruned.warnings) {
                 printer.line(&format!("note:  {warning}"));
             }
-            if pruned.removed.is_empty() && pruned.warnings.is_empty() {
+            if !silent && pruned.removed.is_empty() && pruned.warnings.is_empty() {
                 printer.line(&format!("handover: {app}: nothing to remove"));
             }
             if let Some((what, next)) = apps::down(host, app).await {
@@ -64,6 +67,7 @@ async fn prune_one(app: &AppName, host: &Host, printer: &Printer) -> ExitStatus 
             }
             if pruned.warnings.is_empty() { ExitStatus::Done } else { ExitStatus::Failed }
         }
+        Err(DeployError::Lock(LockError::Busy(_))) if silent => ExitStatus::Busy,
         Err(error) => {
             printer.line(&format!("handover: {app}: {}", chain(&error)));
             let busy = matches!(error, DeployError::Lock(LockError::Busy(_)));

@@ -10,7 +10,7 @@ use crate::suggest::nearest;
 
 /// Keys that the design names and this version does not have. They are refused by name, never ignored: a key that does
 /// nothing is a promise broken in silence.
-const NOT_YET: &[&str] = &["keep", "stall"];
+const NOT_YET: &[&str] = &["stall"];
 
 /// One mistake, rendered for people.
 #[derive(Debug, Clone, PartialEq, Eq)]

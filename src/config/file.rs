@@ -38,6 +38,10 @@ pub(super) struct ConfigFile {
     pub(super) check: BTreeMap<CheckName, Spanned<WrittenCheck>>,
     #[serde(default)]
     pub(super) bake: Option<Bake>,
+    #[serde(default)]
+    pub(super) keep: Option<Keep>,
+    #[serde(default)]
+    pub(super) refresh: Option<Refresh>,
 }
 
 /// `unpinned`: what becomes of a tag that `handover.pin` does not have.
@@ -49,6 +53,24 @@ pub(super) enum Unpinned {
     Allow,
     /// Nothing is deployed.
     Refuse,
+}
+
+/// `[keep]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Keep {
+    #[serde(default)]
+    pub(super) releases: Option<Spanned<u32>>,
+}
+
+/// `[refresh]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Refresh {
+    #[serde(default)]
+    pub(super) timer: Option<bool>,
+    #[serde(default)]
+    pub(super) window: Option<Spanned<TimeSpan>>,
 }
 
 /// `[bake]`.

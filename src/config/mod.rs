@@ -29,6 +29,7 @@ pub mod settings;
 mod swap;
 mod task;
 mod time_span;
+pub mod upkeep;
 mod workload;
 
 use std::path::{Path, PathBuf};

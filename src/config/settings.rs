@@ -29,6 +29,7 @@ use super::service::{check_disposable, check_own, resolve_service};
 use super::swap::{resolve_bake, resolve_swap};
 pub use super::task::Task;
 use super::task::resolve_task;
+use super::upkeep::{resolve_keep, resolve_refresh};
 use super::workload::Known;
 pub use super::workload::{Workload, is_same_path};
 use crate::model::container::{Network, Source};
@@ -74,6 +75,12 @@ pub struct Settings {
     /// How long a release is watched under traffic before the old one is stopped.
     #[serde(skip)]
     pub bake: Duration,
+    /// How many good releases are kept, the one that serves included.
+    #[serde(skip)]
+    pub keep_releases: usize,
+    /// Within what time every instance of a fleet looks for changed secrets once; none if nobody looks but people.
+    #[serde(skip)]
+    pub refresh_window: Option<Duration>,
 }
 
 /// One long-running command.
@@ -236,6 +243,8 @@ impl Settings {
             checks,
             bundle,
             bake: resolve_bake(file.bake)?,
+            keep_releases: resolve_keep(file.keep)?,
+            refresh_window: resolve_refresh(file.refresh)?,
         })
     }
 

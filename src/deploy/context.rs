@@ -15,7 +15,7 @@ use crate::environment::{Secrets, learn_environment, learn_rendered};
 use crate::host::Host;
 use crate::host::docker::Container;
 use crate::host::docker::labels::Kind;
-use crate::journal::{Facts, Header};
+use crate::journal::{Facts, Header, Rollback};
 use crate::model::{Failure, ImageName, ProcessName, ReleaseNumber, container_name};
 use crate::printer::Talk;
 use crate::redact::Redactor;
@@ -113,10 +113,15 @@ impl Context<'_> {
         }
     }
 
+    /// The release whose kept secrets may stand in for AWS.
+    fn stands_in(&self) -> Option<ReleaseNumber> {
+        self.header.rollback.as_ref().and_then(Rollback::stands_in)
+    }
+
     /// The secrets that AWS did not give this run: preflight has noted the version of each that it gave. Only a way back goes on
     /// without one.
     pub fn kept_secrets(&self, facts: &Facts) -> BTreeSet<String> {
-        if self.header.rollback.is_none() || facts.images.is_empty() {
+        if self.stands_in().is_none() || facts.images.is_empty() {
             return BTreeSet::new();
         }
         let stored = self.settings().secrets.iter().filter(|(_, source)| !source.is_literal());
@@ -202,8 +207,7 @@ impl Gathered {
         }
         let (settings, known) = (context.settings(), &facts.secret_versions);
         let kept = context.kept_secrets(facts);
-        let earlier =
-            context.header.rollback.as_ref().map(|rollback| Earlier { to: rollback.to, kept: &kept });
+        let earlier = context.stands_in().map(|to| Earlier { to, kept: &kept });
         let read = secrets::read_or_keep(settings, known, context.host, &mut self.redactor, earlier);
         let secrets = read.await?.secrets;
         self.secrets = Some(secrets.clone());

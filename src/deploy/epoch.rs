@@ -52,6 +52,9 @@ pub(super) async fn enter<'a>(
     }
     let mut inherited = Gathered::default();
     if journal.history().ended().is_none() {
+        if request.is_refresh() {
+            return Err(DeployError::Underway { deployment: header.deployment });
+        }
         talk.say(&format!(
             "deployment {} did not come to its end: it is brought there first",
             header.deployment

@@ -34,6 +34,7 @@ pub mod plan;
 mod polite_close;
 mod preflight;
 pub mod preview;
+pub mod refresh;
 pub mod registry;
 mod restore;
 pub mod retention;
@@ -75,6 +76,9 @@ pub const DOCKER_PATIENCE: Duration = Duration::from_mins(2);
 /// How long an operator's command waits for the lock. Who holds it is said at once; `handover status` holds it for an
 /// instant, too.
 pub const OPERATORS_PATIENCE: Duration = Duration::from_millis(300);
+
+/// A hook runs at most an hour, and `CodeDeploy` gives a deployment up when the next event is not picked up.
+pub const WAITS_TOO_LONG: Duration = Duration::from_hours(1);
 
 /// How long the clean-up after a deployment may take when nothing else limits it.
 const CLEANUP: Duration = Duration::from_mins(5);
@@ -128,6 +132,11 @@ impl Request {
             termination,
         }
     }
+
+    /// Whether live is made again for the sake of its secrets. That gives way to every deployment.
+    fn is_refresh(&self) -> bool {
+        self.rollback.as_ref().is_some_and(|rollback| rollback.refresh)
+    }
 }
 
 /// Why a run did not come to its steps.
@@ -172,6 +181,12 @@ pub enum DeployError {
     /// This process was asked to stop before it began.
     #[error("handover was asked to stop while it waited for its turn")]
     Interrupted,
+    /// A refresh takes nobody's place.
+    #[error("deployment {deployment} is not over, and secrets are not refreshed beside it")]
+    Underway {
+        /// The deployment.
+        deployment: DeploymentId,
+    },
     /// A hook of a deployment that is over.
     #[error("deployment {deployment} is over: deployment {by} took its place")]
     Retired {
@@ -230,6 +245,9 @@ impl Explain for DeployError {
             Self::ForeignRun { version, .. } => {
                 Some(format!("finish it with that version: the bin/handover of its bundle, handover {version}"))
             }
+            Self::Underway { .. } => Some(
+                "wait for its end; if CodeDeploy has given it up: handover recover --abandon".to_owned(),
+            ),
             _ => None,
         }
     }

@@ -4,15 +4,12 @@
 use std::collections::BTreeSet;
 
 use super::{network, one_off};
+use crate::config::upkeep::KEPT;
 use crate::host::Host;
 use crate::host::docker::{Container, DockerError, Mounted};
 use crate::model::{AppName, ImageName, ImageRef, ReleaseNumber, image_tag};
 use crate::state::{Record, Releases, Verdict};
 use crate::text::chain;
-
-/// How many good releases are kept, the one that serves included. A kept release is one unit: image, parked container,
-/// configuration, record.
-pub const KEPT: usize = 3;
 
 /// What goes, in its order: a release's record goes last, because without it the rest would never be found again.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -47,9 +44,10 @@ pub struct Pruned {
     pub warnings: Vec<String>,
 }
 
-/// Decides what goes. `at` is the release that was just worked on: it stays, also when it was refused, because its image is
+/// Decides what goes. So many good releases are kept, the one that serves included: each is one unit of image, parked container,
+/// configuration and record. What was refreshed is not one of its own. `at` is the release that was just worked on: it stays, also when it was refused, because its image is
 /// likely to be tried again. So does a release with a container that runs, whatever it is.
-pub fn old(records: &[Record], containers: &[Container], at: ReleaseNumber) -> Old {
+pub fn old(records: &[Record], containers: &[Container], at: ReleaseNumber, keep: usize) -> Old {
     let of = |container: &Container| container.labels.as_ref().map(|labels| labels.release);
     let recorded: BTreeSet<ReleaseNumber> = records.iter().map(|record| record.release).collect();
     let is_good = |record: &&Record| record.verdict == Verdict::Good;
@@ -57,7 +55,9 @@ pub fn old(records: &[Record], containers: &[Container], at: ReleaseNumber) -> O
     let unrecorded = containers.iter().filter_map(of).filter(|release| !recorded.contains(release));
     let good: BTreeSet<ReleaseNumber> =
         records.iter().filter(is_good).map(|record| record.release).chain(unrecorded).collect();
-    let kept: BTreeSet<ReleaseNumber> = good.iter().rev().take(KEPT).copied().collect();
+    let superseded = Record::superseded(records);
+    let ways_back = good.iter().rev().filter(|release| !superseded.contains(release));
+    let kept: BTreeSet<ReleaseNumber> = ways_back.take(keep).copied().collect();
     let newest = kept.last().copied();
     let refused = |release| recorded.contains(&release) && !good.contains(&release);
     let stays = |release: ReleaseNumber| kept.contains(&release) || release == at;
@@ -101,6 +101,13 @@ fn volumes_to_keep<'c>(container: &'c Container, releases: &Releases) -> Vec<&'c
     container.mounts.iter().filter(|mount| mount.is_anonymous && !may_go(&mount.target)).collect()
 }
 
+/// How many good releases the configuration of the last good one says to keep.
+fn kept_of(releases: &Releases, records: &[Record]) -> usize {
+    let last = records.iter().rev().find(|record| record.verdict == Verdict::Good);
+    let config = last.and_then(|record| releases.config(record.release).ok().flatten());
+    config.map_or(KEPT, |config| config.settings.keep_releases)
+}
+
 /// Removes the releases that are not kept.
 pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber) -> Pruned {
     one_off::sweep(host, app).await;
@@ -114,7 +121,8 @@ pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber) -> Pruned {
         }
     };
     let of_services: BTreeSet<String> = services.into_iter().map(|service| service.image).collect();
-    let old = old(&releases.records(), &containers, at);
+    let records = releases.records();
+    let old = old(&records, &containers, at, kept_of(&releases, &records));
     let mut held = BTreeSet::new();
     for (id, name, release) in old.containers {
         let container = containers.iter().find(|container| container.id == id);

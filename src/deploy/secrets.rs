@@ -120,6 +120,16 @@ pub(super) async fn read_or_keep(
     if failures.is_empty() { Ok(reading) } else { Err(Failure::found(failures)) }
 }
 
+/// The versions that the secrets have now, by their names in the configuration, or why one cannot be read. Nothing else of them is
+/// looked at.
+pub(super) async fn versions(
+    settings: &Settings,
+    host: &Host,
+) -> Result<BTreeMap<String, Result<String, Finding>>, AwsError> {
+    let answers = fetch(settings, &BTreeMap::new(), host).await?;
+    Ok(answers.into_iter().map(|(name, answer)| (name, answer.map(|answer| answer.version))).collect())
+}
+
 /// How long it may take to find out what has changed: where that cannot be asked, nothing depends on it.
 const SOON: Duration = Duration::from_secs(5);
 

@@ -62,6 +62,9 @@ fn indented(text: &str) -> Vec<String> {
 /// Who or what made a release.
 pub(super) fn made_by(record: &Record) -> String {
     if let Some(to) = record.rollback_to {
+        if record.refresh {
+            return format!("refresh of {to}");
+        }
         return format!("rollback to {to}");
     }
     if record.deployment.is_of_operator() {

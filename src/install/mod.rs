@@ -4,7 +4,7 @@
 //! ```text
 //! /opt/handover/bin/handover-0.2.0-1f3a9c04    copies, the last three
 //! /usr/local/bin/handover                      a link to the newest one that was good
-//! /etc/systemd/system/handover-*               recover at each start of Docker, prune once a day
+//! /etc/systemd/system/handover-*               recover at each start of Docker, tend every five minutes
 //! ```
 //! A hook does it before it changes anything, so that a first deployment can be recovered, too. The link moves when the
 //! deployment was good. Nothing of this can fail a deployment, and nothing that handover did not make is touched.
@@ -88,7 +88,7 @@ pub async fn install(paths: &Paths, claim: Claim) -> Result<Installed, String> {
             installed.lines.push("systemd does not run here, so there are no units".to_owned());
         }
         Ok(Units::There { foreign }) => {
-            installed.lines.push("handover-recover.service and handover-prune.timer are there".to_owned());
+            installed.lines.push("handover-recover.service and handover-tend.timer are there".to_owned());
             let left = foreign.iter().map(|unit| format!("{unit} is not handover's: it was left as it is"));
             installed.notes.extend(left);
         }

@@ -9,8 +9,8 @@ use crate::text::chain;
 
 const UNITS: [(&str, &str); 3] = [
     ("handover-recover.service", include_str!("handover-recover.service")),
-    ("handover-prune.service", include_str!("handover-prune.service")),
-    ("handover-prune.timer", include_str!("handover-prune.timer")),
+    ("handover-tend.service", include_str!("handover-tend.service")),
+    ("handover-tend.timer", include_str!("handover-tend.timer")),
 ];
 
 /// The beginning of every unit of ours, in every version.
@@ -51,7 +51,7 @@ pub async fn install(paths: &Paths, again: bool) -> Result<Units, String> {
         for unit in ["handover-recover.service"].iter().filter(|u| ours(u)) {
             systemd.call(&["enable", unit]).await?;
         }
-        for unit in ["handover-prune.timer"].iter().filter(|u| ours(u)) {
+        for unit in ["handover-tend.timer"].iter().filter(|u| ours(u)) {
             systemd.call(&["enable", "--now", unit]).await?;
         }
         write_atomically(&enabled, b"", 0o644).map_err(|e| chain(&e))?;

@@ -152,9 +152,19 @@ pub struct Rollback {
     pub from: Option<ReleaseNumber>,
     /// Its images: nobody is asked what a tag means.
     pub images: BTreeMap<ImageName, ImageRef>,
+    /// Whether it is live itself, made again for the sake of secrets that have changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refresh: bool,
     /// The digests that no later deployment may bring, once this one has come to a good end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub block: Vec<ImageDigest>,
+}
+
+impl Rollback {
+    /// The release whose kept secrets may stand in for AWS: none where its secrets are what it is about.
+    pub fn stands_in(&self) -> Option<ReleaseNumber> {
+        (!self.refresh).then_some(self.to)
+    }
 }
 
 /// One item of a plan, and the phase in which it is due.

@@ -28,6 +28,9 @@ pub struct Record {
     /// The earlier release that it is made like, where somebody went back to that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_to: Option<ReleaseNumber>,
+    /// Whether that release was live then, and is made again with the secrets of now: the same code, not another way to go.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refresh: bool,
     /// The bundle that `CodeDeploy` took it from, as far as it says.
     #[serde(default, skip_serializing_if = "Revision::is_unknown")]
     pub revision: Revision,
@@ -98,6 +101,7 @@ impl Record {
             deployment: header.deployment.clone(),
             group: header.group.clone(),
             rollback_to: header.rollback.as_ref().map(|rollback| rollback.to),
+            refresh: header.rollback.as_ref().is_some_and(|rollback| rollback.refresh),
             revision: Revision::default(),
             images: BTreeMap::default(),
             tags: BTreeMap::default(),
@@ -111,6 +115,12 @@ impl Record {
             verdict: Verdict::Unproven,
             at: header.began,
         }
+    }
+
+    /// The releases that a good refresh has taken the place of: those that were refreshed.
+    pub fn superseded(records: &[Self]) -> BTreeSet<ReleaseNumber> {
+        let refreshed = records.iter().filter(|record| record.refresh && record.verdict == Verdict::Good);
+        refreshed.filter_map(|record| record.rollback_to).collect()
     }
 
     /// The tasks of it that have moved the schema of a database.

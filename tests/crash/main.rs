@@ -28,6 +28,7 @@ mod outage;
 mod parameters;
 mod picked_ports;
 mod preflight;
+mod refresh;
 mod refusals;
 mod registry;
 mod replaces;

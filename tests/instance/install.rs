@@ -15,7 +15,7 @@ echo "$*" >>/opt/codedeploy-agent/systemctl.log
 case "$*" in
   "--no-ask-password --quiet daemon-reload" | \
   "--no-ask-password --quiet enable handover-recover.service" | \
-  "--no-ask-password --quiet enable --now handover-prune.timer") exit 0 ;;
+  "--no-ask-password --quiet enable --now handover-tend.timer") exit 0 ;;
   *) echo "what is '$*'?" >&2; exit 1 ;;
 esac
 "#;
@@ -56,20 +56,20 @@ fn a_hook_writes_the_units_and_enables_them_once() -> Result<()> {
     let world = with_systemd()?;
     let first = world.deploy("d-000000001", &Bundle::of("v1"))?;
     ensure!(first.succeeded(), "{first:?}");
-    let enabled = ["daemon-reload", "enable handover-recover.service", "enable --now handover-prune.timer"];
+    let enabled = ["daemon-reload", "enable handover-recover.service", "enable --now handover-tend.timer"];
     ensure!(calls(&world) == enabled, "{:?}", calls(&world));
-    for name in ["handover-recover.service", "handover-prune.service", "handover-prune.timer"] {
+    for name in ["handover-recover.service", "handover-tend.service", "handover-tend.timer"] {
         ensure!(unit(&world, name).starts_with("# Written by handover install."), "{name}");
     }
     // A unit that has changed is written again; one that somebody disabled or made is left alone.
     let path = |name: &str| world.web.path(&format!("{UNITS}/{name}"));
     fs::write(path("handover-recover.service"), "# Written by handover install. In another version.\n")?;
-    fs::write(path("handover-prune.timer"), "[Timer]\nOnCalendar=weekly\n")?;
+    fs::write(path("handover-tend.timer"), "[Timer]\nOnCalendar=weekly\n")?;
     let second = world.deploy("d-000000002", &Bundle::of("v2"))?;
     ensure!(second.succeeded(), "{second:?}");
     ensure!(calls(&world)[3..] == ["daemon-reload"], "{:?}", calls(&world));
     ensure!(unit(&world, "handover-recover.service").contains("ExecStart"));
-    ensure!(unit(&world, "handover-prune.timer") == "[Timer]\nOnCalendar=weekly\n");
+    ensure!(unit(&world, "handover-tend.timer") == "[Timer]\nOnCalendar=weekly\n");
     Ok(())
 }
 

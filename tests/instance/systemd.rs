@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use world::{Bundle, PATIENCE, World, report, text};
 
 const RECOVER: &str = "handover-recover.service";
-const PRUNE: &str = "handover-prune.service";
-const TIMER: &str = "handover-prune.timer";
+const PRUNE: &str = "handover-tend.service";
+const TIMER: &str = "handover-tend.timer";
 const LIVE: &str = "status-page-web";
 const NOTHING: &str = "status-page: nothing was interrupted";
 const UNDONE: &str = "was undone, the old release is serving";
@@ -29,7 +29,7 @@ impl Booted {
         let systemd = SystemdInstance::boot(&world.web)?;
         let booted = Self { systemd, world };
         let said = booted.systemd.run(&["handover", "install"])?;
-        ensure!(said.contains("handover-recover.service and handover-prune.timer are there"), "{said}");
+        ensure!(said.contains("handover-recover.service and handover-tend.timer are there"), "{said}");
         let bundle = booted.world.bundle(&Bundle::of("v1"))?;
         let output = booted.deployment("d-000000001", &bundle).output()?;
         ensure!(report(&output)?.succeeded(), "{}", text(&output.stdout));

@@ -192,7 +192,7 @@ async fn images_and_secrets(
 
 async fn read_secrets(host: &Host, target: &Target<'_>, redactor: &mut Redactor) -> Result<Reading, Failure> {
     let none = BTreeSet::new();
-    let earlier = target.rollback.map(|rollback| Earlier { to: rollback.to, kept: &none });
+    let earlier = target.rollback.and_then(Rollback::stands_in).map(|to| Earlier { to, kept: &none });
     secrets::read_or_keep(target.settings, target.versions, host, redactor, earlier).await
 }
 

@@ -58,7 +58,7 @@ fn going(old: &Old) -> (Vec<u64>, Vec<u64>) {
 fn three_good_ones_stay_and_those_before_go_whole() {
     let records: Vec<Record> = (1..=5).map(good).collect();
     let containers: Vec<Container> = (1..=5).map(|n| container(n, n == 5)).collect();
-    let old = old(&records, &containers, ReleaseNumber(5));
+    let old = old(&records, &containers, ReleaseNumber(5), KEPT);
     assert_eq!(going(&old), (vec![1, 2], vec![1, 2]));
     assert_eq!(old.releases[0].images, [image(1)]);
 }
@@ -66,13 +66,13 @@ fn three_good_ones_stay_and_those_before_go_whole() {
 #[test]
 fn a_refused_one_goes_unless_it_was_just_at_work() {
     let records = [good(1), refused(2), refused(3)];
-    assert_eq!(going(&old(&records, &[], ReleaseNumber(3))), (vec![], vec![2]));
+    assert_eq!(going(&old(&records, &[], ReleaseNumber(3), KEPT)), (vec![], vec![2]));
 }
 
 #[test]
 fn what_runs_stays_whatever_it_is() {
     let records: Vec<Record> = (1..=5).map(good).collect();
-    let old = old(&records, &[container(1, true), container(2, false)], ReleaseNumber(5));
+    let old = old(&records, &[container(1, true), container(2, false)], ReleaseNumber(5), KEPT);
     assert_eq!(going(&old), (vec![2], vec![2]));
 }
 
@@ -80,7 +80,7 @@ fn what_runs_stays_whatever_it_is() {
 fn an_image_that_another_release_needs_stays() {
     let mut records: Vec<Record> = (1..=5).map(good).collect();
     records[4].images = records[0].images.clone();
-    let old = old(&records, &[], ReleaseNumber(5));
+    let old = old(&records, &[], ReleaseNumber(5), KEPT);
     let images: Vec<Vec<ImageRef>> = old.releases.into_iter().map(|release| release.images).collect();
     assert_eq!(images, [vec![], vec![image(2)]]);
 }
@@ -90,5 +90,5 @@ fn without_records_containers_count_as_good_and_strangers_do_not_count() {
     let stranger = inspected(1, false, &json!({}));
     let mut containers: Vec<Container> = (2..=6).map(|n| container(n, false)).collect();
     containers.push(stranger);
-    assert_eq!(going(&old(&[], &containers, ReleaseNumber(6))), (vec![2, 3], vec![]));
+    assert_eq!(going(&old(&[], &containers, ReleaseNumber(6), KEPT)), (vec![2, 3], vec![]));
 }

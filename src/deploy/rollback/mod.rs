@@ -130,7 +130,7 @@ impl Explain for RollbackError {
 }
 
 /// The release that serves: the newest of the live containers.
-fn live_release(containers: &[Container]) -> Option<ReleaseNumber> {
+pub(super) fn live_release(containers: &[Container]) -> Option<ReleaseNumber> {
     let live = containers.iter().filter(|container| serving::is_live_among(containers, container));
     live.filter_map(|container| container.labels.as_ref().map(|labels| labels.release)).max()
 }
@@ -161,7 +161,7 @@ pub async fn choose(app: &AppName, host: &Host, wanted: Wanted) -> Result<Chosen
     Ok(Chosen {
         config,
         group: target.group,
-        rollback: Rollback { to: release, images: target.images, block, from: live },
+        rollback: Rollback { to: release, images: target.images, block, from: live, refresh: false },
         live,
     })
 }
@@ -211,7 +211,10 @@ fn last_before(releases: &Releases, live: Option<ReleaseNumber>) -> Option<Recor
     {
         before = Some(earlier);
     }
-    let mut good = records.iter().rev().filter(|record| record.verdict == Verdict::Good);
+    // What a refresh has taken the place of is the code that it has itself.
+    let superseded = Record::superseded(&records);
+    let is_good = |record: &&Record| record.verdict == Verdict::Good && !superseded.contains(&record.release);
+    let mut good = records.iter().rev().filter(is_good);
     good.find(|record| before.is_none_or(|before| record.release < before)).cloned()
 }
 

@@ -13,6 +13,8 @@ use crate::model::{ImageSource, Repository, RepositoryName};
 pub(super) struct IdentityDocument {
     account_id: String,
     region: String,
+    #[serde(default)]
+    instance_id: Option<String>,
 }
 
 impl IdentityDocument {
@@ -22,6 +24,7 @@ impl IdentityDocument {
         Some(Self {
             account_id: variable("AWS_ACCOUNT_ID")?,
             region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"))?,
+            instance_id: None,
         })
     }
 }
@@ -49,6 +52,11 @@ impl Aws {
         }
         let here = self.identity().await.map_err(|why| AwsError::NoRegion { why })?;
         Ok(here.region.clone())
+    }
+
+    /// The id of this instance, where its metadata tell.
+    pub async fn instance_id(&self) -> Option<String> {
+        self.identity().await.ok()?.instance_id.clone()
     }
 
     async fn identity(&self) -> Result<&IdentityDocument, String> {
