@@ -9,6 +9,7 @@ use super::ending::Ending;
 use super::prune::prune_one;
 use super::refresh::refresh;
 use crate::deploy::refresh::is_our_turn;
+use crate::deploy::retention::Wanted;
 use crate::deploy::{self, DeployError, Recovered, WAITS_TOO_LONG};
 use crate::exit::ExitStatus;
 use crate::host::{Host, Paths};
@@ -49,7 +50,7 @@ async fn tend(app: &AppName, printer: &Printer) -> ExitStatus {
     } else {
         ExitStatus::Done
     };
-    refreshed.worse(prune_one(app, &host, printer, true).await)
+    refreshed.worse(prune_one(app, &host, printer, Wanted::default(), true).await)
 }
 
 /// Whether a run is to be brought to its end: one that was interrupted, or one that waits for a hook which does not come any more,

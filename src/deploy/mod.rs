@@ -22,6 +22,7 @@ mod drain;
 pub mod driver;
 mod epoch;
 mod evidence;
+mod foreign_images;
 pub mod handoff;
 pub mod health;
 mod images;
@@ -67,7 +68,8 @@ use crate::state::{Releases, StateError};
 use clock::{Clock, TO_END};
 use conclude::conclude;
 use driver::drive;
-use retention::Pruned;
+pub use foreign_images::{Foreign, prune_foreign};
+use retention::{Pruned, Wanted};
 pub use revive::{Revived, revive};
 
 /// How long the Engine may take to come up: at a first boot it starts beside us.
@@ -322,7 +324,7 @@ impl Cleanup<'_> {
         if self.hook && self.outcome.is_good() {
             notes.extend(install::after_a_good_deployment(&self.host.paths).await);
         }
-        let pruned = retention::prune(self.host, &self.app, self.release).await;
+        let pruned = retention::prune(self.host, &self.app, self.release, Wanted::default()).await;
         notes.extend(pruned.kept);
         notes.extend(pruned.warnings);
         notes
@@ -447,7 +449,7 @@ pub async fn recover(
 }
 
 /// Removes what is not kept of an app. `None` when a run of it is not over: it will prune itself.
-pub async fn prune(app: &AppName, host: &Host) -> Result<Option<Pruned>, DeployError> {
+pub async fn prune(app: &AppName, host: &Host, wanted: Wanted) -> Result<Option<Pruned>, DeployError> {
     let who = Who { deployment: None, command: "prune".to_owned(), hook: false };
     let lock = Lock::take(&host.paths.lock, app, &who, OPERATORS_PATIENCE).await?;
     let releases = Releases::of(&host.paths.app(app));
@@ -456,5 +458,5 @@ pub async fn prune(app: &AppName, host: &Host) -> Result<Option<Pruned>, DeployE
         return Ok(None);
     }
     host.docker.wait_until_up(DOCKER_PATIENCE).await?;
-    Ok(Some(retention::prune(host, app, journal.header().release).await))
+    Ok(Some(retention::prune(host, app, journal.header().release, wanted).await))
 }

@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::host::docker::{Container, DockerError, Mounted};
 use crate::model::{AppName, ImageName, ImageRef, ReleaseNumber, image_tag};
 use crate::state::{Record, Releases, Verdict};
-use crate::text::chain;
+use crate::text::{amount, chain};
 
 /// What goes, in its order: a release's record goes last, because without it the rest would never be found again.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -108,21 +108,91 @@ fn kept_of(releases: &Releases, records: &[Record]) -> usize {
     config.map_or(KEPT, |config| config.settings.keep_releases)
 }
 
+/// What is asked of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// Only to say what would go.
+    pub dry_run: bool,
+    /// So many bytes are to be free where Docker keeps its images: what is kept else goes then, too, the oldest first; never what
+    /// is live.
+    pub min_free: Option<u64>,
+}
+
 /// Removes the releases that are not kept.
-pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber) -> Pruned {
-    one_off::sweep(host, app).await;
+pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber, wanted: Wanted) -> Pruned {
     let releases = Releases::of(&host.paths.app(app));
+    let mut keep = kept_of(&releases, &releases.records());
     let mut pruned = Pruned::default();
-    let (services, containers) = match host.docker.services_and_others(app).await {
-        Ok(all) => all,
-        Err(error) => {
+    if wanted.dry_run {
+        if let Err(error) = tell(host, app, at, keep, &mut pruned).await {
             pruned.warnings.push(chain(&error));
+        }
+        return pruned;
+    }
+    one_off::sweep(host, app).await;
+    remove_all_but(keep, host, app, at, &mut pruned).await;
+    let Some(least) = wanted.min_free else { return pruned };
+    loop {
+        let free = match free(host).await {
+            Ok(free) => free,
+            Err(why) => {
+                pruned.warnings.push(why);
+                return pruned;
+            }
+        };
+        if free >= least {
             return pruned;
         }
+        if keep == 1 {
+            pruned.warnings.push(format!(
+                "{} are free where Docker keeps its images, and {} are wanted: nothing of {app} but what is live is left; 'docker system df' says what else there is",
+                amount(free),
+                amount(least)
+            ));
+            return pruned;
+        }
+        keep -= 1;
+        remove_all_but(keep, host, app, at, &mut pruned).await;
+    }
+}
+
+/// What is free where Docker keeps its images.
+async fn free(host: &Host) -> Result<u64, String> {
+    let engine = host.docker.engine().await.map_err(|error| chain(&error))?;
+    let space = host.machine.space(&engine.images);
+    space.map(|space| space.bytes).map_err(|error| format!("cannot tell what is free: {error}"))
+}
+
+/// Says what would go.
+async fn tell(
+    host: &Host,
+    app: &AppName,
+    at: ReleaseNumber,
+    keep: usize,
+    pruned: &mut Pruned,
+) -> Result<(), DockerError> {
+    let (services, containers) = host.docker.services_and_others(app).await?;
+    let of_services: BTreeSet<String> = services.into_iter().map(|service| service.image).collect();
+    let old = old(&Releases::of(&host.paths.app(app)).records(), &containers, at, keep);
+    pruned.removed.extend(old.containers.iter().map(|(_, name, _)| format!("container {name}")));
+    for release in old.releases {
+        let images = release.images.iter().map(ToString::to_string);
+        let images = images.filter(|image| !of_services.contains(image));
+        pruned.removed.extend(images.map(|image| format!("image {image}")));
+        pruned.removed.push(format!("record of {app} {}", release.number));
+    }
+    Ok(())
+}
+
+/// Removes the good releases but for so many, and all that were refused.
+async fn remove_all_but(keep: usize, host: &Host, app: &AppName, at: ReleaseNumber, pruned: &mut Pruned) {
+    let releases = Releases::of(&host.paths.app(app));
+    let (services, containers) = match host.docker.services_and_others(app).await {
+        Ok(all) => all,
+        Err(error) => return pruned.warnings.push(chain(&error)),
     };
     let of_services: BTreeSet<String> = services.into_iter().map(|service| service.image).collect();
-    let records = releases.records();
-    let old = old(&records, &containers, at, kept_of(&releases, &records));
+    let old = old(&releases.records(), &containers, at, keep);
     let mut held = BTreeSet::new();
     for (id, name, release) in old.containers {
         let container = containers.iter().find(|container| container.id == id);
@@ -150,7 +220,7 @@ pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber) -> Pruned {
     }
     for mut release in old.releases.into_iter().filter(|release| !held.contains(&release.number)) {
         release.images.retain(|image| !of_services.contains(&image.to_string()));
-        let images = remove_images(host, app, &release, &mut pruned).await;
+        let images = remove_images(host, app, &release, pruned).await;
         let gone = images
             .map_err(|error| chain(&error))
             .and_then(|()| releases.retire(release.number).map_err(|error| chain(&error)));
@@ -159,10 +229,9 @@ pub async fn prune(host: &Host, app: &AppName, at: ReleaseNumber) -> Pruned {
             Err(why) => pruned.warnings.push(why),
         }
     }
-    if let Err(error) = remove_shared(host, app, at, &mut pruned).await {
+    if let Err(error) = remove_shared(host, app, at, pruned).await {
         pruned.warnings.push(chain(&error));
     }
-    pruned
 }
 
 /// Removes what the containers of releases shared that are gone: their networks and volumes.

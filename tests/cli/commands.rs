@@ -15,7 +15,7 @@ fn version() {
 
 #[test]
 fn help() {
-    assert_snapshot!(handover(&["--help"]).seen(), @"
+    assert_snapshot!(handover(&["--help"]).seen(), @r"
     exit: 0
     --- stdout
     Hands an EC2 instance's traffic from the old containers to the new ones.
@@ -34,9 +34,11 @@ fn help() {
       history   Show the releases that were deployed here, or the story of one of them
       releases  Show what can be gone back to, and what stands in the way of each
       rollback  Go back to an earlier release, as it was: also while AWS and the registry do not answer
+      refresh   Hand over to the secrets of now, if one has changed since live was given it
       run       Run a command in a container of its own, with a release's image, environment and files
       recover   Finish or undo an interrupted run
       prune     Remove the releases that are not kept any more
+      tend      End abandoned runs, refresh changed secrets and prune: what systemd's timer calls
       install   Put this binary where operators and systemd find it
       help      Print this message or the help of the given subcommand(s)
 

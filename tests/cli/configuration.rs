@@ -57,17 +57,43 @@ fn a_word_of_dockers_is_answered_with_what_to_write() {
 
 #[test]
 fn keys_of_a_later_version_are_refused_by_name() {
-    assert_snapshot!(with("[process.web]", "[keep]\nreleases = 3\n[process.web]"), @r"
+    assert_snapshot!(with("[process.web]\n", "[process.web]\nstall = \"10s\"\n"), @r#"
     exit: 2
     --- stderr
-    error: key 'keep' is not supported by handover 0.1.0 yet
-     --> BUNDLE/handover.toml:5:2
+    error: key 'stall' is not supported by handover 0.1.0 yet
+     --> BUNDLE/handover.toml:6:1
       |
-    5 | [keep]
-      |  ^^^^ remove it, or use a version that supports it
+    6 | stall = "10s"
+      | ^^^^^ remove it, or use a version that supports it
+    next:  handover lint BUNDLE
+    handover: FAILED (exit 2): nothing was changed
+    "#);
+}
+
+#[test]
+fn what_happens_between_deployments() {
+    assert_snapshot!(with("[process.web]", "[keep]\nreleases = 1\n[process.web]"), @r"
+    exit: 2
+    --- stderr
+    error: 1 releases cannot be kept
+     --> BUNDLE/handover.toml:6:12
+      |
+    6 | releases = 1
+      |            ^ from 2, which is live and one to go back to, to 50
     next:  handover lint BUNDLE
     handover: FAILED (exit 2): nothing was changed
     ");
+    assert_snapshot!(with("[process.web]", "[refresh]\nwindow = \"1m\"\n[process.web]"), @r#"
+    exit: 2
+    --- stderr
+    error: this is less than 5 min
+     --> BUNDLE/handover.toml:6:10
+      |
+    6 | window = "1m"
+      |          ^^^^ here
+    next:  handover lint BUNDLE
+    handover: FAILED (exit 2): nothing was changed
+    "#);
 }
 
 #[test]

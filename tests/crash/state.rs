@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use fake_docker::Fate;
+use handover::deploy::retention::Wanted;
 use handover::deploy::{self, DeployError};
+use handover::host::machine::disk::Space;
 use handover::model::Phase;
 
 use crate::world::{Site, World};
@@ -166,7 +168,7 @@ async fn pruning_by_hand_removes_what_a_deployment_could_not() {
     assert_eq!((report.exit().code(), report.notes.len()), (0, 1), "{report:?}");
     world.engine.let_all_proceed();
     let (app, host) = ("status-page".parse().unwrap(), world.host());
-    let pruned = deploy::prune(&app, &host).await.unwrap().unwrap();
+    let pruned = deploy::prune(&app, &host, Wanted::default()).await.unwrap().unwrap();
     assert!(pruned.warnings.is_empty(), "{pruned:?}");
     assert!(pruned.removed.contains(&"container status-page-web.r1".to_owned()), "{pruned:?}");
     assert!(pruned.removed.contains(&"record of status-page r1".to_owned()), "{pruned:?}");
@@ -176,6 +178,59 @@ async fn pruning_by_hand_removes_what_a_deployment_could_not() {
     let kept = ["r2", "r3", "r4"].map(|release| format!("handover/status-page:{release}"));
     assert_eq!(tags.collect::<Vec<_>>(), kept);
     world.assert_settled("v4");
+}
+
+/// Twelve releases, as many as the configuration keeps: who asks is told what would go, and a full disk takes the oldest first.
+#[tokio::test(flavor = "current_thread")]
+async fn as_many_are_kept_as_the_configuration_says_and_fewer_on_a_full_disk() {
+    let mut world = World::new().await;
+    world.edit(
+        "[environment]\n",
+        "[keep]\nreleases = 4\n\n[refresh]\ntimer = false\nwindow = \"4h\"\n\n[environment]\n",
+    );
+    for (n, tag) in ["v1", "v2", "v3", "v4"].into_iter().cycle().take(12).enumerate() {
+        assert_eq!(world.deploy(&format!("d-{n}"), tag).await.unwrap().exit().code(), 0);
+    }
+    assert_eq!(numbers(&world.state()), [9, 10, 11, 12]);
+    assert_eq!(world.engine.containers().len(), 4);
+    let app = "status-page".parse().unwrap();
+    let prune =
+        async |world: &World, wanted| deploy::prune(&app, &world.host(), wanted).await.unwrap().unwrap();
+    let least = |bytes| Wanted { min_free: Some(bytes), ..Wanted::default() };
+    let pruned = prune(&world, least(1)).await;
+    assert!(pruned.removed.is_empty() && pruned.warnings.is_empty(), "there is room: {pruned:?}");
+    let pruned = prune(&world, Wanted { dry_run: true, ..Wanted::default() }).await;
+    assert!(pruned.removed.is_empty(), "{pruned:?}");
+    world.space = |_| Ok(Space { device: 1, bytes: 5, files: None });
+    let pruned = prune(&world, least(6 << 30)).await;
+    let records = pruned.removed.iter().filter(|gone| gone.starts_with("record")).collect::<Vec<_>>();
+    assert_eq!(
+        records,
+        ["record of status-page r9", "record of status-page r10", "record of status-page r11"]
+    );
+    assert!(pruned.warnings[0].contains("nothing of status-page but what is live is left"), "{pruned:?}");
+    assert_eq!(numbers(&world.state()), [12]);
+    world.assert_settled("v4");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_would_go_is_what_goes() {
+    let world = World::with_v1().await;
+    for (id, tag) in [("d-2", "v2"), ("d-3", "v3"), ("d-4", "v4")] {
+        world.engine.on_call(Box::new(|call| {
+            let refuse = call.method == "DELETE";
+            if refuse { Fate::Refuse(500, "device or resource busy".to_owned()) } else { Fate::Proceed }
+        }));
+        world.deploy(id, tag).await.unwrap();
+        world.engine.let_all_proceed();
+    }
+    let (app, host) = ("status-page".parse().unwrap(), world.host());
+    let told = Wanted { dry_run: true, ..Wanted::default() };
+    let told = deploy::prune(&app, &host, told).await.unwrap().unwrap();
+    assert_eq!(numbers(&world.state()), [1, 2, 3, 4], "nothing has gone");
+    let gone = deploy::prune(&app, &host, Wanted::default()).await.unwrap().unwrap();
+    assert_eq!(told.removed, gone.removed);
+    assert!(gone.removed.len() >= 3, "{gone:?}");
 }
 
 /// Somebody else's container may be made of one of our images. Its record stays, or the image would never be found again.
@@ -194,11 +249,11 @@ async fn an_image_that_a_container_needs_is_not_called_removed() {
     assert_eq!((report.exit().code(), report.notes.len()), (0, 1), "{report:?}");
     assert!(report.notes[0].contains("is using its referenced image"), "{report:?}");
     let (app, host) = ("status-page".parse().unwrap(), world.host());
-    let pruned = deploy::prune(&app, &host).await.unwrap().unwrap();
+    let pruned = deploy::prune(&app, &host, Wanted::default()).await.unwrap().unwrap();
     assert!(pruned.removed.is_empty() && pruned.warnings.len() == 1, "{pruned:?}");
     assert_eq!(numbers(&world.state()), [1, 2, 3, 4]);
     world.engine.let_all_proceed();
-    let pruned = deploy::prune(&app, &host).await.unwrap().unwrap();
+    let pruned = deploy::prune(&app, &host, Wanted::default()).await.unwrap().unwrap();
     assert!(pruned.warnings.is_empty() && pruned.removed.len() == 2, "{pruned:?}");
     world.assert_settled("v4");
 }
@@ -208,7 +263,8 @@ async fn pruning_by_hand_leaves_a_deployment_alone_that_is_not_over() {
     let world = World::with_v1().await;
     world.hook("d-2", "v2", Phase::Prepare).await.unwrap();
     world.engine.forget_calls();
-    let pruned = deploy::prune(&"status-page".parse().unwrap(), &world.host()).await.unwrap();
+    let pruned =
+        deploy::prune(&"status-page".parse().unwrap(), &world.host(), Wanted::default()).await.unwrap();
     assert!(pruned.is_none(), "{pruned:?}");
     assert!(world.engine.calls().is_empty(), "{:?}", world.engine.calls());
     world.hook("d-2", "v2", Phase::Finish).await.unwrap();

@@ -83,3 +83,43 @@ fn the_volume_of_a_release_goes_only_where_the_configuration_says_so() -> Result
     ensure!(log.contains(&format!("docker volume rm {}", volumes[1])), "{log}");
     Ok(())
 }
+
+/// A runner's disk: what it has built goes when it is old enough, and nothing else.
+#[test]
+fn the_images_of_a_repository_go_when_somebody_says_so() -> Result<()> {
+    let world = World::with_v1()?;
+    let docker = world.web.docker()?;
+    for tag in ["ci/app&tag=1", "ci/app&tag=2", "ci/app-front&tag=1"] {
+        docker.post(&format!("/commit?container=status-page-web&repo={tag}"), &serde_json::json!({}))?;
+    }
+    let live = docker.inspect("status-page-web")?.context("nothing is live")?;
+    let live = live["Image"].as_str().context("an image without an id")?.to_owned();
+    docker.post(&format!("/images/{live}/tag?repo=ci/app&tag=live"), &Value::Null)?;
+    let names = || -> Result<Vec<String>> {
+        let images = world.web.docker()?.images()?;
+        let names = images.iter().filter_map(|image| image["RepoTags"].as_array()).flatten();
+        let mut names: Vec<String> = names.filter_map(Value::as_str).map(str::to_owned).collect();
+        names.sort();
+        Ok(names)
+    };
+    let before = names()?;
+    let prune = |more: &[&str]| -> Result<String> {
+        let of = ["prune", "--foreign", "--repository", "ci/app"];
+        let output = world.handover(&[&of[..], more].concat())?;
+        ensure!(output.status.success(), "{}", world::text(&output.stderr));
+        Ok(world::text(&output.stdout))
+    };
+    ensure!(
+        prune(&["--older-than", "1h"])?.is_empty() && names()? == before,
+        "they are young: {:?}",
+        names()?
+    );
+    let told = prune(&["--older-than", "0s", "--dry-run"])?;
+    ensure!(told.contains("would remove image ci/app:1") && names()? == before, "{told}");
+    let gone = prune(&["--older-than", "0s"])?;
+    ensure!(gone.lines().count() == 2, "{gone}");
+    let kept: Vec<String> =
+        before.into_iter().filter(|name| !["ci/app:1", "ci/app:2"].contains(&name.as_str())).collect();
+    ensure!(names()? == kept, "{:?} is not {kept:?}", names()?);
+    world.assert_settled("v1")
+}

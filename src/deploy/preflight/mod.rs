@@ -297,6 +297,7 @@ mod tests {
             kind: crate::host::docker::labels::Kind::Serve,
         });
         Listed {
+            image_id: String::new(),
             id: name.to_owned(),
             name: name.to_owned(),
             labels,

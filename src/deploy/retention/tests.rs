@@ -92,3 +92,21 @@ fn without_records_containers_count_as_good_and_strangers_do_not_count() {
     containers.push(stranger);
     assert_eq!(going(&old(&[], &containers, ReleaseNumber(6), KEPT)), (vec![2, 3], vec![]));
 }
+
+#[test]
+fn what_was_refreshed_takes_no_other_release_s_place() {
+    let refresh =
+        |release, of| Record { refresh: true, rollback_to: Some(ReleaseNumber(of)), ..good(release) };
+    let records = [good(1), good(2), good(3), refresh(4, 3), refresh(5, 4)];
+    assert_eq!(going(&old(&records, &[], ReleaseNumber(5), KEPT)), (vec![], vec![3, 4]));
+    // A refresh that was refused has taken nobody's place.
+    let refused = Record { refresh: true, rollback_to: Some(ReleaseNumber(3)), ..refused(4) };
+    assert_eq!(going(&old(&[good(2), good(3), refused], &[], ReleaseNumber(4), 2)), (vec![], vec![]));
+}
+
+#[test]
+fn as_many_are_kept_as_the_configuration_says() {
+    let records: Vec<Record> = (1..=5).map(good).collect();
+    assert_eq!(going(&old(&records, &[], ReleaseNumber(5), 2)).1, [1, 2, 3]);
+    assert_eq!(going(&old(&records, &[], ReleaseNumber(5), 5)).1, [0; 0]);
+}

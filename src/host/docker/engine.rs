@@ -84,6 +84,8 @@ pub struct Listed {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// The id of its image.
+    pub image_id: String,
     /// Our labels; nothing when it is not ours.
     pub labels: Option<Labels>,
     /// Whether it runs or is paused.
@@ -104,6 +106,7 @@ impl Listed {
         };
         Self {
             id: summary.id.unwrap_or_default(),
+            image_id: summary.image_id.unwrap_or_default(),
             name: summary
                 .names
                 .into_iter()

@@ -4,7 +4,8 @@
 use std::fmt;
 
 use bollard::auth::DockerCredentials;
-use bollard::query_parameters::{RemoveImageOptions, TagImageOptionsBuilder};
+use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -93,7 +94,46 @@ pub struct LocalImage {
     pub volumes: Vec<String>,
 }
 
+/// An image on this instance, as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredImage {
+    /// Its id.
+    pub id: String,
+    /// Its names: `REPOSITORY:TAG` and `REPOSITORY@DIGEST`.
+    pub names: Vec<String>,
+    /// Since when it has its last tag; of one that was pulled by its digest, when it was built.
+    pub since: Timestamp,
+}
+
 impl Docker {
+    /// The images that have a name in a repository.
+    pub async fn images_of(&self, repository: &str) -> Result<Vec<StoredImage>, DockerError> {
+        let options = ListImagesOptionsBuilder::new().digests(true).build();
+        let listed = self.call("list images", INSPECT, self.client.list_images(Some(options))).await?;
+        let is_of =
+            |name: &String| name.strip_prefix(repository).is_some_and(|rest| rest.starts_with([':', '@']));
+        let mut images = vec![];
+        for one in listed {
+            let names: Vec<String> = one.repo_tags.into_iter().chain(one.repo_digests).collect();
+            if !names.iter().any(is_of) {
+                continue;
+            }
+            let act = format!("inspect image '{}'", one.id);
+            let known = match self.call(act, INSPECT, self.client.inspect_image(&one.id)).await {
+                Ok(known) => known,
+                // Gone meanwhile.
+                Err(error) if error.is_not_found() => continue,
+                Err(error) => return Err(error),
+            };
+            let built = Timestamp::from_second(one.created).unwrap_or(Timestamp::UNIX_EPOCH);
+            // Docker's zero time, of one that was never tagged here, is before the Unix epoch.
+            let tagged = known.metadata.and_then(|metadata| metadata.last_tag_time);
+            let tagged = tagged.and_then(|at| at.parse::<Timestamp>().ok()).unwrap_or(built);
+            images.push(StoredImage { id: one.id, names, since: tagged.max(built) });
+        }
+        Ok(images)
+    }
+
     /// Looks an image up in its registry, by `REPOSITORY:TAG` or `REPOSITORY@DIGEST`.
     pub async fn resolve(&self, name: &str, login: Option<&RegistryLogin>) -> Result<Resolved, DockerError> {
         let act = format!("find '{name}' in its registry");
@@ -165,7 +205,8 @@ impl Docker {
         self.remove_image_name(&image.to_string()).await
     }
 
-    async fn remove_image_name(&self, name: &str) -> Result<(), DockerError> {
+    /// Takes a name away from an image, and removes it with its last one. One that is gone is fine.
+    pub async fn remove_image_name(&self, name: &str) -> Result<(), DockerError> {
         let act = format!("remove image '{name}'");
         let call = self.client.remove_image(name, None::<RemoveImageOptions>, None);
         gone_is_fine(self.call(act, REMOVE, call).await.map(drop))

@@ -36,7 +36,7 @@ pub use container::{Container, Joined, Mounted, Spec};
 pub use engine::{Engine, HostPort, Listed};
 pub use error::DockerError;
 pub use healthcheck::HealthCommand;
-pub use image::{LocalImage, Platform, RegistryLogin, Resolved};
+pub use image::{LocalImage, Platform, RegistryLogin, Resolved, StoredImage};
 pub use network::ReleaseNetwork;
 use output::Output;
 pub use pull::{Patience, Progress};
