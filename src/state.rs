@@ -10,6 +10,7 @@
 //!   releases/12/files/web/  the files of a container, rendered, by their paths there
 //!   releases/12/web.log     the last lines of its container, when it was refused; without secrets
 //!   blocked.json            the digests that no deployment may bring
+//!   looked.json             the last look at the secrets of live
 //!   history/9/              record.json and journal.jsonl of a release that is not kept any more
 //! ```
 //! The truth about containers is in Docker; this can be lost and only costs the memory of what was.

@@ -8,7 +8,7 @@ use super::context::{Context, Gathered};
 use super::driver::{Run, drive};
 use super::outage::Outage;
 use super::rollback::planned_by;
-use super::{DeployError, Request, handoff, plan, serving};
+use super::{DeployError, Request, handoff, plan, returning, serving};
 use crate::config::Config;
 use crate::host::Host;
 use crate::host::docker::DockerError;
@@ -99,7 +99,8 @@ impl<'a> Taker<'a> {
         Releases::of(&self.host.paths.app(&header.app))
     }
 
-    fn context(&self, config: Config, header: Header) -> Context<'a> {
+    fn context(&self, mut config: Config, header: Header) -> Context<'a> {
+        returning::apply(header.returned.as_ref(), &mut config.settings);
         Context {
             host: self.host,
             config,
@@ -247,6 +248,11 @@ async fn open<'a>(
             None
         }
     };
+    let (returned, note) = match request.rollback {
+        None => returning::of(&request.revision, &request.deployment, settings, host).await,
+        Some(_) => (None, None),
+    };
+    gathered.notes.extend(note);
     let header = Header {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -261,6 +267,7 @@ async fn open<'a>(
             &plan::former(&releases),
         ),
         rollback: request.rollback,
+        returned,
         retired,
         began: Timestamp::now(),
     };

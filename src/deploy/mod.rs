@@ -39,6 +39,7 @@ pub mod refresh;
 pub mod registry;
 mod restore;
 pub mod retention;
+mod returning;
 mod revive;
 pub mod rollback;
 mod secrets;

@@ -98,6 +98,7 @@ pub(super) fn as_if<'a>(
         release,
         group: None,
         rollback: None,
+        returned: None,
         plan: plan::plan(&config.settings, live, &plan::former(&releases)),
         retired: vec![],
         began: now,

@@ -133,6 +133,9 @@ pub struct Header {
     /// The earlier release that the run goes back to, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Rollback>,
+    /// What the tags of a revision mean that was deployed here before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<Returned>,
     /// What is to be done, in order.
     pub plan: Vec<Planned>,
     /// Deployments that are over for good: a late hook of one of them must not act.
@@ -140,6 +143,15 @@ pub struct Header {
     pub retired: Vec<DeploymentId>,
     /// When it began.
     pub began: Timestamp,
+}
+
+/// What a revision that comes back has from the release that it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Returned {
+    /// The earlier release.
+    pub to: ReleaseNumber,
+    /// What its tags meant then.
+    pub images: BTreeMap<ImageName, ImageDigest>,
 }
 
 /// What a run towards an earlier release has from it.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 pub use crate::lock::{Holder, Lock, LockError, Who};
-pub use entry::{Ended, Entry, FORMAT, Header, Inverse, Line, Planned, PlannedItem, Rollback};
+pub use entry::{Ended, Entry, FORMAT, Header, Inverse, Line, Planned, PlannedItem, Returned, Rollback};
 pub use facts::{Fact, Facts, LiveContainer, TaskEnd, TaskRun};
 pub use history::{BegunStep, Direction, History, Illegal, StepState};
 pub use phases::PhaseTime;

@@ -35,6 +35,7 @@ impl Fixture {
             release: ReleaseNumber(12),
             group: None,
             rollback: None,
+            returned: None,
             plan: vec![step("preflight"), step("create web")],
             retired: vec![],
             began: jiff::Timestamp::UNIX_EPOCH,

@@ -27,6 +27,8 @@ struct Account {
     clock: u32,
     /// How far its clock is behind ours.
     behind: SignedDuration,
+    /// Who created each deployment.
+    creator: &'static str,
 }
 
 impl FakeAws {
@@ -43,6 +45,7 @@ impl FakeAws {
             asked: vec![],
             clock: 0,
             behind: SignedDuration::ZERO,
+            creator: "user",
         })))
     }
 
@@ -95,6 +98,11 @@ impl FakeAws {
     /// From now on its clock is behind ours.
     pub fn fall_behind(&self, behind: SignedDuration) {
         self.0.lock().unwrap().behind = behind;
+    }
+
+    /// From now on this is who creates deployments.
+    pub fn created_by(&self, creator: &'static str) {
+        self.0.lock().unwrap().creator = creator;
     }
 
     fn date(&self) -> String {
@@ -157,6 +165,10 @@ impl FakeAws {
                 account.asked.push(asked.clone());
                 assert_eq!((&asked["Recursive"], &asked["WithDecryption"]), (&true.into(), &true.into()));
                 account.page(asked)
+            }
+            "GetDeployment" => {
+                account.asked.push(asked.clone());
+                serde_json::json!({ "deploymentInfo": { "creator": account.creator } })
             }
             other => panic!("AWS was asked to {other}"),
         };

@@ -32,6 +32,7 @@ mod refresh;
 mod refusals;
 mod registry;
 mod replaces;
+mod returning;
 mod revive;
 mod rollback;
 mod secrets;

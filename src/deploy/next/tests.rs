@@ -64,6 +64,7 @@ impl Walk {
             release: ReleaseNumber(2),
             group: None,
             rollback: None,
+            returned: None,
             plan,
             retired: vec![],
             began: Timestamp::UNIX_EPOCH,

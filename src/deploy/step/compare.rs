@@ -8,6 +8,29 @@ use crate::deploy::context::{Context, Gathered};
 use crate::deploy::serving;
 use crate::journal::{Fact, Facts};
 use crate::model::{Failure, Nature};
+use crate::state::{Past, Verdict};
+use crate::text::{clean, shorten_middle};
+
+/// The longest cause in a note, in characters.
+const LONGEST_CAUSE: usize = 160;
+
+/// Says so where the same images with the same configuration were refused before: it may be somebody's second try, and it may be a tag
+/// that means more of the same.
+fn refused_before(context: &Context<'_>, asked: Option<&str>) -> Option<String> {
+    let asked = asked?;
+    let past = Past::of(&context.host.paths.app(&context.header.app)).records();
+    let all = context.releases.records().into_iter().chain(past);
+    let same = all.filter(|record| record.fingerprint.as_deref() == Some(asked));
+    let last =
+        same.filter(|record| record.release != context.release()).max_by_key(|record| record.release)?;
+    let Verdict::Refused { cause } = &last.verdict else { return None };
+    let at = last.at.strftime("%Y-%m-%d %H:%M UTC");
+    let cause = shorten_middle(&clean(cause), LONGEST_CAUSE);
+    Some(format!(
+        "the same images with the same configuration were refused here at {at}, as {}: {cause}",
+        last.release
+    ))
+}
 
 /// Sees whether the live release is what is asked for, and notes what is live. One that is sick is replaced: that is
 /// what somebody who deploys it again hopes for.
@@ -38,6 +61,9 @@ impl Step for Compare {
         let asked = context.fingerprint(facts);
         if let Answer::Nothing(release) = changes::needed(&live, asked.as_deref(), context, gathered).await? {
             found.push(Fact::Unchanged { release });
+        } else if let Some(note) = refused_before(context, asked.as_deref()) {
+            context.talk.say(&format!("  note: {note}"));
+            gathered.notes.push(note);
         }
         Ok(found)
     }

@@ -1,6 +1,7 @@
 //! AWS: the instance's account and region, the registry's password, the secrets. One HTTP client for all of it.
 
 mod clock;
+mod code_deploy;
 mod credentials;
 mod ecr;
 mod error;

@@ -30,6 +30,11 @@ impl<'a> Request<'a> {
         Self(Subject::Parameters(below))
     }
 
+    /// To read what a deployment is.
+    pub(super) fn deployment(id: &'a str, region: &'a str) -> Self {
+        Self(Subject::Deployment(id, region))
+    }
+
     /// To get the password of a registry.
     pub(super) fn registry_password(registry: &'a str, region: &'a str) -> Self {
         Self(Subject::Password(registry, region))

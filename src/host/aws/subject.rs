@@ -13,6 +13,8 @@ pub(super) enum Subject<'a> {
     Parameter(&'a ParameterVersion),
     /// All parameters below a path.
     Parameters(&'a ParametersBelow),
+    /// A deployment of `CodeDeploy`'s, by its id, in a region.
+    Deployment(&'a str, &'a str),
 }
 
 impl Subject<'_> {
@@ -29,6 +31,7 @@ impl Subject<'_> {
                 format!("read parameter '{}{}' ({action})", version.parameter, selector.unwrap_or_default())
             }
             Self::Parameters(below) => format!("read the parameters below '{}/' ({action})", below.path),
+            Self::Deployment(id, _) => format!("read deployment '{id}' ({action})"),
         }
     }
 
@@ -39,6 +42,7 @@ impl Subject<'_> {
             Self::Secret(_) => "secretsmanager:GetSecretValue",
             Self::Parameter(_) => "ssm:GetParameter",
             Self::Parameters(_) => "ssm:GetParametersByPath",
+            Self::Deployment(..) => "codedeploy:GetDeployment",
         }
     }
 
@@ -46,6 +50,10 @@ impl Subject<'_> {
     pub(super) fn resource(self) -> String {
         match self {
             Self::Password(..) => "*".to_owned(),
+            // By its deployment group (Service Authorization Reference).
+            Self::Deployment(_, region) => {
+                format!("arn:aws:codedeploy:{region}:ACCOUNT:deploymentgroup:APPLICATION/GROUP")
+            }
             Self::Secret(version) if version.secret.starts_with("arn:") => version.secret.clone(),
             // Secrets Manager adds six random characters to a name.
             Self::Secret(version) => {
@@ -63,7 +71,7 @@ impl Subject<'_> {
     /// Where it is.
     pub(super) fn region(self) -> String {
         match self {
-            Self::Password(_, region) => region.to_owned(),
+            Self::Password(_, region) | Self::Deployment(_, region) => region.to_owned(),
             Self::Secret(SecretVersion { region, .. })
             | Self::Parameter(ParameterVersion { region, .. })
             | Self::Parameters(ParametersBelow { region, .. }) => region.clone(),
@@ -76,6 +84,7 @@ impl Subject<'_> {
             Self::Password(..) => "ecr.api",
             Self::Secret(_) => "secretsmanager",
             Self::Parameter(_) | Self::Parameters(_) => "ssm",
+            Self::Deployment(..) => "codedeploy",
         }
     }
 
@@ -88,7 +97,7 @@ impl Subject<'_> {
     /// What a key encrypts, if this may be encrypted with one of the account's.
     pub(super) fn encrypted(self) -> Option<String> {
         match self {
-            Self::Password(..) => None,
+            Self::Password(..) | Self::Deployment(..) => None,
             Self::Secret(version) => Some(format!("'{}'", version.secret)),
             Self::Parameter(version) => Some(format!("'{}'", version.parameter)),
             Self::Parameters(below) => Some(format!("the parameters below '{}/'", below.path)),
@@ -99,7 +108,7 @@ impl Subject<'_> {
     pub(super) fn names_its_key(self) -> String {
         let region = self.region();
         match self {
-            Self::Password(..) => String::new(),
+            Self::Password(..) | Self::Deployment(..) => String::new(),
             Self::Secret(version) => {
                 format!("aws secretsmanager describe-secret --secret-id {} --region {region}", version.secret)
             }

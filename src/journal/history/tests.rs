@@ -17,6 +17,7 @@ fn opened(plan: Vec<PlannedItem>) -> Entry {
         release: ReleaseNumber(2),
         group: None,
         rollback: None,
+        returned: None,
         plan,
         retired: vec![],
         began: Timestamp::UNIX_EPOCH,
