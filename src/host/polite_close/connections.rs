@@ -86,6 +86,12 @@ impl Connections {
         }
     }
 
+    /// Some packets went by unseen. Where a response begins that the kernel only said is to come is not known any more; where the
+    /// request was seen, it is.
+    pub(super) fn some_went_unseen(&mut self) {
+        self.known.retain(|_, state| *state != State::Asked(None));
+    }
+
     /// A packet: which of its bytes are to say that the connection closes, if any are.
     pub(super) fn see(&mut self, packet: &Packet, data: &[u8]) -> Option<Range<usize>> {
         if self.places.contains(&packet.to) {
@@ -229,6 +235,19 @@ mod tests {
         assert_eq!(seen.response(7, b"body"), None);
         assert_eq!(seen.response(11, RESPONSE), None);
         seen.request(55, b"GET / HTTP/1.1\r\n\r\n");
+        assert_eq!(seen.response(55, RESPONSE), LINE);
+    }
+
+    /// The head may have gone by, and its body looks like one.
+    #[test]
+    fn when_packets_were_missed_only_what_was_asked_since_is_closed() {
+        let mut seen = Seen::new();
+        seen.0.waits(CLIENT.parse().unwrap(), PLACE.parse().unwrap());
+        seen.0.some_went_unseen();
+        assert_eq!(seen.response(7, RESPONSE), None);
+        seen.request(55, b"GET / HTTP/1.1\r\n\r\n");
+        seen.0.some_went_unseen();
+        assert_eq!(seen.response(99, RESPONSE), None);
         assert_eq!(seen.response(55, RESPONSE), LINE);
     }
 

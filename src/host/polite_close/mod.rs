@@ -82,15 +82,9 @@ impl PoliteClose {
             remove(app, &close.iptables).await?;
             return Err(error.into());
         }
-        match waiting::connections(proc, pid) {
-            Ok(waiting) => {
-                let mut connections = locked(&close.connections);
-                for (client, place) in waiting {
-                    connections.waits(client, place);
-                }
-            }
+        if let Err(error) = learn(&close.connections, || waiting::connections(proc, pid)) {
             // They are found at their next request.
-            Err(error) => tracing::warn!("cannot tell which connections wait for a response: {error}"),
+            tracing::warn!("cannot tell which connections wait for a response: {error}");
         }
         Ok(close)
     }
@@ -172,9 +166,22 @@ impl Rules<'_> {
     }
 }
 
+/// Learns which connections wait for a response. No packet is looked at meanwhile: else the head of a response could go by before
+/// its connection is known to wait for one, and its body, which may look like a head, would be taken for it.
+fn learn(
+    connections: &Mutex<Connections>,
+    ask: impl FnOnce() -> io::Result<Vec<waiting::Ends>>,
+) -> io::Result<()> {
+    let mut connections = locked(connections);
+    for (client, place) in ask()? {
+        connections.waits(client, place);
+    }
+    Ok(())
+}
+
 /// Looks at each packet and lets it go, until it is ended and none waits any more: the kernel drops what does.
 fn serve(queue: &Queue, ended: &OwnedFd, connections: &Mutex<Connections>) -> io::Result<()> {
-    let (mut buffer, mut packets) = (vec![0; LONGEST], 0_u64);
+    let (mut buffer, mut packets, mut last) = (vec![0; LONGEST], 0_u64, 0_u32);
     loop {
         let mut ready = [PollFd::new(queue, PollFlags::IN), PollFd::new(ended, PollFlags::IN)];
         match poll(&mut ready, None) {
@@ -187,7 +194,13 @@ fn serve(queue: &Queue, ended: &OwnedFd, connections: &Mutex<Connections>) -> io
             return Ok(());
         }
         for waiting in queue.read(&mut buffer)? {
-            let changed = rewritten(waiting.bytes, &mut locked(connections));
+            let mut connections = locked(connections);
+            if waiting.number() != last.wrapping_add(1) {
+                connections.some_went_unseen();
+            }
+            last = waiting.number();
+            let changed = rewritten(waiting.bytes, &mut connections);
+            drop(connections);
             queue.accept(waiting.id(), changed.as_deref())?;
             packets += 1;
         }
@@ -217,6 +230,18 @@ mod tests {
     use super::*;
 
     const LINE: &str = "Connection: keep-alive\r\n";
+
+    #[test]
+    fn no_packet_is_looked_at_while_the_kernel_is_asked_who_waits() {
+        let place = "172.18.0.2:8000".parse().unwrap();
+        let connections = Mutex::new(Connections::to(vec![place]));
+        let asked = learn(&connections, || {
+            assert!(connections.try_lock().is_err(), "packets go by unseen");
+            Ok(vec![("10.0.0.1:5000".parse().unwrap(), place)])
+        });
+        asked.unwrap();
+        assert_ne!(format!("{:?}", locked(&connections)), format!("{:?}", Connections::to(vec![place])));
+    }
 
     proptest! {
         /// Whatever stands around the line: the packet is as long as before, its checksum is right, and nothing else is changed.

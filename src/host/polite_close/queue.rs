@@ -31,8 +31,8 @@ const VERDICT_HEADER: u16 = 2;
 const PAYLOAD: u16 = 10;
 const ACCEPT: u32 = 1;
 
-/// How many packets may wait for us.
-const LENGTH: u32 = 8192;
+/// How many packets may wait for us: more than the buffer holds. Of those for which that has no room the numbers are missing.
+const LENGTH: u32 = 1 << 16;
 /// How many bytes of them.
 const BUFFER: usize = 8 << 20;
 /// Room for the longest packet, and what is said about it.
@@ -142,6 +142,11 @@ impl<'b> Waiting<'b> {
             }
         }
         Some(Self { id: id?, bytes })
+    }
+
+    /// The kernel counts from 1 all that were to come here, also those for which there was no room.
+    pub(super) fn number(&self) -> u32 {
+        u32::from_be_bytes(self.id)
     }
 
     /// What the kernel calls it.
