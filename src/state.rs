@@ -20,11 +20,13 @@ mod looked;
 mod past;
 mod record;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret as _;
 
 use crate::config::{self, Config};
+use crate::digest::sha256;
 use crate::environment::RenderedFile;
 use crate::fs::{self, FsError};
 use crate::model::{Explain, ProcessName, ReleaseNumber};
@@ -172,13 +174,40 @@ impl Releases {
     ) -> Result<(), StateError> {
         self.remove_files(release)?;
         let folder = self.folder(release);
+        let mut manifest = BTreeMap::new();
         for RenderedFile { of, path, source, text } in files {
             let place = self.file(release, of, path);
+            let name = place.strip_prefix(folder.join("files")).unwrap_or(&place).display().to_string();
+            manifest.insert(name, sha256(text.expose_secret().as_bytes()));
             fs::durable_private_dir(&folder, place.parent().unwrap_or(&folder))?;
             let owner = source.owner.map(|owner| (owner.user, owner.group));
             fs::write_for(owner, &place, text.expose_secret().as_bytes(), source.mode)?;
         }
+        if !manifest.is_empty() {
+            let text = serde_json::to_vec_pretty(&manifest).expect("plain data");
+            fs::write_atomically(&self.manifest(release), &text, 0o600)?;
+        }
         Ok(())
+    }
+
+    /// The digests of the rendered files. It goes with them, for a digest of a short password gives it away.
+    fn manifest(&self, release: ReleaseNumber) -> PathBuf {
+        self.folder(release).join("files").join("manifest.json")
+    }
+
+    /// The rendered files of a release that are not any more what they were when they were written.
+    pub fn changed_files(&self, release: ReleaseNumber) -> Vec<String> {
+        let text = fs::read_if_there(&self.manifest(release)).ok().flatten().unwrap_or_default();
+        let manifest: BTreeMap<String, String> = serde_json::from_str(&text).unwrap_or_default();
+        let is_the_same = |name: &str, digest: &str| {
+            let bytes = fs::bytes_if_there(&self.folder(release).join("files").join(name)).ok().flatten();
+            bytes.is_some_and(|bytes| sha256(&bytes) == digest)
+        };
+        manifest
+            .into_iter()
+            .filter(|(name, digest)| !is_the_same(name, digest))
+            .map(|(name, _)| name)
+            .collect()
     }
 
     /// Where the file of a release is that a container of it has at `path`.

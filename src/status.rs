@@ -1,17 +1,19 @@
 //! What is serving, what is parked, what is under way: `handover status`.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::deploy::{WAITS_TOO_LONG, serving};
+use crate::deploy::{WAITS_TOO_LONG, drift, serving};
 use crate::host::Host;
 use crate::host::docker::labels::Kind;
 use crate::host::docker::{BoundPort, Container, DockerError};
 use crate::journal::{Direction, History, Journal, Lock};
-use crate::model::{AppName, Finding};
+use crate::model::{AppName, Finding, ProcessName, ReleaseNumber};
 use crate::report::{Outcome, tail};
-use crate::state::{LastLook, Looked, Releases};
+use crate::state::{LastLook, Looked, Releases, Verdict};
 use crate::text::{clean, duration};
 
 /// The format of `handover status --json`.
@@ -42,6 +44,9 @@ pub struct Status {
     /// When somebody last looked whether its secrets have changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub looked: Option<Looked>,
+    /// What differs between what is live and what is recorded of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<String>,
     /// The command to type next, where something is to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
@@ -139,7 +144,7 @@ fn of(host: &Host, app: AppName, containers: &[Container]) -> Status {
     };
     let run = history.as_ref().and_then(|history| run_status(history, host, &app));
     let last_good = releases.last_good();
-    let unproven = releases.records().into_iter().filter(|r| r.verdict == crate::state::Verdict::Unproven);
+    let unproven = releases.records().into_iter().filter(|r| r.verdict == Verdict::Unproven);
     let unproven: Vec<u64> = unproven.map(|record| record.release.0).collect();
     let ours = containers.iter().filter(|c| c.labels.as_ref().is_some_and(|labels| labels.app == app));
     let (services, ours): (Vec<Container>, Vec<Container>) = ours.cloned().partition(Container::is_service);
@@ -152,6 +157,7 @@ fn of(host: &Host, app: AppName, containers: &[Container]) -> Status {
     let sick = history.as_ref().map(|history| history.sick().to_vec()).unwrap_or_default();
     let serving = serving::everything_runs(&ours) && sick.is_empty();
     let remedy = serving::remedy(&app, &ours, last_good.is_some());
+    let drift = if is_over { drift_of(&ours, &releases) } else { vec![] };
     let next = match &run {
         Some(run) if run.state == "interrupted" => Some("handover recover".to_owned()),
         Some(run) if run.state == "running" => None,
@@ -165,6 +171,7 @@ fn of(host: &Host, app: AppName, containers: &[Container]) -> Status {
             let name = live.map_or_else(|| app.to_string(), |live| live.name.clone());
             format!("docker logs --tail 50 {name}")
         })),
+        _ if is_over && !drift.is_empty() => Some(format!("handover deploy --app {app}")),
         _ => None,
     };
     let looked = LastLook::of(&host.paths.app(&app)).read();
@@ -179,9 +186,25 @@ fn of(host: &Host, app: AppName, containers: &[Container]) -> Status {
         serving,
         sick,
         looked,
+        drift,
         next,
         damage,
     }
+}
+
+/// What differs between the live containers of a release and its record.
+fn drift_of(containers: &[Container], releases: &Releases) -> Vec<String> {
+    let mut by_release: BTreeMap<ReleaseNumber, Vec<(&ProcessName, &Container)>> = BTreeMap::new();
+    for container in containers.iter().filter(|container| serving::is_live_among(containers, container)) {
+        if let Some(labels) = &container.labels {
+            by_release.entry(labels.release).or_default().push((&labels.process, container));
+        }
+    }
+    let of = |(release, live)| {
+        let record = releases.record(release).ok().flatten().filter(|record| record.verdict == Verdict::Good);
+        record.map(|record| drift::of(live, &record, releases)).unwrap_or_default()
+    };
+    by_release.into_iter().flat_map(of).collect()
 }
 
 fn container_status(container: &Container, all: &[Container], unproven: &[u64]) -> Option<ContainerStatus> {
@@ -333,6 +356,7 @@ pub fn text(apps: &[Status]) -> String {
             parts.extend(cause.map(|cause| format!("  why: {cause}")));
             parts.extend(tail::of_findings(&run.findings).iter().map(|line| format!("  {line}")));
         }
+        parts.extend(app.drift.iter().map(|what| format!("drift: {}", clean(what))));
         if let Some(looked) = &app.looked {
             let at = looked.at.strftime("%Y-%m-%d %H:%M UTC");
             parts.push(format!("secrets, looked at {at}: {}", clean(&looked.words())));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::context::{Context, Gathered};
+use super::drift;
 use super::health::judge;
 use super::services;
 use super::serving::Live;
@@ -49,6 +50,10 @@ pub(super) async fn needed(
         };
         if record.fingerprint.is_none() || record.fingerprint.as_deref() != asked {
             return something(format!("{} is made of something else", labels.release));
+        }
+        let drift = drift::of([(&process, container)], &record, &context.releases);
+        if !drift.is_empty() {
+            return something(drift.join("; "));
         }
         if container.name != context.live_name(&process) {
             return something(format!("{} has not its own name", container.name));

@@ -19,6 +19,7 @@ mod conclude;
 mod containers;
 pub mod context;
 mod drain;
+pub mod drift;
 pub mod driver;
 mod epoch;
 mod evidence;

@@ -9,6 +9,7 @@ mod bundled;
 mod checks;
 mod container;
 mod database;
+mod drift;
 mod durability;
 mod failures;
 mod files;
