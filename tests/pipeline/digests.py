@@ -41,7 +41,7 @@ def main():
             wrong.append(f"{instance}: nothing is live")
         if instance not in {row[1] for row in rows if row[0] != "now"}:
             wrong.append(f"{instance}: no deployment is known")
-    heads = ("WHEN", "INSTANCE", "DEPLOYMENT", "BY", "REVISION", "DIGEST", "VERDICT")
+    heads = ("WHEN UTC", "INSTANCE", "DEPLOYMENT", "BY", "REVISION", "DIGEST", "VERDICT")
     rows = [heads, *sorted(rows)]
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
