@@ -22,7 +22,23 @@ Loader.yaml_implicit_resolvers = {
 }
 
 
+def outputs_of(step):
+    return re.findall(r'echo "(\w+)=', (FOLDER / step["run"].removeprefix("pipeline/")).read_text(encoding="utf-8"))
+
+
+def lost(workflow):
+    """Outputs that are asked for, and that nothing before has."""
+    for name, job in workflow["jobs"].items():
+        said = {f"steps.{step['id']}.outputs.{out}" for step in job["steps"] if "id" in step for out in outputs_of(step)}
+        needs = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
+        said |= {f"needs.{need}.outputs.{out}" for need in needs for out in workflow["jobs"][need].get("outputs", {})}
+        for asked in re.findall(r"(?:steps|needs)\.[\w.-]+", json.dumps(job)):
+            if asked not in said:
+                yield f"job {name}: nothing gives {asked}"
+
+
 def mistakes(workflow, text, page):
+    yield from lost(workflow)
     for job in workflow["jobs"].values():
         for step in filter(lambda step: "run" in step, job["steps"]):
             script = FOLDER / step["run"].removeprefix("pipeline/")
