@@ -61,10 +61,10 @@ def main():
     text = (FOLDER / "deploy.yml").read_text(encoding="utf-8")
     workflow = yaml.load(text, Loader)
     schema = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    found = [
-        f"{'/'.join(map(str, error.absolute_path))}: {error.message}"
-        for error in jsonschema.Draft7Validator(schema).iter_errors(workflow)
-    ]
+    found = []
+    # Of the many ways in which a job does not fit, the nearest to one that does.
+    if error := jsonschema.exceptions.best_match(jsonschema.Draft7Validator(schema).iter_errors(workflow)):
+        found.append(f"{'/'.join(map(str, error.absolute_path))}: {error.message[:200]}")
     found.extend(mistakes(workflow, text, (FOLDER / "README.md").read_text(encoding="utf-8")))
     sys.exit("\n".join(found) or 0)
 
