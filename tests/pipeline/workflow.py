@@ -62,9 +62,10 @@ def main():
     workflow = yaml.load(text, Loader)
     schema = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     found = []
-    # Of the many ways in which a job does not fit, the nearest to one that does.
-    if error := jsonschema.exceptions.best_match(jsonschema.Draft7Validator(schema).iter_errors(workflow)):
-        found.append(f"{'/'.join(map(str, error.absolute_path))}: {error.message[:200]}")
+    for error in jsonschema.Draft7Validator(schema).iter_errors(workflow):
+        # Where it fits none of several forms, what it lacks for the first of them: of a job, one with steps.
+        for why in [one for one in error.context if one.schema_path[0] == 0] or [error]:
+            found.append(f"{'/'.join(map(str, why.absolute_path))}: {why.message[:200]}")
     found.extend(mistakes(workflow, text, (FOLDER / "README.md").read_text(encoding="utf-8")))
     sys.exit("\n".join(found) or 0)
 
