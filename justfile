@@ -32,6 +32,10 @@ fmt:
 demo:
     scripts/demo
 
+# The pipeline of docs/pipeline, in a lab
+pipeline:
+    scripts/pipeline
+
 # Raise a lab in a folder
 lab-up dir:
     scripts/lab up {{dir}}
