@@ -62,6 +62,15 @@ pub fn durable_private_dir(root: &Path, path: &Path) -> Result<(), FsError> {
     path.ancestors().take_while(|dir| dir.starts_with(root)).try_for_each(sync_dir)
 }
 
+/// Gives a file or folder another place on the same disk, so that a power cut does not take that back.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FsError> {
+    std::fs::rename(from, to).on("move", from)?;
+    for folder in [from.parent(), to.parent()].into_iter().flatten() {
+        sync_dir(folder)?;
+    }
+    Ok(())
+}
+
 /// Removes a folder with all that is in it, so that a power cut does not bring it back. One that is not there is fine.
 pub fn remove_dir(path: &Path) -> Result<(), FsError> {
     match std::fs::remove_dir_all(path) {

@@ -16,6 +16,7 @@
 //! The truth about containers is in Docker; this can be lost and only costs the memory of what was.
 
 mod blocked;
+mod home;
 mod looked;
 mod past;
 mod record;
@@ -31,6 +32,7 @@ use crate::environment::RenderedFile;
 use crate::fs::{self, FsError};
 use crate::model::{Explain, ProcessName, ReleaseNumber};
 pub use blocked::{Blocked, Why};
+pub use home::Home;
 pub use looked::{Found, LastLook, Looked};
 pub use past::{Past, REMEMBERED};
 pub use record::{RECORD_FORMAT, Record, Verdict, fingerprint};

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::bundle::{Chosen, Refusal, Which};
 use super::ending::Ending;
 use crate::config::Settings;
+use crate::deploy::foreign_state::put_aside;
 use crate::deploy::{DeployError, Request, docker_patience};
 use crate::exit::ExitStatus;
 use crate::host::Host;
@@ -92,6 +93,9 @@ pub(super) async fn execute(request: Request, ending: Ending<'_>) -> ExitStatus 
         "run begins",
     );
     let hook = request.hook;
+    if let Err(error) = put_aside(&host, ending.printer).await {
+        return ending.error(&error).await;
+    }
     match crate::deploy::run(request, &host, ending.printer).await {
         Ok((report, cleanup)) => {
             let status = ending.report(&report);

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::apps;
 use super::ending::Ending;
+use crate::deploy::foreign_state::put_aside;
 use crate::deploy::{self, DeployError, Recovered, Revived};
 use crate::exit::ExitStatus;
 use crate::host::{Host, Paths};
@@ -38,6 +39,13 @@ pub(super) async fn run(args: Args) -> ExitStatus {
         (_, Err(error)) => return ending().complain(&chain(&error), ExitStatus::Down),
     };
     crate::logging::start(&host.paths.log);
+    // An image of another instance was started: Docker has started what it had, with the secrets of then.
+    match termination.unless_requested(put_aside(&host, &printer)).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => return ending().error(&error).await,
+        None => return asked_to_stop(&printer),
+    }
+    let apps: Vec<_> = apps.into_iter().filter(|app| host.paths.app(app).exists()).collect();
     match termination.unless_requested(deploy::revive(&apps, &host, &printer)).await {
         Some(Ok(Revived::Done)) => {}
         // As when another process is in charge: that is the next run of the unit.

@@ -8,6 +8,7 @@ use super::deploy::Without;
 use super::ending::Ending;
 use super::prune::prune_one;
 use super::refresh::refresh;
+use crate::deploy::foreign_state::put_aside;
 use crate::deploy::refresh::is_our_turn;
 use crate::deploy::retention::Wanted;
 use crate::deploy::{self, DeployError, Recovered, WAITS_TOO_LONG};
@@ -24,6 +25,14 @@ pub(super) async fn run() -> ExitStatus {
     let paths = Paths::of_the_system();
     crate::logging::start(&paths.log);
     let mut worst = ExitStatus::Done;
+    match Host::of_the_system() {
+        Ok(host) => {
+            if let Err(error) = put_aside(&host, &printer).await {
+                return Ending::of(&printer, "tend", Instant::now()).error(&error).await;
+            }
+        }
+        Err(error) => return Ending::of(&printer, "tend", Instant::now()).error(&error.into()).await,
+    }
     for app in paths.apps() {
         worst = worst.worse(Box::pin(tend(&app, &printer)).await);
     }
@@ -45,7 +54,7 @@ async fn tend(app: &AppName, printer: &Printer) -> ExitStatus {
     if recovered != ExitStatus::Done {
         return recovered;
     }
-    let refreshed = if is_our_turn(app, &host).await {
+    let refreshed = if is_our_turn(app, &host) {
         Box::pin(refresh(app, &Without::default(), printer)).await
     } else {
         ExitStatus::Done

@@ -24,6 +24,7 @@ pub mod driver;
 mod epoch;
 mod evidence;
 mod foreign_images;
+pub mod foreign_state;
 pub mod handoff;
 pub mod health;
 mod images;

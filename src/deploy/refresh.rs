@@ -116,7 +116,7 @@ pub fn is_due(instance: &str, window: Duration, last: Timestamp, now: Timestamp)
 
 /// Whether it is this instance's turn to look at the secrets of an app: since it looked last, or since live was deployed, which was
 /// given those of then. Not where the configuration says that only people do.
-pub async fn is_our_turn(app: &AppName, host: &Host) -> bool {
+pub fn is_our_turn(app: &AppName, host: &Host) -> bool {
     let releases = Releases::of(&host.paths.app(app));
     let Some(live) = releases.last_good() else { return false };
     let Ok(Some(config)) = releases.config(live.release) else { return false };
@@ -126,11 +126,8 @@ pub async fn is_our_turn(app: &AppName, host: &Host) -> bool {
     }
     let looked = LastLook::of(&host.paths.app(app)).read().map(|looked| looked.at);
     let last = looked.map_or(live.at, |looked| looked.max(live.at));
-    let id = match host.aws.get().await {
-        Ok(aws) => aws.instance_id().await,
-        Err(_) => None,
-    };
-    // Without metadata it is another machine all the same.
+    // Elsewhere than on EC2 it is another machine all the same.
+    let id = host.paths.instance_id();
     let id = id.or_else(|| crate::fs::read_if_there(Path::new("/etc/machine-id")).ok().flatten());
     is_due(&format!("{} {app}", id.unwrap_or_default().trim()), window, last, Timestamp::now())
 }

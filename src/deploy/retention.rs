@@ -232,6 +232,47 @@ async fn remove_all_but(keep: usize, host: &Host, app: &AppName, at: ReleaseNumb
     if let Err(error) = remove_shared(host, app, at, pruned).await {
         pruned.warnings.push(chain(&error));
     }
+    if let Err(error) = remove_orphans(host, app, at, pruned).await {
+        pruned.warnings.push(chain(&error));
+    }
+}
+
+/// Removes the images that have a tag of ours for a release of which nothing is known: its records were lost, or are those of another
+/// instance. As long as nothing was good here they may be of use.
+async fn remove_orphans(
+    host: &Host,
+    app: &AppName,
+    at: ReleaseNumber,
+    pruned: &mut Pruned,
+) -> Result<(), DockerError> {
+    let releases = Releases::of(&host.paths.app(app));
+    let records = releases.records();
+    if !records.iter().any(|record| record.verdict == Verdict::Good) {
+        return Ok(());
+    }
+    let containers = host.docker.containers_of(app).await?;
+    let mut known: BTreeSet<ReleaseNumber> =
+        containers.iter().filter_map(|container| Some(container.labels.as_ref()?.release)).collect();
+    known.extend(records.iter().map(|record| record.release).chain([at]));
+    known.extend(releases.numbers().unwrap_or_default());
+    let ours = image_tag::repository(app);
+    for image in host.docker.images_of(&ours).await? {
+        let tag = |name: &String| name.strip_prefix(&ours)?.strip_prefix(':').map(str::to_owned);
+        let is_orphan =
+            |tag: &String| image_tag::release_of(tag).is_some_and(|release| !known.contains(&release));
+        let orphans: Vec<String> = image.names.iter().filter_map(tag).filter(is_orphan).collect();
+        for tag in &orphans {
+            host.docker.remove_tag(&ours, tag).await?;
+            pruned.removed.push(format!("image {ours}:{tag}"));
+        }
+        let is_orphans = |name: &String| orphans.iter().any(|tag| *name == format!("{ours}:{tag}"));
+        if !orphans.is_empty() && !image.names.iter().any(|name| !name.contains('@') && !is_orphans(name)) {
+            for digest in image.names.iter().filter(|name| name.contains('@')) {
+                host.docker.remove_image_name(digest).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Removes what the containers of releases shared that are gone: their networks and volumes.

@@ -55,7 +55,13 @@ pub struct Paths {
     pub systemd: PathBuf,
     /// What talks to it.
     pub systemctl: PathBuf,
+    /// Where the id of this EC2 instance may be read, the best source first.
+    pub instance_id: Vec<PathBuf>,
 }
+
+/// The firmware of a Nitro instance, and what cloud-init writes at the first boot of each.
+const INSTANCE_ID: [&str; 2] =
+    ["/sys/devices/virtual/dmi/id/board_asset_tag", "/var/lib/cloud/data/instance-id"];
 
 impl Paths {
     /// The places on a real instance. `DOCKER_HOST` may name another socket.
@@ -73,6 +79,7 @@ impl Paths {
             units: PathBuf::from("/etc/systemd/system"),
             systemd: PathBuf::from("/run/systemd/system"),
             systemctl: PathBuf::from("systemctl"),
+            instance_id: INSTANCE_ID.map(PathBuf::from).to_vec(),
         }
     }
 
@@ -90,7 +97,20 @@ impl Paths {
             units: root.join("units"),
             systemd: root.join("systemd"),
             systemctl: root.join("systemctl"),
+            instance_id: vec![root.join("instance-id")],
         }
+    }
+
+    /// The id of this EC2 instance, as far as it can be read here: nobody has to answer for that.
+    pub fn instance_id(&self) -> Option<String> {
+        let read = |path: &PathBuf| std::fs::read_to_string(path).ok();
+        let ids = self.instance_id.iter().filter_map(read).map(|text| text.trim().to_owned());
+        let is_id = |id: &String| {
+            id.strip_prefix("i-").is_some_and(|digits| {
+                !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+            })
+        };
+        ids.into_iter().find(is_id)
     }
 
     /// The apps that have a state folder here, by name.

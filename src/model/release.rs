@@ -213,6 +213,11 @@ pub mod image_tag {
     pub fn of_release(image: &ImageName, release: ReleaseNumber) -> String {
         if *image == ImageName::default_image() { release.to_string() } else { format!("{release}-{image}") }
     }
+
+    /// The release that a tag is of.
+    pub fn release_of(tag: &str) -> Option<ReleaseNumber> {
+        tag.split('-').next()?.parse().ok()
+    }
 }
 
 /// The names of networks.
@@ -319,6 +324,8 @@ mod tests {
         let tags =
             [ImageName::default_image(), front].map(|image| image_tag::of_release(&image, ReleaseNumber(12)));
         assert_eq!(tags, ["r12", "r12-front"]);
+        assert!(tags.iter().all(|tag| image_tag::release_of(tag) == Some(ReleaseNumber(12))));
+        assert_eq!(image_tag::release_of("latest"), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod drift;
 mod durability;
 mod failures;
 mod files;
+mod foreign_state;
 mod forward;
 mod handed_back;
 mod heard;

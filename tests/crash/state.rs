@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fake_docker::Fate;
+use fake_docker::{Fate, Image};
 use handover::deploy::retention::Wanted;
 use handover::deploy::{self, DeployError};
 use handover::host::machine::disk::Space;
@@ -180,7 +180,7 @@ async fn pruning_by_hand_removes_what_a_deployment_could_not() {
     world.assert_settled("v4");
 }
 
-/// Twelve releases, as many as the configuration keeps: who asks is told what would go, and a full disk takes the oldest first.
+/// Fifty deployments: as many releases stay as the configuration keeps, and what is others' stays. Who asks is told what would go, and a full disk takes the oldest first.
 #[tokio::test(flavor = "current_thread")]
 async fn as_many_are_kept_as_the_configuration_says_and_fewer_on_a_full_disk() {
     let mut world = World::new().await;
@@ -188,10 +188,18 @@ async fn as_many_are_kept_as_the_configuration_says_and_fewer_on_a_full_disk() {
         "[environment]\n",
         "[keep]\nreleases = 4\n\n[refresh]\ntimer = false\nwindow = \"4h\"\n\n[environment]\n",
     );
-    for (n, tag) in ["v1", "v2", "v3", "v4"].into_iter().cycle().take(12).enumerate() {
+    world.engine.load_image(Image::new("somebody/else", "1", &Image::digest_of("else")));
+    let mut after_ten = None;
+    for (n, tag) in ["v1", "v2", "v3", "v4"].into_iter().cycle().take(50).enumerate() {
         assert_eq!(world.deploy(&format!("d-{n}"), tag).await.unwrap().exit().code(), 0);
+        if n == 9 {
+            after_ten = Some(world.engine.images().len());
+        }
     }
-    assert_eq!(numbers(&world.state()), [9, 10, 11, 12]);
+    assert_eq!(numbers(&world.state()), [47, 48, 49, 50]);
+    let images = world.engine.images();
+    assert_eq!(Some(images.len()), after_ten, "{images:?}");
+    assert!(images.iter().any(|image| image.starts_with("somebody/else")), "{images:?}");
     assert_eq!(world.engine.containers().len(), 4);
     let app = "status-page".parse().unwrap();
     let prune =
@@ -206,11 +214,11 @@ async fn as_many_are_kept_as_the_configuration_says_and_fewer_on_a_full_disk() {
     let records = pruned.removed.iter().filter(|gone| gone.starts_with("record")).collect::<Vec<_>>();
     assert_eq!(
         records,
-        ["record of status-page r9", "record of status-page r10", "record of status-page r11"]
+        ["record of status-page r47", "record of status-page r48", "record of status-page r49"]
     );
     assert!(pruned.warnings[0].contains("nothing of status-page but what is live is left"), "{pruned:?}");
-    assert_eq!(numbers(&world.state()), [12]);
-    world.assert_settled("v4");
+    assert_eq!(numbers(&world.state()), [50]);
+    world.assert_settled("v2");
 }
 
 #[tokio::test(flavor = "current_thread")]

@@ -24,6 +24,7 @@ mod polite_close;
 mod preflight;
 mod prune;
 mod redirect;
+mod refresh;
 mod registries;
 mod rollback;
 mod secrets;

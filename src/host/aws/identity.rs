@@ -13,8 +13,6 @@ use crate::model::{ImageSource, Repository, RepositoryName};
 pub(super) struct IdentityDocument {
     account_id: String,
     region: String,
-    #[serde(default)]
-    instance_id: Option<String>,
 }
 
 impl IdentityDocument {
@@ -24,7 +22,6 @@ impl IdentityDocument {
         Some(Self {
             account_id: variable("AWS_ACCOUNT_ID")?,
             region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"))?,
-            instance_id: None,
         })
     }
 }
@@ -52,11 +49,6 @@ impl Aws {
         }
         let here = self.identity().await.map_err(|why| AwsError::NoRegion { why })?;
         Ok(here.region.clone())
-    }
-
-    /// The id of this instance, where its metadata tell.
-    pub async fn instance_id(&self) -> Option<String> {
-        self.identity().await.ok()?.instance_id.clone()
     }
 
     async fn identity(&self) -> Result<&IdentityDocument, String> {

@@ -28,6 +28,9 @@ const METADATA_SERVICE: &str = "imds";
 /// Where Docker keeps everything.
 const DOCKER_DATA: &str = "/var/lib/docker";
 
+/// Where a Nitro instance's firmware says its id.
+const FIRMWARE: &str = "/sys/devices/virtual/dmi/id/board_asset_tag";
+
 /// What persists through power cuts, and where it is in the instance. Tests see the same at [`Instance::path`].
 pub(crate) const KEPT: [&str; 10] = [
     DOCKER_DATA,
@@ -253,6 +256,13 @@ impl Instance {
                 binds.push(Bind::new(&built, &built));
             }
         }
+        // What cloud-init writes, and the firmware says where this machine has one that does.
+        let id = format!("{}\n", self.metadata()?.instance_id);
+        if Path::new(FIRMWARE).exists() {
+            let file = folder.join("instance-id");
+            fs::write(&file, &id)?;
+            binds.push(Bind::new(&file, FIRMWARE));
+        }
         let (name, ip) = (&self.name, self.ip());
         Ok(Spec {
             hostname: name.clone(),
@@ -268,6 +278,7 @@ impl Instance {
                 ("/etc/hosts".into(), format!("127.0.0.1 localhost\n{ip} {name}\n")),
                 ("/etc/hostname".into(), format!("{name}\n")),
                 ("/etc/resolv.conf".into(), format!("nameserver {ROUTER}\n")),
+                ("/var/lib/cloud/data/instance-id".into(), id),
             ],
             network: vec!["link set lo up".to_owned(), format!("addr add {METADATA}/32 dev lo")],
             card: vec![

@@ -50,6 +50,9 @@ pub(crate) fn make(folder: &Path, spec: &Spec) -> Result<()> {
         if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
             fs::remove_file(path)?;
         }
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
         fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
