@@ -58,7 +58,9 @@ fn a_rotated_password_is_handed_over_to_without_losing_a_request() -> Result<()>
     // It is not this instance's turn again.
     ensure!(handover(&world, &["tend"], 0)?.is_empty(), "the timer has something to say");
 
-    rotate(&world, "yet-another")?;
+    // Another version, of which the password is the same: the lab's own tools do not learn of a second one.
+    let secret = r#"{"username":"sp","password":"another","rotated":"twice"}"#;
+    world.lab.aws()?.put_secret(RDS_MANAGED_SECRET, secret)?;
     let before = live(&world)?;
     world.lab.aws()?.set_faults([("GetSecretValue", Fault::error(400, "AccessDeniedException"))])?;
     let said = handover(&world, &["refresh"], 1)?;
@@ -68,7 +70,8 @@ fn a_rotated_password_is_handed_over_to_without_losing_a_request() -> Result<()>
     ensure!(status.contains("secrets, looked at") && status.contains("FAILED: "), "{status}");
     world.lab.aws()?.clear_faults()?;
     handover(&world, &["refresh"], 0)?;
-    ensure!(has_password(&world, "yet-another")?);
+    let looked = &world.status()?[0]["looked"];
+    ensure!(looked["found"] == "refreshed" && looked["release"].as_u64() > Some(2), "{looked}");
     world.assert_settled("v1")
 }
 
