@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use world::{Bundle, PATIENCE, World, report, text};
 
 const RECOVER: &str = "handover-recover.service";
-const PRUNE: &str = "handover-tend.service";
+const TEND: &str = "handover-tend.service";
 const TIMER: &str = "handover-tend.timer";
 const LIVE: &str = "status-page-web";
 const NOTHING: &str = "status-page: nothing was interrupted";
@@ -24,7 +24,14 @@ struct Booted {
 }
 
 impl Booted {
+    /// Without the timer, which would do at any moment what a test looks at.
     fn with_v1() -> Result<Self> {
+        let booted = Self::with_v1_and_the_timer()?;
+        booted.systemd.run(&["systemctl", "disable", "--now", TIMER])?;
+        Ok(booted)
+    }
+
+    fn with_v1_and_the_timer() -> Result<Self> {
         let world = World::up()?;
         let systemd = SystemdInstance::boot(&world.web)?;
         let booted = Self { systemd, world };
@@ -139,19 +146,19 @@ impl Booted {
 
 #[test]
 fn systemd_takes_the_units_and_prunes_by_them() -> Result<()> {
-    let booted = Booted::with_v1()?;
+    let booted = Booted::with_v1_and_the_timer()?;
     let systemd = &booted.systemd;
-    let checked = systemd.command("systemd-analyze").args(["verify", RECOVER, PRUNE, TIMER]).output()?;
+    let checked = systemd.command("systemd-analyze").args(["verify", RECOVER, TEND, TIMER]).output()?;
     ensure!(checked.status.success() && checked.stderr.is_empty(), "{}", text(&checked.stderr));
     for unit in [RECOVER, TIMER] {
         ensure!(systemd.run(&["systemctl", "is-enabled", unit])? == "enabled");
     }
-    for unit in [RECOVER, PRUNE, TIMER] {
+    for unit in [RECOVER, TEND, TIMER] {
         ensure!(systemd.property(unit, "LoadState")? == "loaded", "{unit}");
         ensure!(systemd.property(unit, "NeedDaemonReload")? == "no", "{unit}");
     }
     systemd.run(&["systemctl", "status", TIMER])?;
-    ensure!(systemd.property(TIMER, "Triggers")? == PRUNE);
+    ensure!(systemd.property(TIMER, "Triggers")? == TEND);
     ensure!(!systemd.property(TIMER, "NextElapseUSecRealtime")?.is_empty(), "the timer waits for nothing");
 
     // Of releases that no record knows any more the newest three are kept: of these four r2 goes.
@@ -164,8 +171,8 @@ fn systemd_takes_the_units_and_prunes_by_them() -> Result<()> {
         let parked = json!({ "Image": live["Image"], "Labels": labels, "HostConfig": never });
         docker.post(&format!("/containers/create?name={LIVE}.r{number}"), &parked)?;
     }
-    systemd.run(&["systemctl", "start", PRUNE])?;
-    ensure!(systemd.property(PRUNE, "Result")? == "success");
+    systemd.run(&["systemctl", "start", TEND])?;
+    ensure!(systemd.property(TEND, "Result")? == "success");
     let left: Vec<_> = booted.world.containers()?.into_keys().collect();
     ensure!(left == [LIVE, "status-page-web.r3", "status-page-web.r4", "status-page-web.r5"], "{left:?}");
     booted.world.assert_settled("v1")
