@@ -213,6 +213,9 @@ fn is_at(file: &File, path: &Path) -> bool {
     matches!((file.metadata(), path.symlink_metadata()), (Ok(held), Ok(there)) if id(&held) == id(&there))
 }
 
+/// The command of a run that gives way to every hook.
+pub const GIVES_WAY: &str = "refresh";
+
 impl Holder {
     fn this_process(who: &Who) -> Self {
         let pid = std::process::id();
@@ -243,7 +246,9 @@ impl Holder {
         let orphaned = parent_of(self.pid).is_some_and(|parent| parent != self.parent);
         let superseded =
             self.hook && who.hook && who.deployment.is_some() && self.deployment != who.deployment;
-        orphaned || superseded
+        // Nobody has asked for it now: it gives way, and is made another time.
+        let gives_way = who.hook && !self.hook && self.command == GIVES_WAY;
+        orphaned || superseded || gives_way
     }
 
     fn ask_to_unwind(&self) -> bool {
@@ -375,6 +380,15 @@ mod tests {
         assert!(Lock::take(dir.path(), &app, &who("deploy", false, "op-2"), Duration::ZERO).await.is_ok());
         assert!(!is_at(&opened, &path));
         drop(held);
+    }
+
+    #[test]
+    fn a_refresh_gives_way_to_a_hook_and_nobody_elses_run_does() {
+        let holder = |command| Holder::this_process(&who(command, false, "op-1"));
+        let (hook, operator) = (who("ApplicationStart", true, "d-2"), who("deploy", false, "op-2"));
+        assert!(holder(GIVES_WAY).is_over_for(&hook));
+        assert!(!holder(GIVES_WAY).is_over_for(&operator));
+        assert!(!holder("deploy").is_over_for(&hook) && !holder("rollback").is_over_for(&hook));
     }
 
     #[test]

@@ -93,7 +93,7 @@ pub(super) async fn execute(request: Request, ending: Ending<'_>) -> ExitStatus 
         "run begins",
     );
     let hook = request.hook;
-    if let Err(error) = put_aside(&host, ending.printer).await {
+    if let Err(error) = put_aside(&host, ending.printer, request.lock_patience).await {
         return ending.error(&error).await;
     }
     match crate::deploy::run(request, &host, ending.printer).await {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::apps;
 use super::ending::Ending;
 use crate::deploy::foreign_state::put_aside;
-use crate::deploy::{self, DeployError, Recovered, Revived};
+use crate::deploy::{self, DeployError, OPERATORS_PATIENCE, Recovered, Revived};
 use crate::exit::ExitStatus;
 use crate::host::{Host, Paths};
 use crate::printer::Printer;
@@ -40,7 +40,7 @@ pub(super) async fn run(args: Args) -> ExitStatus {
     };
     crate::logging::start(&host.paths.log);
     // An image of another instance was started: Docker has started what it had, with the secrets of then.
-    match termination.unless_requested(put_aside(&host, &printer)).await {
+    match termination.unless_requested(put_aside(&host, &printer, OPERATORS_PATIENCE)).await {
         Some(Ok(())) => {}
         Some(Err(error)) => return ending().error(&error).await,
         None => return asked_to_stop(&printer),

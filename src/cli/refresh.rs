@@ -1,5 +1,6 @@
 //! `handover refresh`.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::apps;
@@ -10,6 +11,7 @@ use crate::deploy::{DOCKER_PATIENCE, DeployError, Request};
 use crate::exit::ExitStatus;
 use crate::host::{Host, Paths};
 use crate::journal::{Direction, Journal};
+use crate::lock::GIVES_WAY;
 use crate::model::AppName;
 use crate::printer::Printer;
 use crate::signal::Termination;
@@ -39,24 +41,48 @@ pub(super) async fn run(args: Args) -> ExitStatus {
     crate::logging::start(&paths.log);
     let mut worst = ExitStatus::Done;
     for app in apps {
-        worst = worst.worse(Box::pin(refresh(&app, &args.without, &printer)).await);
+        worst = worst.worse(Box::pin(refresh(&app, &args.without, &printer, By::Operator)).await);
     }
     worst
 }
 
+/// Who has asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// Somebody who looks at what comes of it.
+    Operator,
+    /// Nobody does. What was refused once would be refused each time, and where live is stopped for it, that is an outage.
+    Timer,
+}
+
 /// Looks at the secrets of an app, hands over if one has changed, and writes down what came of it.
-pub(super) async fn refresh(app: &AppName, without: &Without, printer: &Printer) -> ExitStatus {
+pub(super) async fn refresh(app: &AppName, without: &Without, printer: &Printer, by: By) -> ExitStatus {
     let ending = Ending::of(printer, "refresh", Instant::now()).about(app);
     let paths = Paths::of_the_system();
+    let last = LastLook::of(&paths.app(app)).read();
+    let mut tried = BTreeMap::new();
     let (found, status) = match looked(app).await {
         Ok(Look::Same { live, asked }) => {
             let secrets = if asked == 1 { "the secret is" } else { "the secrets are" };
-            printer.line(&format!("handover: {app}: {secrets} as {live} was given: nothing to refresh"));
+            if by == By::Operator {
+                printer.line(&format!("handover: {app}: {secrets} as {live} was given: nothing to refresh"));
+            }
             (Some(Found::Same), ExitStatus::Done)
         }
+        Ok(Look::Changed(changed))
+            if by == By::Timer && last.as_ref().is_some_and(|last| last.tried == changed.secrets) =>
+        {
+            tried = changed.secrets;
+            (last.map(|last| last.found), ExitStatus::Done)
+        }
         Ok(Look::Changed(changed)) => {
+            let versions = changed.secrets.clone();
             let status = hand_over(app, *changed, without, printer, ending).await;
-            (came_of_it(app, &paths, status), status)
+            let found = came_of_it(app, &paths, status);
+            if matches!(found, Some(Found::Failed { .. })) {
+                tried = versions;
+            }
+            (found, status)
         }
         Err(RefreshError::Underway { deployment, .. }) => {
             (None, Box::pin(ending.error(&DeployError::Underway { deployment })).await)
@@ -64,7 +90,7 @@ pub(super) async fn refresh(app: &AppName, without: &Without, printer: &Printer)
         Err(RefreshError::Docker(error)) => (None, ending.error(&error.into()).await),
         Err(error) => (Some(Found::Failed { why: causes(&error) }), ending.failed(&error)),
     };
-    let written = found.map(|found| LastLook::of(&paths.app(app)).write(found));
+    let written = found.map(|found| LastLook::of(&paths.app(app)).write(found, tried));
     if let Some(Err(error)) = written {
         super::explain(printer, &error);
     }
@@ -88,7 +114,7 @@ async fn hand_over(
     let which = if secrets.len() == 1 { "secret" } else { "secrets" };
     printer.line(&format!(
         "handover: {app}: {which} {} changed since {} was given it: it is made again with what is there now",
-        secrets.join(", "),
+        secrets.into_keys().collect::<Vec<_>>().join(", "),
         rollback.to
     ));
     without.leave_out(&mut config.settings);
@@ -96,7 +122,7 @@ async fn hand_over(
     let Ok(termination) = Termination::listen() else {
         return ending.error(&DeployError::Interrupted).await;
     };
-    let request = Request::of_operator(config, group, "refresh", termination);
+    let request = Request::of_operator(config, group, GIVES_WAY, termination);
     execute(Request { rollback: Some(rollback), ..request }, ending).await
 }
 

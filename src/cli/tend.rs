@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use super::deploy::Without;
 use super::ending::Ending;
 use super::prune::prune_one;
-use super::refresh::refresh;
+use super::refresh::{By, refresh};
 use crate::deploy::foreign_state::put_aside;
 use crate::deploy::refresh::is_our_turn;
 use crate::deploy::retention::Wanted;
-use crate::deploy::{self, DeployError, Recovered, WAITS_TOO_LONG};
+use crate::deploy::{self, DeployError, OPERATORS_PATIENCE, Recovered, WAITS_TOO_LONG, serving};
 use crate::exit::ExitStatus;
 use crate::host::{Host, Paths};
 use crate::journal::{Journal, LockError};
@@ -27,7 +27,7 @@ pub(super) async fn run() -> ExitStatus {
     let mut worst = ExitStatus::Done;
     match Host::of_the_system() {
         Ok(host) => {
-            if let Err(error) = put_aside(&host, &printer).await {
+            if let Err(error) = put_aside(&host, &printer, OPERATORS_PATIENCE).await {
                 return Ending::of(&printer, "tend", Instant::now()).error(&error).await;
             }
         }
@@ -45,32 +45,47 @@ async fn tend(app: &AppName, printer: &Printer) -> ExitStatus {
         Ok(host) => host,
         Err(error) => return ending().error(&error.into()).await,
     };
-    let recovered = match abandoned(app, &host) {
-        Some(is_over_for_codedeploy) => {
-            Box::pin(recover(app, &host, printer, is_over_for_codedeploy, ending())).await
+    match run_of(app, &host) {
+        Run::Over => {}
+        Run::Waits => return ExitStatus::Done,
+        Run::Abandoned { waited } => {
+            let recovered = Box::pin(recover(app, &host, printer, waited, ending())).await;
+            if recovered != ExitStatus::Done {
+                return recovered;
+            }
         }
-        None => ExitStatus::Done,
-    };
-    if recovered != ExitStatus::Done {
-        return recovered;
     }
-    let refreshed = if is_our_turn(app, &host) {
-        Box::pin(refresh(app, &Without::default(), printer)).await
+    // What somebody has stopped stays stopped.
+    let runs = host.docker.containers_of(app).await.is_ok_and(|all| serving::everything_runs(&all));
+    let refreshed = if runs && is_our_turn(app, &host) {
+        Box::pin(refresh(app, &Without::default(), printer, By::Timer)).await
     } else {
         ExitStatus::Done
     };
     refreshed.worse(prune_one(app, &host, printer, Wanted::default(), true).await)
 }
 
-/// Whether a run is to be brought to its end: one that was interrupted, or one that waits for a hook which does not come any more,
-/// for which it is true.
-fn abandoned(app: &AppName, host: &Host) -> Option<bool> {
-    let history = Journal::read(Releases::of(&host.paths.app(app)).dir()).ok().flatten()?;
-    if history.ended().is_some() {
-        return None;
+/// How an app's last run is.
+enum Run {
+    Over,
+    /// Somebody is at work on it, or `CodeDeploy` runs its next hook.
+    Waits,
+    /// It is to be brought to its end: it was interrupted, or has waited too long for a hook.
+    Abandoned {
+        waited: bool,
+    },
+}
+
+fn run_of(app: &AppName, host: &Host) -> Run {
+    let history = Journal::read(Releases::of(&host.paths.app(app)).dir()).ok().flatten();
+    let Some(history) = history.filter(|history| history.ended().is_none()) else { return Run::Over };
+    match history.waiting_since() {
+        None => Run::Abandoned { waited: false },
+        Some(since) if Timestamp::now().duration_since(since).unsigned_abs() >= WAITS_TOO_LONG => {
+            Run::Abandoned { waited: true }
+        }
+        Some(_) => Run::Waits,
     }
-    let Some(since) = history.waiting_since() else { return Some(false) };
-    (Timestamp::now().duration_since(since).unsigned_abs() >= WAITS_TOO_LONG).then_some(true)
 }
 
 async fn recover(

@@ -82,7 +82,9 @@ fn of_container(
         found.push(format!("it is not on network '{}'", joined.name));
     }
     let limit = workload.memory.and_then(|limit| u64::try_from(limit.0).ok()).filter(|limit| *limit > 0);
-    if container.memory.filter(|has| *has > 0) != limit {
+    let has = container.memory.filter(|has| *has > 0);
+    // A kernel that cannot limit memory has none for any.
+    if has.is_some() && has != limit {
         let words = |limit: Option<u64>| {
             limit.map_or_else(|| "without a limit".to_owned(), |bytes| format!("limited to {bytes} bytes"))
         };

@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::context::{Context, Gathered};
 use super::driver::{Run, drive};
 use super::outage::Outage;
-use super::rollback::planned_by;
+use super::rollback::{live_release, planned_by};
 use super::{DeployError, Request, handoff, plan, returning, serving};
 use crate::config::Config;
 use crate::host::Host;
@@ -69,7 +69,22 @@ pub(super) async fn enter<'a>(
             .notes
             .push(format!("deployment {} had not come to its end, and was {how} first", header.deployment));
     }
+    if request.is_refresh() {
+        still_live(&request, host).await?;
+    }
     open(lock, request, &taker, Some(&header), inherited).await
+}
+
+/// What is to be made again has to be what is live: a deployment may have come and gone while AWS was asked.
+async fn still_live(request: &Request, host: &Host) -> Result<(), DeployError> {
+    let app = &request.config.settings.app;
+    let live = live_release(&host.docker.containers_of(app).await?);
+    match (&request.rollback, live) {
+        (Some(rollback), live) if live != Some(rollback.to) => {
+            Err(DeployError::Overtaken { of: rollback.to })
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn resume_own<'a>(journal: Journal, asked: Config, taker: &Taker<'a>) -> Result<Run<'a>, DeployError> {

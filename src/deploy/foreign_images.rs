@@ -40,7 +40,7 @@ pub async fn prune_foreign(wanted: &Foreign, host: &Host) -> Result<Pruned, Depl
     let mut pruned = Pruned::default();
     for image in host.docker.images_of(&wanted.repository).await? {
         let age = Timestamp::now().duration_since(image.since);
-        let is_young = Duration::try_from(age).is_ok_and(|age| age < wanted.older_than);
+        let is_young = Duration::try_from(age).map_or(true, |age| age < wanted.older_than);
         let names = names_to_take(&image, &wanted.repository);
         let is_ours = image.names.iter().any(|name| name.starts_with(OURS));
         if is_young || is_ours || in_use.contains(image.id.as_str()) {

@@ -2,7 +2,9 @@
 //! journal and its records are put aside, and its containers go, which Docker has started with the secrets of then: nothing of it
 //! serves until it is deployed here.
 
-use super::{DOCKER_PATIENCE, DeployError, OPERATORS_PATIENCE};
+use std::time::Duration;
+
+use super::{DOCKER_PATIENCE, DeployError};
 use crate::host::Host;
 use crate::host::docker::labels::Kind;
 use crate::journal::{Lock, Who};
@@ -10,20 +12,25 @@ use crate::printer::Talk;
 use crate::state::Home;
 
 /// Sees to it that what is kept here is this instance's own. It may be called at any time, and any number of times.
-pub async fn put_aside(host: &Host, talk: &dyn Talk) -> Result<(), DeployError> {
+/// Whoever is at it already is waited for as long as `patience`.
+pub async fn put_aside(host: &Host, talk: &dyn Talk, patience: Duration) -> Result<(), DeployError> {
     let Some(id) = host.paths.instance_id() else { return Ok(()) };
     let home = Home::of(&host.paths.state);
-    let owner = match home.owner()? {
-        Some(owner) if owner == id => return Ok(()),
-        Some(owner) => owner,
-        None => return Ok(home.belongs_to(&id)?),
+    let foreign = || match home.owner()? {
+        Some(owner) => Ok::<_, DeployError>(Some(owner).filter(|owner| *owner != id)),
+        None => home.belongs_to(&id).map(|()| None).map_err(DeployError::from),
     };
-    let apps = host.paths.apps();
-    let mut locks = vec![];
-    for app in &apps {
-        let who = Who { deployment: None, command: "recover".to_owned(), hook: false };
-        locks.push(Lock::take(&host.paths.lock, app, &who, OPERATORS_PATIENCE).await?);
+    if foreign()?.is_none() {
+        return Ok(());
     }
+    let mut locks = vec![];
+    for app in host.paths.apps() {
+        let who = Who { deployment: None, command: "recover".to_owned(), hook: false };
+        locks.push(Lock::take(&host.paths.lock, &app, &who, patience).await?);
+    }
+    // Who held them may have done it.
+    let Some(owner) = foreign()? else { return Ok(()) };
+    let apps = host.paths.apps();
     host.docker.wait_until_up(DOCKER_PATIENCE).await?;
     talk.say(&format!("handover: what is here is that of instance {owner}, and this is {id}: an image of that one was started"));
     remove_containers(host, talk).await?;

@@ -192,6 +192,12 @@ pub enum DeployError {
         /// The deployment.
         deployment: DeploymentId,
     },
+    /// What was to be refreshed is not live any more.
+    #[error("{of} is not live any more: another release has taken its place, with the secrets of then")]
+    Overtaken {
+        /// The release that was to be refreshed.
+        of: ReleaseNumber,
+    },
     /// A hook of a deployment that is over.
     #[error("deployment {deployment} is over: deployment {by} took its place")]
     Retired {

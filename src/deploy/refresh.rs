@@ -1,6 +1,7 @@
 //! Secrets that have changed since live was given them: live is made again, with its images and its configuration, and with the
 //! secrets of now. The run itself is an ordinary one: start-first or stop-first, with every gate.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -41,8 +42,8 @@ pub struct Changed {
     pub group: Option<String>,
     /// What stands in the journal.
     pub rollback: Rollback,
-    /// The secrets that have changed, by their names in the configuration.
-    pub secrets: Vec<String>,
+    /// The secrets that have changed, by their names in the configuration, with their versions of now.
+    pub secrets: BTreeMap<String, String>,
 }
 
 /// Why nobody can say whether a secret has changed, or why live cannot be made again.
@@ -146,12 +147,12 @@ pub async fn look(app: &AppName, host: &Host) -> Result<Look, RefreshError> {
     };
     let lost = RefreshError::ConfigLost { app: app.clone(), release: record.release };
     let config = releases.config(record.release)?.ok_or(lost)?;
-    let (mut changed, mut failures, mut asked) = (vec![], vec![], 0);
+    let (mut changed, mut failures, mut asked) = (BTreeMap::new(), vec![], 0);
     for (name, version) in secrets::versions(&config.settings, host).await? {
         asked += 1;
         match version {
             Ok(now) if record.secret_versions.get(&name) == Some(&now) => {}
-            Ok(_) => changed.push(name),
+            Ok(now) => drop(changed.insert(name, now)),
             Err(finding) => failures.push(finding),
         }
     }

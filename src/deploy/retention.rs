@@ -261,6 +261,10 @@ async fn remove_orphans(
         let is_orphan =
             |tag: &String| image_tag::release_of(tag).is_some_and(|release| !known.contains(&release));
         let orphans: Vec<String> = image.names.iter().filter_map(tag).filter(is_orphan).collect();
+        // One that no registry has is nothing to be lost.
+        if !image.names.iter().any(|name| name.contains('@') && !name.starts_with(&ours)) {
+            continue;
+        }
         for tag in &orphans {
             host.docker.remove_tag(&ours, tag).await?;
             pruned.removed.push(format!("image {ours}:{tag}"));

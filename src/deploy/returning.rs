@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use super::rollback::everything;
 use crate::config::Settings;
 use crate::host::Host;
 use crate::host::aws::AwsError;
 use crate::journal::Returned;
-use crate::model::{DeploymentId, ImageDigest, ImageName, ReleaseNumber, Revision};
+use crate::model::{DeploymentId, ImageDigest, ImageName, Revision};
 use crate::state::{Past, Record, Releases, Verdict};
 use crate::text::chain;
 
@@ -17,12 +18,17 @@ const ROLLBACK: &str = "codeDeployRollback";
 /// What a revision is here.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen<'r> {
-    /// New, or the newest, and nothing is wrong with it.
+    /// New, or nothing is known of what its tags meant.
     New,
     /// Another one was deployed since: this is the last release of it that was good.
     Before(&'r Record),
-    /// The newest, and it was refused the last time; and the last release of it that was good, if one was.
-    Refused(&'r Record, Option<&'r Record>),
+    /// The newest: the release by which it was refused the last time, if it was, and the last one of it that was good, if one was.
+    Newest {
+        /// By which it was refused.
+        refused: Option<&'r Record>,
+        /// That was good.
+        good: Option<&'r Record>,
+    },
 }
 
 /// What the tags of a deployment mean, where it is one of a revision that was here before; and what is worth knowing.
@@ -36,42 +42,44 @@ pub(super) async fn of(
         return (None, None);
     }
     let state = host.paths.app(&settings.app);
-    let mut all: BTreeMap<ReleaseNumber, Record> =
-        Past::of(&state).records().into_iter().map(|record| (record.release, record)).collect();
-    all.extend(Releases::of(&state).records().into_iter().map(|record| (record.release, record)));
-    let records: Vec<Record> = all.into_values().collect();
-    match seen(revision, &records) {
-        Seen::New => (None, None),
+    let records: Vec<Record> = everything(&Releases::of(&state), &Past::of(&state)).into_values().collect();
+    let (refused, good) = match seen(revision, &records) {
+        Seen::New => return (None, None),
         Seen::Before(then) => {
             let why = format!("this revision was deployed here before, as {}", then.release);
+            return returned(then, settings, &why);
+        }
+        Seen::Newest { refused, good } => (refused, good),
+    };
+    let what = match refused {
+        Some(refused) => format!("this revision was refused here a while ago, as {}", refused.release),
+        // A rollback comes to every instance, also to those that never saw what is gone back from.
+        None => "this revision was deployed here before".to_owned(),
+    };
+    match (creator(deployment, settings, host).await, good) {
+        (Ok(creator), Some(then)) if creator == ROLLBACK => {
+            let why =
+                format!("{what}, and CodeDeploy rolls back to it: it was {} when it was good", then.release);
             returned(then, settings, &why)
         }
-        Seen::Refused(refused, then) => {
-            let what = format!("this revision was refused here a while ago, as {}", refused.release);
-            match (creator(deployment, settings, host).await, then) {
-                (Ok(creator), Some(then)) if creator == ROLLBACK => {
-                    let why = format!(
-                        "{what}, and CodeDeploy rolls back to it: before that it was {}",
-                        then.release
-                    );
-                    returned(then, settings, &why)
-                }
-                (Ok(creator), None) if creator == ROLLBACK => (
-                    None,
-                    Some(format!(
-                        "{what}, and CodeDeploy rolls back to it: nothing is known of what its tags meant before, so they are asked for anew"
-                    )),
-                ),
-                (Ok(_), _) => (None, None),
-                (Err(error), _) => (
-                    None,
-                    Some(format!(
-                        "{what}; whether CodeDeploy rolls back to it cannot be asked, so its tags are asked for anew ({}); pin the bundle (handover pin), or allow codedeploy:GetDeployment",
-                        chain(&error)
-                    )),
-                ),
-            }
+        (Ok(creator), None) if creator == ROLLBACK => (
+            None,
+            Some(format!(
+                "{what}, and CodeDeploy rolls back to it: nothing is known of what its tags meant before, so they are asked for anew"
+            )),
+        ),
+        (Err(error), _) if refused.is_some() => (
+            None,
+            Some(format!(
+                "{what}; whether CodeDeploy rolls back to it cannot be asked, so its tags are asked for anew ({}); pin the bundle (handover pin), or allow codedeploy:GetDeployment",
+                chain(&error)
+            )),
+        ),
+        (Err(error), _) => {
+            tracing::warn!("whether CodeDeploy rolls back cannot be asked: {}", chain(&error));
+            (None, None)
         }
+        (Ok(_), _) => (None, None),
     }
 }
 
@@ -81,12 +89,12 @@ fn seen<'r>(revision: &Revision, records: &'r [Record]) -> Seen<'r> {
     let is_good = |record: &&Record| matches!(record.verdict, Verdict::Good | Verdict::Unchanged { .. });
     let Some(newest) = records.iter().rev().find(known) else { return Seen::New };
     let good = records.iter().rev().filter(of_it).find(is_good).filter(|record| !record.images.is_empty());
-    match good {
-        Some(then) if newest.revision != *revision => Seen::Before(then),
-        then if newest.revision == *revision && matches!(newest.verdict, Verdict::Refused { .. }) => {
-            Seen::Refused(newest, then)
-        }
-        _ => Seen::New,
+    if newest.revision != *revision {
+        return good.map_or(Seen::New, Seen::Before);
+    }
+    Seen::Newest {
+        refused: Some(newest).filter(|newest| matches!(newest.verdict, Verdict::Refused { .. })),
+        good,
     }
 }
 
@@ -154,20 +162,20 @@ mod tests {
         let told = |all: &[(&str, bool)]| match seen(&revision("a"), &records(all)) {
             Seen::New => "new".to_owned(),
             Seen::Before(then) => format!("before {}", number(then)),
-            Seen::Refused(refused, then) => {
-                format!("refused {} good {:?}", number(refused), then.map(number))
+            Seen::Newest { refused, good } => {
+                format!("newest, refused {:?} good {:?}", refused.map(number), good.map(number))
             }
         };
         for (all, expected) in [
             (&[][..], "new"),
             (&[("b", true)], "new"),
-            (&[("a", true)], "new"),
+            (&[("a", true)], "newest, refused None good Some(1)"),
             (&[("a", true), ("b", false)], "before 1"),
             (&[("a", true), ("a", true), ("b", true)], "before 2"),
             (&[("a", false), ("b", true)], "new"),
-            (&[("a", true), ("a", false)], "refused 2 good Some(1)"),
-            (&[("a", false)], "refused 1 good None"),
-            (&[("a", true), ("b", true), ("a", false)], "refused 3 good Some(1)"),
+            (&[("a", true), ("a", false)], "newest, refused Some(2) good Some(1)"),
+            (&[("a", false)], "newest, refused Some(1) good None"),
+            (&[("a", true), ("b", true), ("a", false)], "newest, refused Some(3) good Some(1)"),
         ] {
             assert_eq!(told(all), expected, "{all:?}");
         }

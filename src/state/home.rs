@@ -63,8 +63,10 @@ impl Home {
         let folder = self.state.join(".of").join(owner);
         fs::durable_private_dir(&self.state, &folder)?;
         let to = folder.join(app.as_str());
-        // One that was put aside half-way in an earlier life of the same image.
-        fs::remove_dir(&to)?;
+        if from.is_dir() {
+            // What an earlier life of the same image has left.
+            fs::remove_dir(&to)?;
+        }
         fs::rename(&from, &to)?;
         Ok(to)
     }

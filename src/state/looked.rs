@@ -2,6 +2,7 @@
 //!
 //! `/var/lib/handover/APP/looked.json`
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -29,6 +30,9 @@ pub struct Looked {
     /// What came of it.
     #[serde(flatten)]
     pub found: Found,
+    /// The versions of the secrets that live could not be made again with, by their names: nobody tries them twice by himself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tried: BTreeMap<String, String>,
 }
 
 /// What came of a look at the secrets.
@@ -71,8 +75,8 @@ impl LastLook {
     }
 
     /// Writes it down.
-    pub fn write(&self, found: Found) -> Result<(), StateError> {
-        let written = Written { format: FORMAT, looked: Looked { at: Timestamp::now(), found } };
+    pub fn write(&self, found: Found, tried: BTreeMap<String, String>) -> Result<(), StateError> {
+        let written = Written { format: FORMAT, looked: Looked { at: Timestamp::now(), found, tried } };
         let text = serde_json::to_vec_pretty(&written).expect("plain data");
         Ok(fs::write_atomically(&self.path, &text, 0o600)?)
     }

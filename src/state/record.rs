@@ -118,8 +118,9 @@ impl Record {
     }
 
     /// The releases that a good refresh has taken the place of: those that were refreshed.
-    pub fn superseded(records: &[Self]) -> BTreeSet<ReleaseNumber> {
-        let refreshed = records.iter().filter(|record| record.refresh && record.verdict == Verdict::Good);
+    pub fn superseded<'r>(records: impl IntoIterator<Item = &'r Self>) -> BTreeSet<ReleaseNumber> {
+        let refreshed =
+            records.into_iter().filter(|record| record.refresh && record.verdict == Verdict::Good);
         refreshed.filter_map(|record| record.rollback_to).collect()
     }
 

@@ -11,7 +11,7 @@ fn is(world: &World, id: &str) {
 }
 
 async fn put_aside(world: &World) -> Result<(), DeployError> {
-    foreign_state::put_aside(&world.host(), &world.heard).await
+    foreign_state::put_aside(&world.host(), &world.heard, std::time::Duration::ZERO).await
 }
 
 fn images(world: &World, words: &str) -> usize {

@@ -72,7 +72,7 @@ async fn a_rotated_secret_is_handed_over_to_and_nothing_else_that_is_new() {
     let world = World::with_v1().await;
     rotate(&world, ROTATED);
     world.engine.retag(REPOSITORY, "v1", &Image::digest_of("v3"));
-    assert_eq!(changed(&world).await.secrets, ["database"]);
+    assert!(changed(&world).await.secrets.into_keys().eq(["database"]));
     let result = refresh(&world, "op-1").await;
     world.assert_no_secret(&result);
     let report = result.unwrap();
@@ -100,6 +100,40 @@ async fn however_often_a_secret_rotates_the_ways_back_stay() {
     let app = "status-page".parse().unwrap();
     let chosen = choose(&app, &world.host(), Wanted::default()).await.unwrap();
     assert_eq!(chosen.rollback.to, ReleaseNumber(1), "not what live was before its refresh");
+}
+
+/// Somebody has gone back from `v2`, and then a secret has rotated: `v2` is no earlier release than what is live.
+#[tokio::test(flavor = "current_thread")]
+async fn who_has_gone_back_before_a_refresh_does_not_come_out_where_it_began() {
+    let world = World::with_v1().await;
+    assert_eq!(world.deploy("d-2", "v2").await.unwrap().exit().code(), 0);
+    let app = "status-page".parse().unwrap();
+    let back = choose(&app, &world.host(), Wanted::default()).await.unwrap();
+    let back = Request {
+        config: back.config,
+        rollback: Some(back.rollback),
+        hook: false,
+        ..world.request("op-1", "v1")
+    };
+    world.run(back).await.unwrap();
+    world.assert_settled("v1");
+    rotate(&world, ROTATED);
+    refresh(&world, "op-2").await.unwrap();
+    world.assert_settled("v1");
+    let error = choose(&app, &world.host(), Wanted::default()).await.unwrap_err();
+    assert!(matches!(error, RollbackError::NothingEarlier { .. }), "{error}");
+}
+
+/// A deployment came and went while AWS was asked.
+#[tokio::test(flavor = "current_thread")]
+async fn what_is_not_live_any_more_is_not_made_again() {
+    let world = World::with_v1().await;
+    rotate(&world, ROTATED);
+    let changed = changed(&world).await;
+    assert_eq!(world.deploy("d-2", "v2").await.unwrap().exit().code(), 0);
+    let error = world.run(request(&world, "op-1", changed)).await.unwrap_err();
+    assert!(error.to_string().contains("r1 is not live any more"), "{error}");
+    world.assert_settled("v2");
 }
 
 #[tokio::test(flavor = "current_thread")]

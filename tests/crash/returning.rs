@@ -41,7 +41,7 @@ fn has_note(report: &Report, words: &str) -> bool {
     report.notes.iter().any(|note| note.contains(words))
 }
 
-/// As the first users were hurt: `latest` is bad, and CodeDeploy's rollback to the former revision pulls it once more.
+/// As the first users were hurt: `latest` is bad, and `CodeDeploy`'s rollback to the former revision pulls it once more.
 #[tokio::test(flavor = "current_thread")]
 async fn a_former_revision_gets_the_digest_that_it_had() {
     let world = World::new().await;
@@ -67,7 +67,7 @@ async fn a_former_revision_gets_the_digest_that_it_had() {
 /// The same bundle each time, as many pipelines do.
 #[tokio::test(flavor = "current_thread")]
 async fn the_same_revision_is_a_rollback_where_codedeploy_says_so() {
-    for (creator, serves) in [("codeDeployRollback", Some("v1")), ("user", None), ("autoscaling", None)] {
+    for (creator, rolls_back) in [("codeDeployRollback", true), ("user", false), ("autoscaling", false)] {
         let world = World::new().await;
         good(&world, "d-1", "a").await;
         means(&world, "crash");
@@ -78,20 +78,35 @@ async fn the_same_revision_is_a_rollback_where_codedeploy_says_so() {
         let report = deploy(&world, "d-3", "a").await.unwrap();
         assert!(world.aws.take_calls().contains(&"GetDeployment".to_owned()));
         assert_eq!(world.aws.take_asked()[0]["deploymentId"], "d-3");
-        match serves {
-            Some(_) => {
-                assert_eq!(report.exit().code(), 0, "{creator}: {report:?}");
-                assert!(has_note(&report, "CodeDeploy rolls back to it"), "{report:?}");
-            }
-            None => {
-                // Somebody tries again; that it failed before is said.
-                assert_eq!(report.exit().code(), 1, "{creator}: {report:?}");
-                assert!(has_note(&report, "were refused here at"), "{report:?}");
-                assert!(!has_note(&report, "rolls back"), "{report:?}");
-            }
+        if rolls_back {
+            assert_eq!(report.exit().code(), 0, "{creator}: {report:?}");
+            assert!(has_note(&report, "CodeDeploy rolls back to it"), "{report:?}");
+        } else {
+            // Somebody tries again; that it failed before is said.
+            assert_eq!(report.exit().code(), 1, "{creator}: {report:?}");
+            assert!(has_note(&report, "were refused here at"), "{report:?}");
+            assert!(!has_note(&report, "rolls back"), "{report:?}");
         }
         world.assert_settled("v1");
     }
+}
+
+/// The instances of a fleet that never saw the bad release: `CodeDeploy` rolls back on them, too.
+#[tokio::test(flavor = "current_thread")]
+async fn a_rollback_of_what_was_never_here_pulls_nothing_new() {
+    let world = World::new().await;
+    good(&world, "d-1", "a").await;
+    means(&world, "crash");
+    world.aws.created_by("codeDeployRollback");
+    let report = good(&world, "d-2", "a").await;
+    assert_eq!(report.outcome.word(), "unchanged");
+    assert!(has_note(&report, "CodeDeploy rolls back to it"), "{report:?}");
+    // Where it cannot be asked, the tag counts, as for anybody who deploys the same once more.
+    world.aws.refuse("GetDeployment", 400, "AccessDeniedException", "not authorized to perform this");
+    means(&world, "v3");
+    let report = good(&world, "d-3", "a").await;
+    assert_eq!(digest_of_last(&world), Image::digest_of("v3"));
+    assert!(report.notes.is_empty(), "{report:?}");
 }
 
 #[tokio::test(flavor = "current_thread")]

@@ -15,7 +15,10 @@ fn a_container_that_prints_no_text() -> Result<()> {
     let case = Case::of(KIND, "the container prints invalid UTF-8 and a line of 1 MB")?;
     case.world.push("noise", "noise")?;
     let told = case.put_back(&Bundle::of("noise"))?;
-    assert_snapshot!(told, @r"
+    // Now and then Docker 28 gives a rest of the long line behind what was written after it.
+    let text: Vec<String> =
+        told.to_string().lines().filter(|line| !line.starts_with("  | xxx")).map(str::to_owned).collect();
+    assert_snapshot!(text.join("\n"), @r"
     ApplicationStart ends with 1
     why:   container 'status-page-web.r2' is not healthy: it exited with code 1
     the container's last lines:

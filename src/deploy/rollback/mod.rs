@@ -142,7 +142,8 @@ pub async fn choose(app: &AppName, host: &Host, wanted: Wanted) -> Result<Chosen
     let live = live_release(&host.docker.containers_of(app).await?);
     let target = match wanted.release {
         Some(release) => named(app, &releases, &Past::of(&state), release)?,
-        None => last_before(&releases, live).ok_or(RollbackError::NothingEarlier { app: app.clone() })?,
+        None => last_before(&releases, &Past::of(&state), live)
+            .ok_or(RollbackError::NothingEarlier { app: app.clone() })?,
     };
     let release = target.release;
     let lost = RollbackError::ConfigLost { app: app.clone(), release };
@@ -201,9 +202,10 @@ fn named(
 
 /// The last good release before the one that is live. Where that is itself one that was gone back to, before that: so who
 /// goes back twice does not come out where it began.
-fn last_before(releases: &Releases, live: Option<ReleaseNumber>) -> Option<Record> {
-    let records = releases.records();
-    let of = |number| records.iter().find(|record| record.release == number);
+fn last_before(releases: &Releases, past: &Past, live: Option<ReleaseNumber>) -> Option<Record> {
+    // Also those that are not kept any more say where one has come from.
+    let all = everything(releases, past);
+    let of = |number| all.get(&number);
     let mut before = live;
     // A record that somebody has edited must not lead in a circle.
     while let Some(earlier) =
@@ -212,10 +214,17 @@ fn last_before(releases: &Releases, live: Option<ReleaseNumber>) -> Option<Recor
         before = Some(earlier);
     }
     // What a refresh has taken the place of is the code that it has itself.
-    let superseded = Record::superseded(&records);
+    let superseded = Record::superseded(all.values());
     let is_good = |record: &&Record| record.verdict == Verdict::Good && !superseded.contains(&record.release);
+    let records = releases.records();
     let mut good = records.iter().rev().filter(is_good);
     good.find(|record| before.is_none_or(|before| record.release < before)).cloned()
+}
+
+/// Every record of an app, also of what is not kept any more.
+pub(super) fn everything(releases: &Releases, past: &Past) -> BTreeMap<ReleaseNumber, Record> {
+    let records = past.records().into_iter().chain(releases.records());
+    records.map(|record| (record.release, record)).collect()
 }
 
 /// The tasks that have moved a schema since a release, also those of releases that were refused after it: nobody takes that back.
@@ -224,9 +233,7 @@ fn moved_since(
     past: &Past,
     release: ReleaseNumber,
 ) -> Vec<(ProcessName, ReleaseNumber)> {
-    let mut all: BTreeMap<ReleaseNumber, Record> =
-        past.records().into_iter().map(|record| (record.release, record)).collect();
-    all.extend(releases.records().into_iter().map(|record| (record.release, record)));
+    let all = everything(releases, past);
     let since = all.values().filter(|record| record.release > release);
     since.flat_map(|record| record.moved_schema().map(|task| (task.clone(), record.release))).collect()
 }

@@ -60,7 +60,7 @@ impl Aws {
             .no_retry()
             .sleep_impl(TokioSleep::new())
             .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE).build())
-            .serializer(|signed: Signed| Ok(to_request(signed)?))
+            .serializer(to_request)
             .deserializer(read)
             .build();
         let answer = operation.invoke(signed).await.map_err(|error| request.failed(error))?;
