@@ -18,7 +18,7 @@ use crate::model::{AppName, AtBoot, DeploymentId, Phase, ReleaseNumber};
 use crate::printer::Talk;
 use crate::report::Outcome;
 use crate::signal::Termination;
-use crate::state::{Record, Releases};
+use crate::state::{Home, Record, Releases};
 
 /// How many retired ids are remembered. A late hook comes minutes late, not hundreds of deployments.
 const REMEMBERED: usize = 50;
@@ -310,6 +310,7 @@ pub(super) async fn next_number(
     let kept = releases.numbers()?.into_iter().max();
     let labelled = host.docker.containers_of(app).await?;
     let labelled = labelled.iter().filter_map(|c| c.labels.as_ref().map(|l| l.release)).max();
-    let used = [kept, labelled].into_iter().flatten().max();
+    let aside = Home::of(&host.paths.state).highest_put_aside(app);
+    let used = [kept, labelled, aside].into_iter().flatten().max();
     Ok(used.map_or(ReleaseNumber::FIRST, ReleaseNumber::next))
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Releases, StateError};
 use crate::fs;
-use crate::model::AppName;
+use crate::model::{AppName, ReleaseNumber};
 
 /// The format of the file.
 const FORMAT: u32 = 1;
@@ -52,6 +52,15 @@ impl Home {
         Ok(fs::write_atomically(&self.file(), &text, 0o600)?)
     }
 
+    /// The highest number that a release of an app has among what is put aside: the images of those releases have their tags still.
+    pub fn highest_put_aside(&self, app: &AppName) -> Option<ReleaseNumber> {
+        let owners = std::fs::read_dir(self.state.join(".of")).into_iter().flatten().flatten();
+        let numbers = |owner: std::fs::DirEntry| {
+            Releases::of(&owner.path().join(app.as_str())).numbers().unwrap_or_default()
+        };
+        owners.flat_map(numbers).max()
+    }
+
     /// Puts what is kept of an app aside, as that of another instance, without its rendered files: they hold secrets. Returns where it
     /// is now.
     pub fn put_aside(&self, app: &AppName, owner: &str) -> Result<PathBuf, StateError> {
@@ -75,7 +84,6 @@ impl Home {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ReleaseNumber;
 
     #[test]
     fn what_is_put_aside_keeps_its_records_and_loses_its_secrets() {
@@ -94,5 +102,7 @@ mod tests {
         assert_eq!(to, dir.path().join(".of/i-01/web"));
         assert!(to.join("releases/3/record.json").exists() && !to.join("releases/3/files").exists());
         assert!(!dir.path().join("web").exists());
+        assert_eq!(home.highest_put_aside(&app), Some(ReleaseNumber(3)));
+        assert_eq!(home.highest_put_aside(&"other".parse().unwrap()), None);
     }
 }

@@ -118,6 +118,6 @@ fn an_image_of_an_instance_is_another_instance() -> Result<()> {
     ensure!(has_password(&world, "another")?);
     world.assert_settled("v2")?;
     let history = handover(&world, &["history"], 0)?;
-    ensure!(history.contains("r1") && !history.contains("r2"), "{history}");
+    ensure!(history.contains("r3") && !history.contains("r2"), "{history}");
     Ok(())
 }
