@@ -9,7 +9,7 @@ use super::ending::Ending;
 use super::prune::prune_one;
 use super::refresh::{By, refresh};
 use crate::deploy::foreign_state::put_aside;
-use crate::deploy::refresh::is_our_turn;
+use crate::deploy::refresh::{is_our_turn, live_is_refused};
 use crate::deploy::retention::Wanted;
 use crate::deploy::{self, DeployError, OPERATORS_PATIENCE, Recovered, WAITS_TOO_LONG, serving};
 use crate::exit::ExitStatus;
@@ -57,7 +57,7 @@ async fn tend(app: &AppName, printer: &Printer) -> ExitStatus {
     }
     // What somebody has stopped stays stopped.
     let runs = host.docker.containers_of(app).await.is_ok_and(|all| serving::everything_runs(&all));
-    let refreshed = if runs && is_our_turn(app, &host) {
+    let refreshed = if runs && (is_our_turn(app, &host) || live_is_refused(app, &host).await) {
         Box::pin(refresh(app, &Without::default(), printer, By::Timer)).await
     } else {
         ExitStatus::Done

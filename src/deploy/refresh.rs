@@ -1,14 +1,14 @@
 //! Secrets that have changed since live was given them: live is made again, with its images and its configuration, and with the
 //! secrets of now. The run itself is an ordinary one: start-first or stop-first, with every gate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::rollback::live_release;
-use super::secrets;
+use super::{checks, kept, secrets};
 use crate::config::Config;
 use crate::config::settings::SecretSource;
 use crate::digest::sha256;
@@ -131,6 +131,25 @@ pub fn is_our_turn(app: &AppName, host: &Host) -> bool {
     let id = host.paths.instance_id();
     let id = id.or_else(|| crate::fs::read_if_there(Path::new("/etc/machine-id")).ok().flatten());
     is_due(&format!("{} {app}", id.unwrap_or_default().trim()), window, last, Timestamp::now())
+}
+
+/// Whether somebody does not take a password that live was given: then a secret has been rotated, and its turn is now. Where that cannot
+/// be found out, nothing depends on it.
+pub async fn live_is_refused(app: &AppName, host: &Host) -> bool {
+    let releases = Releases::of(&host.paths.app(app));
+    let Some(live) = releases.last_good() else { return false };
+    let Ok(Some(config)) = releases.config(live.release) else { return false };
+    let settings = &config.settings;
+    let needed = settings.checks.values().filter_map(|check| check.needed.secret());
+    let stored = needed.filter(|name| settings.secrets.get(*name).is_some_and(|source| !source.is_literal()));
+    let names: BTreeSet<String> = stored.map(str::to_owned).collect();
+    if settings.refresh_window.is_none() || names.is_empty() {
+        return false;
+    }
+    match kept::find(host, settings, live.release, &names).await {
+        Ok(kept) => checks::a_password_is_refused(settings, &kept.secrets).await,
+        Err(_) => false,
+    }
 }
 
 /// Asks AWS which versions the secrets of live have now. Nothing is changed, and what serves goes on serving whatever AWS says.

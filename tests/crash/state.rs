@@ -4,11 +4,12 @@ use std::path::Path;
 
 use fake_docker::{Fate, Image};
 use handover::deploy::retention::Wanted;
-use handover::deploy::{self, DeployError};
+use handover::deploy::{self, DeployError, Foreign, prune_foreign};
 use handover::host::machine::disk::Space;
+use handover::journal::{Lock, LockError, Who};
 use handover::model::Phase;
 
-use crate::world::{Site, World};
+use crate::world::{REPOSITORY, Site, World};
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_lost_state_folder_goes_on_numbering_from_the_labels() {
@@ -219,6 +220,25 @@ async fn as_many_are_kept_as_the_configuration_says_and_fewer_on_a_full_disk() {
     assert!(pruned.warnings[0].contains("nothing of status-page but what is live is left"), "{pruned:?}");
     assert_eq!(numbers(&world.state()), [50]);
     world.assert_settled("v2");
+}
+
+/// A deployment may have pulled an image that it has not named yet.
+#[tokio::test(flavor = "current_thread")]
+async fn images_of_others_are_not_removed_beside_a_deployment() {
+    let world = World::with_v1().await;
+    let (app, host) = ("status-page".parse().unwrap(), world.host());
+    let wanted =
+        Foreign { repository: REPOSITORY.to_owned(), older_than: std::time::Duration::ZERO, dry_run: false };
+    let who = Who { deployment: None, command: "deploy".to_owned(), hook: false };
+    let held = Lock::take(&host.paths.lock, &app, &who, std::time::Duration::ZERO).await.unwrap();
+    let before = world.engine.images();
+    let error = prune_foreign(&wanted, &host).await.unwrap_err();
+    assert!(matches!(error, DeployError::Lock(LockError::Busy(_))), "{error}");
+    drop(held);
+    // And what a release of ours has is not foreign.
+    let pruned = prune_foreign(&wanted, &host).await.unwrap();
+    assert!(pruned.removed.is_empty() && pruned.warnings.is_empty(), "{pruned:?}");
+    assert_eq!(world.engine.images(), before);
 }
 
 #[tokio::test(flavor = "current_thread")]

@@ -75,6 +75,26 @@ fn a_rotated_password_is_handed_over_to_without_losing_a_request() -> Result<()>
     world.assert_settled("v1")
 }
 
+/// It is not this instance's turn for an hour; but the database does not take the password of live any more.
+#[test]
+fn a_database_that_refuses_the_password_is_a_reason_to_look_at_once() -> Result<()> {
+    const CHECK: &str = "[check.database]\npostgres = { secret = \"database\", ca = \"/etc/ssl/rds.pem\" }\n";
+    let world = World::up()?;
+    std::fs::copy(world.lab.dir().join("vpc/ca.pem"), world.web.path("/etc/ssl/rds.pem"))?;
+    let bundle = Bundle::of("v1").edit("[process.web]\n", &format!("{CHECK}[process.web]\n"));
+    // A gate that does not ask for the database itself.
+    let report = world.deploy("d-000000001", &bundle.edit("\"/health\"", "\"/ping\""))?;
+    ensure!(report.succeeded(), "{report:?}");
+    ensure!(handover(&world, &["tend"], 0)?.is_empty(), "the timer has something to say");
+    rotate(&world, "another")?;
+    let said = handover(&world, &["tend"], 0)?;
+    ensure!(said.contains("secret database changed since r1 was given it"), "{said}");
+    ensure!(has_password(&world, "another")?);
+    world.assert_settled("v1")?;
+    ensure!(handover(&world, &["tend"], 0)?.is_empty(), "the timer has something to say");
+    Ok(())
+}
+
 #[test]
 fn the_timer_ends_what_was_abandoned() -> Result<()> {
     let world = World::with_v1_and_failpoints()?;

@@ -2,9 +2,10 @@
 
 use std::process::Output;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use lab::wait_until;
 use serde_json::Value;
-use world::{Bundle, World, text};
+use world::{Bundle, PATIENCE, World, text};
 
 /// Neither AWS nor the registry nor the instance's metadata answers.
 fn cut_off(world: &World) -> Result<()> {
@@ -93,4 +94,29 @@ fn after_a_prune_of_the_parked_container_it_is_made_again() -> Result<()> {
     world.assert_settled("v1")?;
     ensure!(environment(&world, "status-page-web")? == before, "it was given something else");
     Ok(())
+}
+
+/// Neither release is well without it: the earlier one does not pass its gate, and live, which was not touched, is what is left.
+#[test]
+fn with_the_database_down_live_is_left_alone() -> Result<()> {
+    let world = World::up()?;
+    for (id, tag) in [("d-000000001", "v1"), ("d-000000002", "v2")] {
+        let bundle = Bundle::of(tag).start_first().edit("deadline    = \"2m\"", "deadline    = \"5s\"");
+        ensure!(world.deploy(id, &bundle)?.succeeded());
+    }
+    let live = || world.web.docker()?.inspect("status-page-web")?.context("nothing is live");
+    let before = live()?;
+    world.lab.stop("database")?;
+    let output = world.handover(&["rollback"])?;
+    let said = text(&output.stdout) + &text(&output.stderr);
+    ensure!(output.status.code() == Some(1), "{}: {said}", output.status);
+    ensure!(said.contains("is not healthy"), "{said}");
+    ensure!(live()?["State"] == before["State"], "live was touched: {said}");
+    world.lab.start("database")?;
+    wait_until("live answers again", PATIENCE, || Ok(world.release().is_ok()))?;
+    world.assert_settled("v2")?;
+    world.assert_no_rules()?;
+    let output = world.handover(&["rollback"])?;
+    ensure!(output.status.success(), "{}", text(&output.stderr));
+    world.assert_settled("v1")
 }

@@ -128,6 +128,18 @@ pub(super) async fn preview(
     Ok(judged)
 }
 
+/// Whether somebody of those who are asked from the host does not take the password that is in these secrets. Asked once, and of nothing
+/// else that may be wrong.
+pub(super) async fn a_password_is_refused(settings: &Settings, secrets: &Secrets) -> bool {
+    let logs_in = |check: &&Check| check.from == Vantage::Host && check.needed.secret().is_some();
+    let asked = settings.checks.iter().filter(|(_, check)| logs_in(check));
+    let questions = asked.filter_map(|(name, check)| of_check(name, check, secrets, ONCE).ok());
+    let answers = join_all(questions.map(async |question| check::ask(&question).await)).await;
+    answers
+        .into_iter()
+        .any(|answer| answer.is_err_and(|trouble| trouble.layer == check::Layer::Authentication))
+}
+
 /// Makes the checks of some settings, and weighs what failed.
 async fn look(
     context: &Context<'_>,
