@@ -148,6 +148,20 @@ impl Lock {
         Ok(Self { _file: file })
     }
 
+    /// Those of several apps, for what is about all of them.
+    pub async fn take_all(
+        dir: &Path,
+        apps: &[AppName],
+        who: &Who,
+        patience: Duration,
+    ) -> Result<Vec<Self>, LockError> {
+        let mut locks = vec![];
+        for app in apps {
+            locks.push(Self::take(dir, app, who, patience).await?);
+        }
+        Ok(locks)
+    }
+
     /// Who holds the lock of `app` now, if anybody does.
     pub fn holder(dir: &Path, app: &AppName) -> Option<Holder> {
         check_folder(dir).ok()?;

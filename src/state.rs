@@ -133,6 +133,12 @@ impl Releases {
         numbers.into_iter().filter_map(|number| self.record(number).ok().flatten()).collect()
     }
 
+    /// The same with those of the releases that are not kept any more, by their numbers.
+    pub fn every_record(&self) -> BTreeMap<ReleaseNumber, Record> {
+        let past = Past::of_releases(&self.dir).records();
+        past.into_iter().chain(self.records()).map(|record| (record.release, record)).collect()
+    }
+
     /// The last release that went well.
     pub fn last_good(&self) -> Option<Record> {
         self.records().into_iter().rev().find(|record| record.verdict == Verdict::Good)

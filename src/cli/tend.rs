@@ -25,31 +25,27 @@ pub(super) async fn run() -> ExitStatus {
     let paths = Paths::of_the_system();
     crate::logging::start(&paths.log);
     let mut worst = ExitStatus::Done;
-    match Host::of_the_system() {
-        Ok(host) => {
-            if let Err(error) = put_aside(&host, &printer, OPERATORS_PATIENCE).await {
-                return Ending::of(&printer, "tend", Instant::now()).error(&error).await;
-            }
-        }
-        Err(error) => return Ending::of(&printer, "tend", Instant::now()).error(&error.into()).await,
+    let ending = Ending::of(&printer, "tend", Instant::now());
+    let host = match Host::of_the_system() {
+        Ok(host) => host,
+        Err(error) => return ending.error(&error.into()).await,
+    };
+    if let Err(error) = put_aside(&host, &printer, OPERATORS_PATIENCE).await {
+        return ending.error(&error).await;
     }
     for app in paths.apps() {
-        worst = worst.worse(Box::pin(tend(&app, &printer)).await);
+        worst = worst.worse(Box::pin(tend(&app, &host, &printer)).await);
     }
     worst
 }
 
-async fn tend(app: &AppName, printer: &Printer) -> ExitStatus {
-    let ending = || Ending::of(printer, "tend", Instant::now()).about(app);
-    let host = match Host::of_the_system() {
-        Ok(host) => host,
-        Err(error) => return ending().error(&error.into()).await,
-    };
-    match run_of(app, &host) {
+async fn tend(app: &AppName, host: &Host, printer: &Printer) -> ExitStatus {
+    match run_of(app, host) {
         Run::Over => {}
         Run::Waits => return ExitStatus::Done,
         Run::Abandoned { waited } => {
-            let recovered = Box::pin(recover(app, &host, printer, waited, ending())).await;
+            let ending = Ending::of(printer, "tend", Instant::now()).about(app);
+            let recovered = Box::pin(recover(app, host, printer, waited, ending)).await;
             if recovered != ExitStatus::Done {
                 return recovered;
             }
@@ -57,12 +53,12 @@ async fn tend(app: &AppName, printer: &Printer) -> ExitStatus {
     }
     // What somebody has stopped stays stopped.
     let runs = host.docker.containers_of(app).await.is_ok_and(|all| serving::everything_runs(&all));
-    let refreshed = if runs && (is_our_turn(app, &host) || live_is_refused(app, &host).await) {
+    let refreshed = if runs && (is_our_turn(app, host) || live_is_refused(app, host).await) {
         Box::pin(refresh(app, &Without::default(), printer, By::Timer)).await
     } else {
         ExitStatus::Done
     };
-    refreshed.worse(prune_one(app, &host, printer, Wanted::default(), true).await)
+    refreshed.worse(prune_one(app, host, printer, Wanted::default(), true).await)
 }
 
 /// How an app's last run is.

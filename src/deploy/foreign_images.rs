@@ -11,10 +11,8 @@ use super::{DeployError, OPERATORS_PATIENCE};
 use crate::host::Host;
 use crate::host::docker::StoredImage;
 use crate::journal::{Lock, Who};
+use crate::model::image_tag;
 use crate::text::chain;
-
-/// The names that handover gives to the images of its releases.
-const OURS: &str = "handover/";
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -30,11 +28,8 @@ pub struct Foreign {
 /// Takes the names of a repository away from its old images: what has no other name, and no container, is gone then. No deployment
 /// runs meanwhile, which may have pulled an image that it has not named yet.
 pub async fn prune_foreign(wanted: &Foreign, host: &Host) -> Result<Pruned, DeployError> {
-    let mut locks = vec![];
-    for app in host.paths.apps() {
-        let who = Who { deployment: None, command: "prune".to_owned(), hook: false };
-        locks.push(Lock::take(&host.paths.lock, &app, &who, OPERATORS_PATIENCE).await?);
-    }
+    let who = Who { deployment: None, command: "prune".to_owned(), hook: false };
+    let _locks = Lock::take_all(&host.paths.lock, &host.paths.apps(), &who, OPERATORS_PATIENCE).await?;
     let containers = host.docker.everything().await?;
     let in_use: BTreeSet<&str> = containers.iter().map(|listed| listed.image_id.as_str()).collect();
     let mut pruned = Pruned::default();
@@ -42,7 +37,7 @@ pub async fn prune_foreign(wanted: &Foreign, host: &Host) -> Result<Pruned, Depl
         let age = Timestamp::now().duration_since(image.since);
         let is_young = Duration::try_from(age).map_or(true, |age| age < wanted.older_than);
         let names = names_to_take(&image, &wanted.repository);
-        let is_ours = image.names.iter().any(|name| name.starts_with(OURS));
+        let is_ours = image.names.iter().any(|name| name.starts_with(image_tag::REPOSITORIES));
         if is_young || is_ours || in_use.contains(image.id.as_str()) {
             continue;
         }

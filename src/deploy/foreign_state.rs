@@ -23,11 +23,8 @@ pub async fn put_aside(host: &Host, talk: &dyn Talk, patience: Duration) -> Resu
     if foreign()?.is_none() {
         return Ok(());
     }
-    let mut locks = vec![];
-    for app in host.paths.apps() {
-        let who = Who { deployment: None, command: "recover".to_owned(), hook: false };
-        locks.push(Lock::take(&host.paths.lock, &app, &who, patience).await?);
-    }
+    let who = Who { deployment: None, command: "recover".to_owned(), hook: false };
+    let _locks = Lock::take_all(&host.paths.lock, &host.paths.apps(), &who, patience).await?;
     // Who held them may have done it.
     let Some(owner) = foreign()? else { return Ok(()) };
     let apps = host.paths.apps();

@@ -118,9 +118,7 @@ pub fn is_due(instance: &str, window: Duration, last: Timestamp, now: Timestamp)
 /// Whether it is this instance's turn to look at the secrets of an app: since it looked last, or since live was deployed, which was
 /// given those of then. Not where the configuration says that only people do.
 pub fn is_our_turn(app: &AppName, host: &Host) -> bool {
-    let releases = Releases::of(&host.paths.app(app));
-    let Some(live) = releases.last_good() else { return false };
-    let Ok(Some(config)) = releases.config(live.release) else { return false };
+    let Some((live, config)) = last_good(app, host) else { return false };
     let Some(window) = config.settings.refresh_window else { return false };
     if config.settings.secrets.values().all(SecretSource::is_literal) {
         return false;
@@ -133,12 +131,18 @@ pub fn is_our_turn(app: &AppName, host: &Host) -> bool {
     is_due(&format!("{} {app}", id.unwrap_or_default().trim()), window, last, Timestamp::now())
 }
 
+/// The last good release, with its configuration.
+fn last_good(app: &AppName, host: &Host) -> Option<(Record, Config)> {
+    let releases = Releases::of(&host.paths.app(app));
+    let live = releases.last_good()?;
+    let config = releases.config(live.release).ok()??;
+    Some((live, config))
+}
+
 /// Whether somebody does not take a password that live was given: then a secret has been rotated, and its turn is now. Where that cannot
 /// be found out, nothing depends on it.
 pub async fn live_is_refused(app: &AppName, host: &Host) -> bool {
-    let releases = Releases::of(&host.paths.app(app));
-    let Some(live) = releases.last_good() else { return false };
-    let Ok(Some(config)) = releases.config(live.release) else { return false };
+    let Some((live, config)) = last_good(app, host) else { return false };
     let settings = &config.settings;
     let needed = settings.checks.values().filter_map(|check| check.needed.secret());
     let stored = needed.filter(|name| settings.secrets.get(*name).is_some_and(|source| !source.is_literal()));

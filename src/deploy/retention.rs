@@ -163,6 +163,22 @@ async fn free(host: &Host) -> Result<u64, String> {
     space.map(|space| space.bytes).map_err(|error| format!("cannot tell what is free: {error}"))
 }
 
+/// What goes of what is here now.
+struct Decided {
+    old: Old,
+    /// Those of the app, without its services.
+    containers: Vec<Container>,
+    /// The images of its services, which stay.
+    of_services: BTreeSet<String>,
+}
+
+async fn decide(host: &Host, app: &AppName, at: ReleaseNumber, keep: usize) -> Result<Decided, DockerError> {
+    let (services, containers) = host.docker.services_and_others(app).await?;
+    let old = old(&Releases::of(&host.paths.app(app)).records(), &containers, at, keep);
+    let of_services = services.into_iter().map(|service| service.image).collect();
+    Ok(Decided { old, containers, of_services })
+}
+
 /// Says what would go.
 async fn tell(
     host: &Host,
@@ -171,9 +187,7 @@ async fn tell(
     keep: usize,
     pruned: &mut Pruned,
 ) -> Result<(), DockerError> {
-    let (services, containers) = host.docker.services_and_others(app).await?;
-    let of_services: BTreeSet<String> = services.into_iter().map(|service| service.image).collect();
-    let old = old(&Releases::of(&host.paths.app(app)).records(), &containers, at, keep);
+    let Decided { old, of_services, .. } = decide(host, app, at, keep).await?;
     pruned.removed.extend(old.containers.iter().map(|(_, name, _)| format!("container {name}")));
     for release in old.releases {
         let images = release.images.iter().map(ToString::to_string);
@@ -187,12 +201,10 @@ async fn tell(
 /// Removes the good releases but for so many, and all that were refused.
 async fn remove_all_but(keep: usize, host: &Host, app: &AppName, at: ReleaseNumber, pruned: &mut Pruned) {
     let releases = Releases::of(&host.paths.app(app));
-    let (services, containers) = match host.docker.services_and_others(app).await {
-        Ok(all) => all,
+    let Decided { old, containers, of_services } = match decide(host, app, at, keep).await {
+        Ok(decided) => decided,
         Err(error) => return pruned.warnings.push(chain(&error)),
     };
-    let of_services: BTreeSet<String> = services.into_iter().map(|service| service.image).collect();
-    let old = old(&releases.records(), &containers, at, keep);
     let mut held = BTreeSet::new();
     for (id, name, release) in old.containers {
         let container = containers.iter().find(|container| container.id == id);

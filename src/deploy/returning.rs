@@ -3,13 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::rollback::everything;
 use crate::config::Settings;
 use crate::host::Host;
 use crate::host::aws::AwsError;
 use crate::journal::Returned;
 use crate::model::{DeploymentId, ImageDigest, ImageName, Revision};
-use crate::state::{Past, Record, Releases, Verdict};
+use crate::state::{Record, Releases, Verdict};
 use crate::text::chain;
 
 /// Who creates the deployments by which `CodeDeploy` rolls back (`GetDeployment`, `creator`).
@@ -42,7 +41,7 @@ pub(super) async fn of(
         return (None, None);
     }
     let state = host.paths.app(&settings.app);
-    let records: Vec<Record> = everything(&Releases::of(&state), &Past::of(&state)).into_values().collect();
+    let records: Vec<Record> = Releases::of(&state).every_record().into_values().collect();
     let (refused, good) = match seen(revision, &records) {
         Seen::New => return (None, None),
         Seen::Before(then) => {

@@ -204,9 +204,12 @@ impl fmt::Display for ImageRef {
 pub mod image_tag {
     use super::{AppName, ImageName, ReleaseNumber};
 
-    /// `handover/status-page`: the repository of an app's images. No registry is behind it.
+    /// What all repositories of ours begin with. No registry is behind them.
+    pub const REPOSITORIES: &str = "handover/";
+
+    /// `handover/status-page`: the repository of an app's images.
     pub fn repository(app: &AppName) -> String {
-        format!("handover/{app}")
+        format!("{REPOSITORIES}{app}")
     }
 
     /// `r12`: the tag of a release's default image; `r12-front` that of its image `front`.

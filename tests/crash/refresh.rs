@@ -10,6 +10,7 @@ use handover::state::{Record, Releases, Verdict};
 
 use crate::kills::tell_only_other_panics;
 use crate::origin::Origin;
+use crate::rollback::back;
 use crate::world::{REPOSITORY, Run, SECRET, Site, World, cause};
 
 const ROTATED: &str = "R0tated-canary";
@@ -108,14 +109,7 @@ async fn who_has_gone_back_before_a_refresh_does_not_come_out_where_it_began() {
     let world = World::with_v1().await;
     assert_eq!(world.deploy("d-2", "v2").await.unwrap().exit().code(), 0);
     let app = "status-page".parse().unwrap();
-    let back = choose(&app, &world.host(), Wanted::default()).await.unwrap();
-    let back = Request {
-        config: back.config,
-        rollback: Some(back.rollback),
-        hook: false,
-        ..world.request("op-1", "v1")
-    };
-    world.run(back).await.unwrap();
+    back(&world, "op-1", Wanted::default()).await;
     world.assert_settled("v1");
     rotate(&world, ROTATED);
     refresh(&world, "op-2").await.unwrap();
@@ -188,16 +182,7 @@ async fn what_was_kept_counts_as_changed() {
     let world = World::with_v1().await;
     assert_eq!(world.deploy("d-2", "v2").await.unwrap().exit().code(), 0);
     world.aws.refuse("GetSecretValue", 400, "AccessDeniedException", "not authorized to perform this");
-    let back: Result<_, RollbackError> =
-        choose(&"status-page".parse().unwrap(), &world.host(), Wanted::default()).await;
-    let back = back.unwrap();
-    let back = Request {
-        config: back.config,
-        rollback: Some(back.rollback),
-        hook: false,
-        ..world.request("op-1", "v1")
-    };
-    world.run(back).await.unwrap();
+    back(&world, "op-1", Wanted::default()).await;
     world.aws.allow("GetSecretValue");
     assert_eq!(refresh(&world, "op-2").await.unwrap().outcome.word(), "deployed");
     world.assert_settled("v1");

@@ -38,7 +38,7 @@ async fn run(world: &World, id: &str, wanted: Wanted) -> Result<Report, DeployEr
 }
 
 /// A way back that succeeds.
-async fn back(world: &World, id: &str, wanted: Wanted) -> Report {
+pub async fn back(world: &World, id: &str, wanted: Wanted) -> Report {
     let result = run(world, id, wanted).await;
     world.assert_no_secret(&result);
     let report = result.unwrap();

@@ -2,8 +2,6 @@
 
 pub mod standing;
 
-use std::collections::BTreeMap;
-
 use super::serving;
 use crate::config::Config;
 use crate::config::settings::Settings;
@@ -142,8 +140,7 @@ pub async fn choose(app: &AppName, host: &Host, wanted: Wanted) -> Result<Chosen
     let live = live_release(&host.docker.containers_of(app).await?);
     let target = match wanted.release {
         Some(release) => named(app, &releases, &Past::of(&state), release)?,
-        None => last_before(&releases, &Past::of(&state), live)
-            .ok_or(RollbackError::NothingEarlier { app: app.clone() })?,
+        None => last_before(&releases, live).ok_or(RollbackError::NothingEarlier { app: app.clone() })?,
     };
     let release = target.release;
     let lost = RollbackError::ConfigLost { app: app.clone(), release };
@@ -151,7 +148,7 @@ pub async fn choose(app: &AppName, host: &Host, wanted: Wanted) -> Result<Chosen
     if let Some(image) = config.settings.images.keys().find(|name| !target.images.contains_key(*name)) {
         return Err(RollbackError::ImageUnknown { app: app.clone(), release, image: image.to_string() });
     }
-    let moved = moved_since(&releases, &Past::of(&state), release);
+    let moved = moved_since(&releases, release);
     if !moved.is_empty() && !wanted.across_migration {
         let by = moved.iter().map(|(task, release)| format!("task {task} of {release}")).collect::<Vec<_>>();
         return Err(RollbackError::AcrossMigration { release, by: by.join(" and ") });
@@ -202,9 +199,9 @@ fn named(
 
 /// The last good release before the one that is live. Where that is itself one that was gone back to, before that: so who
 /// goes back twice does not come out where it began.
-fn last_before(releases: &Releases, past: &Past, live: Option<ReleaseNumber>) -> Option<Record> {
+fn last_before(releases: &Releases, live: Option<ReleaseNumber>) -> Option<Record> {
     // Also those that are not kept any more say where one has come from.
-    let all = everything(releases, past);
+    let all = releases.every_record();
     let of = |number| all.get(&number);
     let mut before = live;
     // A record that somebody has edited must not lead in a circle.
@@ -221,19 +218,9 @@ fn last_before(releases: &Releases, past: &Past, live: Option<ReleaseNumber>) ->
     good.find(|record| before.is_none_or(|before| record.release < before)).cloned()
 }
 
-/// Every record of an app, also of what is not kept any more.
-pub(super) fn everything(releases: &Releases, past: &Past) -> BTreeMap<ReleaseNumber, Record> {
-    let records = past.records().into_iter().chain(releases.records());
-    records.map(|record| (record.release, record)).collect()
-}
-
 /// The tasks that have moved a schema since a release, also those of releases that were refused after it: nobody takes that back.
-fn moved_since(
-    releases: &Releases,
-    past: &Past,
-    release: ReleaseNumber,
-) -> Vec<(ProcessName, ReleaseNumber)> {
-    let all = everything(releases, past);
+fn moved_since(releases: &Releases, release: ReleaseNumber) -> Vec<(ProcessName, ReleaseNumber)> {
+    let all = releases.every_record();
     let since = all.values().filter(|record| record.release > release);
     since.flat_map(|record| record.moved_schema().map(|task| (task.clone(), record.release))).collect()
 }

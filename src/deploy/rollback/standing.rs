@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::host::docker::labels::Kind;
 use crate::host::docker::{Container, DockerError};
 use crate::model::{AppName, ImageDigest, ImageName, ImageRef, ReleaseNumber, container_name};
-use crate::state::{Blocked, Past, Record, Releases, Verdict};
+use crate::state::{Blocked, Record, Releases, Verdict};
 use crate::text::{chain, clean, wrap};
 
 /// The format of `handover releases --json`.
@@ -94,7 +94,7 @@ pub async fn standings(app: &AppName, host: &Host) -> Result<Standings, DockerEr
             }
             obstacles.extend(image_gone(app, host, &record, name, image).await?);
         }
-        for (task, by) in moved_since(&releases, &Past::of(&state), record.release) {
+        for (task, by) in moved_since(&releases, record.release) {
             obstacles
                 .push(hinders(format!("task {task} of {by} has moved the schema since: --across-migration")));
         }

@@ -8,7 +8,7 @@ use crate::deploy::context::{Context, Gathered};
 use crate::deploy::serving;
 use crate::journal::{Fact, Facts};
 use crate::model::{Failure, Nature};
-use crate::state::{Past, Verdict};
+use crate::state::Verdict;
 use crate::text::{clean, shorten_middle};
 
 /// The longest cause in a note, in characters.
@@ -18,11 +18,9 @@ const LONGEST_CAUSE: usize = 160;
 /// that means more of the same.
 fn refused_before(context: &Context<'_>, asked: Option<&str>) -> Option<String> {
     let asked = asked?;
-    let past = Past::of(&context.host.paths.app(&context.header.app)).records();
-    let all = context.releases.records().into_iter().chain(past);
-    let same = all.filter(|record| record.fingerprint.as_deref() == Some(asked));
-    let last =
-        same.filter(|record| record.release != context.release()).max_by_key(|record| record.release)?;
+    let all = context.releases.every_record();
+    let mut same = all.values().rev().filter(|record| record.fingerprint.as_deref() == Some(asked));
+    let last = same.find(|record| record.release != context.release())?;
     let Verdict::Refused { cause } = &last.verdict else { return None };
     let at = last.at.strftime("%Y-%m-%d %H:%M UTC");
     let cause = shorten_middle(&clean(cause), LONGEST_CAUSE);
