@@ -110,7 +110,8 @@ impl Process {
         const START: Duration = Duration::from_secs(5);
         const BOOT: Duration = Duration::from_secs(30);
         let gate = self.health.deadline.min(self.health.min_healthy.saturating_add(BOOT));
-        let drain = if self.swap.is_start_first() { self.swap.drain } else { Duration::ZERO };
+        let drains = self.swap.is_start_first() || self.swap.stalls();
+        let drain = if drains { self.swap.longest_drain() } else { Duration::ZERO };
         self.workload.stop_timeout.min(UNPROVEN_STOP).saturating_add(START + drain).saturating_add(gate)
     }
 

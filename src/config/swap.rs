@@ -1,12 +1,16 @@
-//! `order`, `traffic` and `drain` of a process: how it gives way to its next release.
+//! `order`, `traffic`, `drain` and `stall` of a process: how it gives way to its next release.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
+
+use toml::Spanned;
 
 use super::diagnostic::Mistake;
 use super::file;
 use super::time_span::{LONGEST_PROBE, time_span_in};
+
 use crate::model::container::Network;
-use crate::model::{Protocol, Publish, Swap, SwapOrder, Traffic};
+use crate::model::{Protocol, Publish, Swap, SwapOrder, TimeSpan, Traffic};
 use crate::suggest::nearest;
 
 /// Takes what a process says of it. Nothing said: start-first wherever that can be.
@@ -47,7 +51,28 @@ pub(super) fn resolve_swap(
         },
     };
     let drain = time_span_in(process.drain.take(), Duration::ZERO..=LONGEST_PROBE, Swap::DRAIN)?;
-    Ok(Swap { order, traffic, drain })
+    let stall = process.stall.take().map(|written| resolve_stall(&written, order, publish)).transpose()?;
+    Ok(Swap { order, traffic, drain, stall })
+}
+
+/// Clients give up after a while; and what takes longer than this is no pause any more.
+const STALL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(1);
+
+fn resolve_stall(
+    written: &Spanned<TimeSpan>,
+    order: SwapOrder,
+    publish: &[Publish],
+) -> Result<Duration, Mistake> {
+    let cannot = |why: &str, help: &str| {
+        Err(Mistake::at(written.span(), format!("stall cannot be had: {why}")).help(help))
+    };
+    if order == SwapOrder::StartFirst {
+        return cannot("under start-first nobody has to wait", "remove it, or write order = \"stop-first\"");
+    }
+    if !publish.iter().any(|port| port.protocol == Protocol::Tcp && port.host.is_some()) {
+        return cannot("it publishes no port of TCP at which clients could be made to wait", "remove it");
+    }
+    time_span_in(Some(written.clone()), STALL, Duration::ZERO)
 }
 
 /// Why a process cannot be started beside the old one while clients are moved over.

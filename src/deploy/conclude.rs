@@ -35,6 +35,7 @@ pub(super) async fn conclude(run: &Run<'_>, outcome: Outcome) -> Report {
         serving: serving_now(context).await,
         unhealthy_ms: gap.map(|gap| milliseconds(gap.unhealthy)),
         silent_ms: gap.map(|gap| milliseconds(gap.silent)),
+        waited: gathered.waited,
         schema: schema(run),
         left_over: gathered.left_over.clone(),
         notes: gathered.notes.clone(),

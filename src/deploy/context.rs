@@ -19,6 +19,7 @@ use crate::journal::{Facts, Header, Rollback};
 use crate::model::{Failure, ImageName, ProcessName, ReleaseNumber, container_name};
 use crate::printer::Talk;
 use crate::redact::Redactor;
+use crate::report::Waited;
 use crate::signal::Termination;
 use crate::state::{Record, Releases, Verdict, fingerprint};
 
@@ -156,6 +157,8 @@ pub struct Gathered {
     pub secrets: Option<Secrets>,
     /// How long the app did not serve.
     pub outage: Outage,
+    /// How long clients were made to wait.
+    pub waited: Option<Waited>,
     /// The ids of the containers that were looked at by a gate of this process.
     pub judged: BTreeSet<String>,
     /// Those of them that have passed a probe.
@@ -192,6 +195,15 @@ impl Gathered {
         self.judged.extend(fork.judged);
         self.answered.extend(fork.answered);
         self.notes.extend(fork.notes);
+    }
+
+    /// Takes in how long the clients of a process were made to wait: of several the longest counts.
+    pub(super) fn waited(&mut self, now: Waited) {
+        let before = self.waited.unwrap_or(now);
+        self.waited = Some(Waited {
+            longest_ms: before.longest_ms.max(now.longest_ms),
+            ran_out: before.ran_out || now.ran_out,
+        });
     }
 
     /// Whether a container may have something to finish: not where a gate of this process has looked at it and never saw it

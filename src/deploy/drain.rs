@@ -8,6 +8,7 @@ use super::context::{Context, Gathered};
 use super::polite_close;
 use super::undo::stop_or_kill;
 use crate::host::docker::Container;
+use crate::host::polite_close::PoliteClose;
 use crate::model::{Failure, ProcessName, Swap};
 
 /// How often its connections are counted.
@@ -25,6 +26,40 @@ pub(super) async fn drain_and_stop(
     container: &Container,
     within: Duration,
 ) -> Result<(), Failure> {
+    let drained = drain(context, gathered, process, container).await;
+    drained.stop(context, gathered, container, within).await
+}
+
+/// A container whose clients have had their time, or that has none.
+#[derive(Default)]
+pub(super) struct Drained {
+    closing: Option<PoliteClose>,
+}
+
+impl Drained {
+    /// Stops it. What it answers until it has exited is closed politely, too.
+    pub(super) async fn stop(
+        self,
+        context: &Context<'_>,
+        gathered: &mut Gathered,
+        container: &Container,
+        within: Duration,
+    ) -> Result<(), Failure> {
+        let stopped = stop_or_kill(&context.host.docker, &container.id, within, &context.termination).await;
+        if let Some(closing) = self.closing {
+            gathered.notes.extend(polite_close::end(closing, container).await);
+        }
+        Ok(stopped?)
+    }
+}
+
+/// Lets a container finish what its clients have begun.
+pub(super) async fn drain(
+    context: &Context<'_>,
+    gathered: &mut Gathered,
+    process: Option<&ProcessName>,
+    container: &Container,
+) -> Drained {
     let mut closing = None;
     if container.running {
         match polite_close::begin(context, container).await {
@@ -32,15 +67,11 @@ pub(super) async fn drain_and_stop(
             Err(note) => gathered.notes.push(note),
         }
         let longest = process.and_then(|process| context.settings().processes.get(process));
-        let longest = longest.map_or(Swap::DRAIN, |its| its.swap.drain);
+        let longest = longest.map_or(Swap::DRAIN, |its| its.swap.longest_drain());
         let drained = no_connections(context, container, longest);
         let _ = context.termination.unless_requested(drained).await;
     }
-    let stopped = stop_or_kill(&context.host.docker, &container.id, within, &context.termination).await;
-    if let Some(closing) = closing {
-        gathered.notes.extend(polite_close::end(closing, container).await);
-    }
-    Ok(stopped?)
+    Drained { closing }
 }
 
 /// Waits until no client is connected to a container, or the time is over.

@@ -199,7 +199,9 @@ impl Run<'_> {
                 Inverse::Start { .. }
                 | Inverse::Stop { .. }
                 | Inverse::Rename { .. }
-                | Inverse::EndRedirect => true,
+                | Inverse::EndRedirect
+                | Inverse::Stall { .. }
+                | Inverse::EndStall { .. } => true,
             };
             for inverse in begun.inverse.iter().filter(to_apply) {
                 let undone =

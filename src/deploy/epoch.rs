@@ -216,7 +216,9 @@ async fn outage_so_far(history: &History, host: &Host) -> Result<Outage, DockerE
     let mut outage = Outage::default();
     let passed = |begun: &&crate::journal::BegunStep| {
         let at_boot = history.header().map(|header| header.nature(&begun.name).at_boot);
-        begun.done.is_some() && at_boot == Some(AtBoot::UndoneUntilCommit)
+        // That clients wait is no gate that was passed.
+        let waits = begun.inverse.iter().any(|inverse| matches!(inverse, Inverse::EndStall { .. }));
+        begun.done.is_some() && at_boot == Some(AtBoot::UndoneUntilCommit) && !waits
     };
     if history.ended().is_some() || history.steps().iter().any(|begun| passed(&begun)) {
         return Ok(outage);

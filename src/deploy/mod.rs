@@ -47,6 +47,7 @@ pub mod rollback;
 mod secrets;
 mod services;
 pub mod serving;
+mod stall;
 pub mod step;
 mod task;
 mod traffic;

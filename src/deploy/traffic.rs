@@ -11,6 +11,7 @@ use crate::host::Host;
 use crate::host::iptables::{Iptables, IptablesError};
 use crate::host::polite_close;
 use crate::host::redirect::{Redirect, Route, Surroundings};
+use crate::host::stall;
 use crate::journal::Facts;
 use crate::model::{AppName, Failure, ProcessName};
 use crate::text::chain;
@@ -95,6 +96,11 @@ async fn remove_all(app: &AppName, iptables: &Iptables) -> Result<(), IptablesEr
 
 /// The same where no run is under way, and so nobody else would: the journal of the one that made it is lost.
 pub(super) async fn sweep(host: &Host, app: &AppName) {
+    if let Ok(iptables) = Iptables::any(&host.tables).await
+        && let Err(error) = stall::remove(app, &iptables).await
+    {
+        tracing::warn!("failed to let clients in that were made to wait: {}", chain(&error));
+    }
     let Ok(iptables) = Iptables::find(&host.tables).await else { return };
     if let Err(error) = remove_all(app, &iptables).await {
         tracing::warn!("failed to remove a redirect that is left: {}", chain(&error));

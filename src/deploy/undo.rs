@@ -6,9 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::context::{Context, Gathered};
-use super::drain::drain_and_stop;
+use super::drain::{Drained, drain, drain_and_stop};
 use super::health::judge;
-use super::{network, restore, traffic};
+use super::{network, restore, stall, traffic};
 use crate::config::settings::UNPROVEN_STOP;
 use crate::host::docker::{Docker, DockerError, ReleaseNetwork, ReleaseVolume, RestartPolicy, gone_is_fine};
 use crate::journal::{Facts, Inverse};
@@ -83,21 +83,7 @@ pub async fn apply(
             // Somebody's `docker system prune` removes what is stopped.
             None => restore::old_container(id, context, facts, gathered).await?,
         },
-        Inverse::Stop { id } => {
-            let container = docker.inspect(id).await?;
-            let own = container.as_ref().map_or(UNPROVEN_STOP, |container| container.stop_timeout);
-            let has_clients = container.is_some_and(|container| container.running)
-                && !candidates_run(docker, facts).await?;
-            if has_clients {
-                gathered.outage.stopping(Timestamp::now());
-            }
-            // It serves nobody, and the old release is down meanwhile. What never was healthy has nothing to finish.
-            let longest = if gathered.may_have_served(id) { UNPROVEN_STOP } else { HASTY_STOP };
-            stop_or_kill(docker, id, own.min(longest), termination).await?;
-            if has_clients {
-                gathered.outage.down(Timestamp::now());
-            }
-        }
+        Inverse::Stop { id } => stop_new(id, context, facts, gathered).await?,
         // A container that is gone has no name and no policy to be put back. Whether something serves is seen afterwards.
         Inverse::Rename { id, to } => gone_is_fine(docker.rename(id, to).await)?,
         Inverse::SetRestartPolicy { id, policy } => {
@@ -110,6 +96,10 @@ pub async fn apply(
             traffic::take_back(context).await?;
         }
         Inverse::RemoveRedirect => traffic::remove(context).await?,
+        Inverse::Stall { process } => stall::begin(context, facts, process).await?,
+        Inverse::EndStall { process } => {
+            stall::end_when_live_answers(context, facts, gathered, process).await?;
+        }
         Inverse::RemoveFiles { release } => context.releases.remove_files(*release)?,
         Inverse::Unknown => {
             let by = match &context.header.binary {
@@ -124,6 +114,41 @@ pub async fn apply(
                 by,
             ));
         }
+    }
+    Ok(())
+}
+
+/// Stops a new container: the old release is down meanwhile. What never was healthy has nothing to finish.
+async fn stop_new(
+    id: &str,
+    context: &Context<'_>,
+    facts: &Facts,
+    gathered: &mut Gathered,
+) -> Result<(), Failure> {
+    let docker = &context.host.docker;
+    let may_have_served = gathered.may_have_served(id);
+    let longest = if may_have_served { UNPROVEN_STOP } else { HASTY_STOP };
+    let running = docker.inspect(id).await?.filter(|container| container.running);
+    let Some(new) = running else {
+        return Ok(stop_or_kill(docker, id, longest, &context.termination).await?);
+    };
+    let longest = longest.min(new.stop_timeout);
+    let has_clients = !candidates_run(docker, facts).await?;
+    let process = facts.new.iter().find_map(|(process, its)| (its == id).then_some(process));
+    let waits =
+        process.and_then(|process| context.process(process).ok()).is_some_and(|its| its.swap.stalls());
+    // New clients wait by now, and those that it has are not cut off.
+    let drained = if has_clients && may_have_served && waits {
+        drain(context, gathered, process, &new).await
+    } else {
+        Drained::default()
+    };
+    if has_clients {
+        gathered.outage.stopping(Timestamp::now());
+    }
+    drained.stop(context, gathered, &new, longest).await?;
+    if has_clients {
+        gathered.outage.down(Timestamp::now());
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ pub mod proxy;
 pub mod redirect;
 pub mod registry;
 pub mod roots;
+pub mod stall;
 pub mod systemd;
 pub mod web;
 

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::Fact;
 use crate::model::{
-    AppName, DeploymentId, Failure, ImageDigest, ImageName, ImageRef, Nature, Phase, ReleaseNumber,
+    AppName, DeploymentId, Failure, ImageDigest, ImageName, ImageRef, Nature, Phase, ProcessName,
+    ReleaseNumber,
 };
 
 /// The format of the lines. A reader of another format takes them as far as it knows them, to undo; only the same format
@@ -267,6 +268,16 @@ pub enum Inverse {
     EndRedirect,
     /// Remove what is left of the redirect.
     RemoveRedirect,
+    /// Make new connections to a process wait: it gives way once more.
+    Stall {
+        /// The process.
+        process: ProcessName,
+    },
+    /// Let the clients of a process in that were made to wait, once what served before answers again.
+    EndStall {
+        /// The process.
+        process: ProcessName,
+    },
     /// Remove the network of this name, if this deployment made it.
     RemoveNetwork {
         /// Its name.

@@ -32,11 +32,27 @@ pub struct Swap {
     pub traffic: Traffic,
     /// The longest wait for established connections to end before a container is stopped that had traffic.
     pub drain: Duration,
+    /// How long new connections wait at the longest, under stop-first; none if they are refused.
+    pub stall: Option<Duration>,
 }
 
 impl Swap {
     /// How long connections get that nothing is said about.
     pub const DRAIN: Duration = Duration::from_secs(10);
+
+    /// Whether new connections are to wait while the old one gives way, where clients are there.
+    pub fn stalls(&self) -> bool {
+        self.stall.is_some() && self.order == SwapOrder::StopFirst && self.traffic != Traffic::Drained
+    }
+
+    /// How long live gets for its connections before it is stopped. Where new ones wait, half of their time is the new
+    /// container's.
+    pub fn longest_drain(&self) -> Duration {
+        match self.stall.filter(|_| self.stalls()) {
+            Some(stall) => self.drain.min(stall / 2),
+            None => self.drain,
+        }
+    }
 
     /// Whether the next release is to be started first, where clients are there.
     pub fn is_start_first(&self) -> bool {

@@ -43,6 +43,8 @@ pub struct Report {
     pub unhealthy_ms: Option<u64>,
     /// For how much of that nothing answered at all, in milliseconds.
     pub silent_ms: Option<u64>,
+    /// How long new connections were made to wait, where they were.
+    pub waited: Option<Waited>,
     /// What has become of the schema of a database, where a task has moved it or may have.
     pub schema: Option<String>,
     /// What could not be undone, or is not healthy.
@@ -51,6 +53,15 @@ pub struct Report {
     pub notes: Vec<String>,
     /// How long each step of this process took, in milliseconds.
     pub steps: Vec<(String, u64)>,
+}
+
+/// What became of the clients that were made to wait while a process gave way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waited {
+    /// How long those waited that came first, in milliseconds.
+    pub longest_ms: u64,
+    /// Whether their time ran out, so that whoever came later was refused.
+    pub ran_out: bool,
 }
 
 /// The live container of a process.

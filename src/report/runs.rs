@@ -62,6 +62,9 @@ pub struct RunLine<'a> {
     /// For how much of that nothing answered at all, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silent_ms: Option<u64>,
+    /// For how long new connections were made to wait instead, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waited_ms: Option<u64>,
     /// How long the process took, in milliseconds.
     pub duration_ms: u64,
     /// How long the process had a processor, in milliseconds.
@@ -93,6 +96,7 @@ impl<'a> RunLine<'a> {
             serving: &report.serving,
             unhealthy_ms: report.unhealthy_ms,
             silent_ms: report.silent_ms,
+            waited_ms: report.waited.map(|waited| waited.longest_ms),
             duration_ms,
             cpu_ms: cpu_ms(),
             peak_rss_kib: peak_rss_kib(),
@@ -118,6 +122,7 @@ impl<'a> RunLine<'a> {
             serving: &[],
             unhealthy_ms: None,
             silent_ms: None,
+            waited_ms: None,
             duration_ms,
             cpu_ms: cpu_ms(),
             peak_rss_kib: peak_rss_kib(),

@@ -1,7 +1,7 @@
 //! The closing lines of a run. `CodeDeploy` shows the last 2 KB of a hook's output and drops what does not fit, so these
 //! are short ASCII lines, at most [`LONGEST`] bytes of them, and the verdict is the last.
 
-use super::{Report, Serving, next};
+use super::{Report, Serving, Waited, next};
 use crate::exit::ExitStatus;
 use crate::model::Finding;
 use crate::text::{clean, sanitize, shorten, shorten_middle, wrap};
@@ -33,6 +33,7 @@ pub fn of(report: &Report) -> Vec<String> {
             after.push(format!("note:  {}", shorten(&sanitize(note), WIDTH)));
         }
         after.extend(gap(report));
+        after.extend(report.waited.map(|waited| format!("wait:  {}", wait(waited))));
         if let (Some(schema), false) = (&report.schema, report.outcome.is_good()) {
             after.extend(labelled("schema:", &wrap(&sanitized(schema), WIDTH)));
         }
@@ -51,7 +52,6 @@ pub fn of(report: &Report) -> Vec<String> {
 
 /// What was not healthy is kept apart from what did not answer.
 fn gap(report: &Report) -> Option<String> {
-    let seconds = |ms: u64| format!("{}.{} s", ms / 1000, ms % 1000 / 100);
     let (unhealthy, silent) = (report.unhealthy_ms?, report.silent_ms.unwrap_or_default());
     Some(if unhealthy - silent.min(unhealthy) < 100 {
         format!("gap:   nothing answered for {}", seconds(unhealthy))
@@ -62,6 +62,22 @@ fn gap(report: &Report) -> Option<String> {
             seconds(silent)
         )
     })
+}
+
+/// What new connections did meanwhile that would have been refused.
+fn wait(Waited { longest_ms, ran_out }: Waited) -> String {
+    if ran_out {
+        format!(
+            "new connections waited for {}; then the time of stall was over, and they were refused",
+            seconds(longest_ms)
+        )
+    } else {
+        format!("new connections waited for up to {} instead of being refused", seconds(longest_ms))
+    }
+}
+
+fn seconds(ms: u64) -> String {
+    format!("{}.{} s", ms / 1000, ms % 1000 / 100)
 }
 
 /// How far a process came that has no report.
@@ -225,6 +241,7 @@ mod tests {
             schema: None,
             unhealthy_ms: Some(2345),
             silent_ms: Some(2300),
+            waited: None,
             left_over: vec![],
             notes: vec![],
             steps: vec![],
@@ -247,6 +264,18 @@ mod tests {
         next:  handover status
         handover: FAILED (exit 1): status-page r3 was refused, the old release is serving
         ");
+    }
+
+    #[test]
+    fn whoever_waited_was_not_refused_unless_the_time_was_over() {
+        let waited = |ran_out| Some(Waited { longest_ms: 3100, ran_out });
+        let said = |ran_out| of(&Report { waited: waited(ran_out), ..refused("", vec![]) }).join("\n");
+        assert!(
+            said(false).contains("wait:  new connections waited for up to 3.1 s instead of being refused")
+        );
+        assert!(
+            said(true).contains("waited for 3.1 s; then the time of stall was over, and they were refused")
+        );
     }
 
     fn found(n: usize, what: &str, fix: &str) -> Report {

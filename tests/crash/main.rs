@@ -41,6 +41,7 @@ mod secrets;
 mod seen;
 mod services;
 mod shared;
+mod stall;
 mod start_first;
 mod state;
 mod story;

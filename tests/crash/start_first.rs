@@ -28,27 +28,18 @@ fn assert_settled(world: &World, tag: &str) {
     assert_eq!(world.traffic().as_deref(), Some(tag));
 }
 
-fn steps(world: &World) -> Vec<String> {
-    let journal = std::fs::read_to_string(world.journal()).unwrap();
-    let lines = journal.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    lines
-        .filter(|line| line["entry"] == "began" || line["entry"] == "committed")
-        .map(|line| line["step"].as_str().unwrap_or("commit").to_owned())
-        .collect()
-}
-
 #[tokio::test(flavor = "current_thread")]
 async fn the_candidate_serves_while_the_port_changes_hands() {
     let world = world().await;
     // A first deployment has nobody to move over.
-    assert!(!steps(&world).contains(&"redirect".to_owned()));
+    assert!(!world.steps().contains(&"redirect".to_owned()));
     let lost = world.connections_at_every_call();
     let report = world.deploy("d-2", "v2").await.unwrap();
     assert!(!lost.load(Ordering::Relaxed));
     assert_eq!(report.exit().code(), 0, "{report:?}");
     assert_eq!(report.unhealthy_ms, None, "there is no gap");
     assert_settled(&world, "v2");
-    let steps = steps(&world);
+    let steps = world.steps();
     let from = steps.iter().position(|step| step == "recheck").unwrap();
     assert_eq!(
         steps[from..],
@@ -85,7 +76,7 @@ async fn one_that_is_bad_at_its_gate_never_has_traffic_and_live_is_not_touched()
     for tag in ["crash", "error"] {
         let report = world.deploy(&format!("d-{tag}"), tag).await.unwrap();
         assert_eq!(report.exit().code(), 1, "{report:?}");
-        assert!(!steps(&world).contains(&"redirect".to_owned()));
+        assert!(!world.steps().contains(&"redirect".to_owned()));
         assert_settled(&world, "v1");
         assert_eq!(world.live_hash(), before);
     }
@@ -100,7 +91,7 @@ async fn one_that_is_bad_in_bake_gives_the_traffic_back_and_live_is_not_touched(
     let report = world.deploy("d-2", "late").await.unwrap();
     assert_eq!(report.exit().code(), 1, "{report:?}");
     assert!(cause(&report).contains("it exited with code 1"), "{}", cause(&report));
-    assert!(!steps(&world).contains(&"drain-live web".to_owned()));
+    assert!(!world.steps().contains(&"drain-live web".to_owned()));
     assert_settled(&world, "v1");
     assert_eq!(world.live_hash(), before);
 }
@@ -134,7 +125,7 @@ async fn a_new_container_that_fails_in_settle_leaves_the_traffic_with_the_candid
     }));
     let report = world.deploy("d-2", "v2").await.unwrap();
     assert_eq!(report.exit().code(), 1, "{report:?}");
-    assert!(steps(&world).contains(&"drain-live web".to_owned()));
+    assert!(world.steps().contains(&"drain-live web".to_owned()));
     assert_settled(&world, "v1");
 }
 
@@ -189,7 +180,7 @@ async fn where_connections_cannot_be_redirected_it_is_said_before_anything_is_to
     assert!(why.contains("start-first is not possible here") && why.contains("must be root"), "{why}");
     assert!(why.contains("order = \"stop-first\""), "{why}");
     assert_eq!(world.live_hash(), before);
-    assert!(steps(&world).iter().all(|step| step == "preflight"), "{:?}", steps(&world));
+    assert!(world.steps().iter().all(|step| step == "preflight"), "{:?}", world.steps());
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -198,7 +189,7 @@ async fn where_nobody_sends_requests_there_is_no_candidate() {
     world.edit("drain = \"0s\"", "drain = \"0s\"\ntraffic = \"drained\"");
     let report = world.deploy("d-2", "v2").await.unwrap();
     assert_eq!(report.exit().code(), 0, "{report:?}");
-    assert!(!steps(&world).contains(&"redirect".to_owned()));
+    assert!(!world.steps().contains(&"redirect".to_owned()));
     assert_settled(&world, "v2");
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fake_docker::{Behaviour, Call, ContainerView, FakeDocker, Fate, HostPort, Image};
-use fake_iptables::Tables;
+use fake_iptables::{Tables, Which};
 use futures_util::FutureExt as _;
 use handover::config::{self, Config};
 use handover::deploy::clock::Clock;
@@ -186,7 +186,8 @@ impl World {
         let image_sizes = ImageSizes::Pretended(|_| Ok(50 << 20));
         let fake = Arc::clone(&self.tables);
         let tables = iptables::Tables::Pretended(Arc::new(move |table, family, verb, input| match table {
-            Table::Nat => fake.answer(family == Family::V6, verb, input),
+            Table::Nat => fake.answer(Which::Nat, family == Family::V6, verb, input),
+            Table::Raw => fake.answer(Which::Raw, family == Family::V6, verb, input),
             // What is done to packets is seen with a real kernel: here nothing is there, and nothing is put there.
             Table::Mangle => Ok(String::new()),
         }));
@@ -379,6 +380,23 @@ deadline = "30s"
         reached(&self.engine, &self.tables, self.port, Timestamp::now() + SignedDuration::from_hours(1))
     }
 
+    /// The names of the steps that the run in progress or the last one has begun, and its commit, in order.
+    pub fn steps(&self) -> Vec<String> {
+        let journal = std::fs::read_to_string(self.journal()).unwrap();
+        let lines = journal.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        lines
+            .filter(|line| line["entry"] == "began" || line["entry"] == "committed")
+            .map(|line| line["step"].as_str().unwrap_or("commit").to_owned())
+            .collect()
+    }
+
+    /// Whether a connection to the published port waits, now and in an hour if nobody does anything.
+    pub fn waits(&self) -> (bool, bool) {
+        let now = Timestamp::now();
+        let holds = |at| self.tables.holds(self.port, at);
+        (holds(now), holds(now + SignedDuration::from_hours(1)))
+    }
+
     /// From now on, before each call to the Engine a connection is made: whether one found nobody.
     pub fn connections_at_every_call(&self) -> Arc<AtomicBool> {
         let lost = Arc::new(AtomicBool::new(false));
@@ -489,8 +507,11 @@ fn tag_of(container: &ContainerView) -> String {
     (*found.unwrap_or_else(|| panic!("{container:?} is of no known image"))).to_owned()
 }
 
-/// The tag of the release that a new connection to a port of the host reaches: by the rules, or by itself.
+/// The tag of the release that a new connection to a port of the host reaches: by the rules, or by itself; or that it waits.
 fn reached(engine: &FakeDocker, tables: &Tables, port: u16, at: Timestamp) -> Option<String> {
+    if tables.holds(port, at) {
+        return Some("waits".to_owned());
+    }
     let port = tables.way(port, at).map_or(port, |to| to.port());
     let serving = engine.serving();
     serving.iter().find(|serving| serving.host_port == port).map(|serving| tag_of(&serving.container))

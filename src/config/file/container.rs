@@ -85,6 +85,7 @@ tables! {
         order: Option<Spanned<String>>,
         traffic: Option<Spanned<String>>,
         drain: Option<Spanned<TimeSpan>>,
+        stall: Option<Spanned<TimeSpan>>,
         singleton: bool,
         replaces: Option<Spanned<String>>,
         health: Option<Spanned<Health>>,

@@ -1,6 +1,7 @@
 //! From settings to a plan: what is to be done, in order. A plan is data, written into the journal; the order of a
 //! handover is decided here and nowhere else.
 
+mod stall;
 mod start_first;
 mod stop_first;
 
@@ -37,6 +38,8 @@ struct Draft {
     plan: Vec<Planned>,
     /// Whose live container has clients when it is stopped, although new ones go elsewhere.
     drained: BTreeSet<ProcessName>,
+    /// Whose clients wait while it gives way.
+    stalled: BTreeSet<ProcessName>,
 }
 
 impl Draft {

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Draft, start_first};
+use super::{Draft, stall, start_first};
 use crate::config::Settings;
 use crate::config::settings::Order as After;
 use crate::deploy::serving::Live;
 use crate::deploy::step::{
-    Checks, Compare, Create, CreateCandidate, CreateNetwork, CreateVolumes, DrainLive, Gate, GateLive,
-    KeepNew, ParkOld, Preflight, Promote, ProtectLive, PullImages, Recheck, Record, ReleaseOld, RunTask,
-    StartNew, StartService, StopLive, SwapTogether, Verify, WriteFiles,
+    Checks, Compare, Create, CreateCandidate, CreateNetwork, CreateVolumes, DrainLive, EndStall, Gate,
+    GateLive, KeepNew, ParkOld, Preflight, Promote, ProtectLive, PullImages, Recheck, Record, ReleaseOld,
+    RunTask, Stall, StartNew, StartService, StopLive, SwapTogether, Verify, WriteFiles,
 };
 use crate::journal::Planned;
 use crate::model::Phase::{Finish, Prepare, Settle, Switch, Tasks};
@@ -36,6 +36,9 @@ pub(super) fn plan(settings: &Settings, live: &Live, former: &After) -> Vec<Plan
     if !candidates.is_empty() {
         plan.drained = candidates.iter().chain(leaving.keys().filter(has_ports)).cloned().collect();
     }
+
+    plan.stalled = stall::stalled(settings, &candidates, live);
+    plan.drained.extend(plan.stalled.iter().cloned());
 
     // Everything that can fail without touching live comes before anything that touches it.
     plan.step(Prepare, Preflight);
@@ -124,6 +127,9 @@ impl Draft {
             }
             self.step(Switch, StartNew(process.clone()));
             self.step(Switch, Gate(process.clone()));
+            if self.stalled.contains(process) {
+                self.step(Switch, EndStall(process.clone()));
+            }
         }
     }
 
@@ -181,6 +187,9 @@ impl Stops<'_> {
             }
             if !is_singleton(self.settings, one) {
                 plan.step(Switch, ProtectLive(one.clone()));
+            }
+            if plan.stalled.contains(one) {
+                plan.step(Switch, Stall(one.clone()));
             }
             if plan.drained.contains(one) {
                 plan.step(Switch, DrainLive(one.clone()));

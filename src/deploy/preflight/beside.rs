@@ -1,10 +1,11 @@
-//! What start-first needs: room for a second container beside live, and a way to redirect connections to it.
+//! What start-first needs: room for a second container beside live, and a way to redirect connections to it. And what stop-first
+//! needs where clients are to wait.
 
 use super::Found;
 use crate::config::Settings;
 use crate::deploy::serving::Live;
 use crate::host::Machine;
-use crate::host::iptables::{Iptables, Tables};
+use crate::host::iptables::{Iptables, IptablesError, Tables};
 use crate::model::{Explain as _, ProcessName};
 use crate::text::{amount, chain};
 
@@ -42,6 +43,20 @@ pub(super) fn check_memory(
         ),
         format!("take a larger instance, {OTHERWISE} for what may have a gap"),
     );
+}
+
+/// Whether there is something that makes clients wait.
+pub(super) async fn check_stall(settings: &Settings, tables: &Tables, found: &mut Found) {
+    if !settings.processes.values().any(|process| process.swap.stalls()) {
+        return;
+    }
+    if let Err(error) = Iptables::any(tables).await {
+        let fix = match error {
+            IptablesError::NoIptables => "install the package iptables, or remove stall",
+            _ => "run handover as root, or remove stall",
+        };
+        found.finding(format!("stall is not possible here: {}", chain(&error)), fix);
+    }
 }
 
 /// Whether there is something that redirects connections, and whether it is what the Engine uses.

@@ -126,6 +126,7 @@ pub(super) async fn look(host: &Host, target: &Target<'_>, terms: Terms<'_>) -> 
             let candidates = plan::candidates(settings, &docked.live);
             beside::check_memory(settings, &candidates, &docked.live, &host.machine, &mut found);
             beside::check_redirect(&candidates, &host.tables, &mut found).await;
+            beside::check_stall(settings, &host.tables, &mut found).await;
             for (name, meaning) in &meanings {
                 if let Some(local) = &meaning.local {
                     image::check(name, local, settings, &docked.live, &mut found);

@@ -1,11 +1,12 @@
-//! Live gives way, without clients: they are with the candidate.
+//! Live gives way, without new clients: they are with the candidate, or they wait.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use super::stop_live::started_again;
 use super::{Step, old};
 use crate::deploy::context::{Context, Gathered};
-use crate::deploy::drain::drain_and_stop;
+use crate::deploy::drain::drain;
 use crate::journal::{Fact, Facts, Inverse};
 use crate::model::{AtBoot, Failure, Nature, ProcessName};
 
@@ -46,7 +47,15 @@ impl Step for DrainLive {
     ) -> Result<Vec<Fact>, Failure> {
         let Some(old) = old(facts, &self.0) else { return Ok(vec![]) };
         let Some(live) = context.host.docker.inspect(&old.id).await? else { return Ok(vec![]) };
-        drain_and_stop(context, gathered, Some(&self.0), &live, live.stop_timeout).await?;
+        let drained = drain(context, gathered, Some(&self.0), &live).await;
+        let nobody_else_serves = live.running && facts.candidates.is_empty();
+        if nobody_else_serves {
+            gathered.outage.stopping(Timestamp::now());
+        }
+        drained.stop(context, gathered, &live, live.stop_timeout).await?;
+        if nobody_else_serves {
+            gathered.outage.down(Timestamp::now());
+        }
         if context.termination.is_requested() {
             return Err(Failure::interrupted("stopped the live container"));
         }

@@ -13,6 +13,7 @@ mod create_network;
 mod create_volumes;
 mod drain_live;
 mod end_redirect;
+mod end_stall;
 mod gate;
 mod gate_candidate;
 mod gate_live;
@@ -29,6 +30,7 @@ mod redirect;
 mod release_old;
 mod retire_candidate;
 mod run_task;
+mod stall;
 mod start_candidate;
 mod start_new;
 mod start_service;
@@ -49,6 +51,7 @@ pub use create_network::CreateNetwork;
 pub use create_volumes::CreateVolumes;
 pub use drain_live::DrainLive;
 pub use end_redirect::EndRedirect;
+pub use end_stall::EndStall;
 pub use gate::Gate;
 pub use gate_candidate::GateCandidate;
 pub use gate_live::GateLive;
@@ -65,6 +68,7 @@ pub use redirect::Redirect;
 pub use release_old::ReleaseOld;
 pub use retire_candidate::RetireCandidate;
 pub use run_task::RunTask;
+pub use stall::Stall;
 pub use start_candidate::StartCandidate;
 pub use start_new::StartNew;
 pub use start_service::StartService;
@@ -157,10 +161,12 @@ const VERBS: &[Make] = &[
     |name| of_app(name, Bake),
     |name| of_app(name, KeepRedirect),
     |name| of_process(name, ProtectLive),
+    |name| of_process(name, Stall),
     |name| of_process(name, DrainLive),
     |name| of_process(name, StopLive),
     |name| of_process(name, StartNew),
     |name| of_process(name, Gate),
+    |name| of_process(name, EndStall),
     |name| of_app(name, SwapTogether::of(name)?),
     |name| of_app(name, EndRedirect),
     |name| of_process(name, RetireCandidate),
@@ -234,16 +240,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("templates")).unwrap();
         crate::fs::write_atomically(&dir.path().join("templates/x"), b"x", 0o600).unwrap();
-        let text = "app = 'a'\ndisposable = true\n[image]\nrepository = 'x'\ntag = 't'\n[file.'/x']\ntemplate = 'templates/x'\n[check.x]\ndns = 'x'\n[process.web]\npublish = ['80:80']\nvolumes = ['@static:/srv']\n[process.worker]\n[process.low]\nstop-timeout = '10m'\n[process.high]\nstop-timeout = '10m'\n[task.migrate]\ncommand = ['migrate']\nschema = true\n[service.database]\n";
+        let text = "app = 'a'\ndisposable = true\n[image]\nrepository = 'x'\ntag = 't'\n[file.'/x']\ntemplate = 'templates/x'\n[check.x]\ndns = 'x'\n[process.web]\npublish = ['80:80']\nvolumes = ['@static:/srv']\n[process.api]\norder = 'stop-first'\nstall = '5s'\npublish = ['81:81']\n[process.worker]\n[process.low]\nstop-timeout = '10m'\n[process.high]\nstop-timeout = '10m'\n[task.migrate]\ncommand = ['migrate']\nschema = true\n[service.database]\n";
         let settings = crate::config::parse_in(dir.path(), text, "handover.toml").unwrap();
         let mut verbs = BTreeSet::new();
         // Both orders.
-        let running = serde_json::json!({
-            "State": { "Running": true },
-            "HostConfig": { "PortBindings": { "80/tcp": [{ "HostPort": "80" }] } },
-        });
-        let running = Container::of(serde_json::from_value(running).unwrap());
-        let live = Live::from([("web".parse().unwrap(), running)]);
+        let running = |port: &str| {
+            let running = serde_json::json!({
+                "State": { "Running": true },
+                "HostConfig": { "PortBindings": { "80/tcp": [{ "HostPort": port }] } },
+            });
+            Container::of(serde_json::from_value(running).unwrap())
+        };
+        let live = Live::from(
+            [("web", "80"), ("api", "81")].map(|(name, port)| (name.parse().unwrap(), running(port))),
+        );
         let plan = |live: &Live| plan(&settings, live, &Order::default());
         for planned in plan(&Live::new()).iter().chain(&plan(&live)) {
             let PlannedItem::Step { step: name, nature } = &planned.item else { continue };

@@ -1,5 +1,8 @@
 //! From a table as it is to the lines that change it.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use super::mark;
 use crate::model::AppName;
 
@@ -37,6 +40,11 @@ pub(in crate::host) enum Wanted {
     Unhooked,
     /// Nothing is there.
     Gone,
+}
+
+/// What makes the kernel end a rule by itself, at most a second later than then.
+pub(in crate::host) fn end_at(then: Timestamp) -> String {
+    format!("-m time --datestop {}", then.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S"))
 }
 
 /// The rules that bring packets into the chain of an app, as `iptables-save` prints them.

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) use change::{Hook, Place, Wanted};
+pub(super) use change::{Hook, Place, Wanted, end_at};
 pub(super) use mark::Mark;
 
 use crate::host::child::{self, ChildError};
@@ -35,6 +35,8 @@ pub enum Table {
     Nat,
     /// What becomes of each packet.
     Mangle,
+    /// What packets there are, before the kernel tells connections apart.
+    Raw,
 }
 
 impl Table {
@@ -42,6 +44,7 @@ impl Table {
         match self {
             Self::Nat => "nat",
             Self::Mangle => "mangle",
+            Self::Raw => "raw",
         }
     }
 }
@@ -158,6 +161,23 @@ impl Iptables {
         Err(error)
     }
 
+    /// Those that hold the Engine's rules; where its rules are somewhere else, whichever there are: for what is no part of the
+    /// Engine's own ways, every kind of them will do.
+    pub async fn any(tables: &Tables) -> Result<Self, IptablesError> {
+        match Self::find(tables).await {
+            Err(IptablesError::NotDockers) => {}
+            found => return found,
+        }
+        for backend in BACKENDS {
+            let found = Self { tables: tables.clone(), backend, userland_proxy: false };
+            match found.save(Table::Raw, Family::V4).await {
+                Err(IptablesError::NoIptables) => {}
+                saved => return saved.map(|_| found),
+            }
+        }
+        Err(IptablesError::NoIptables)
+    }
+
     /// Whether the Engine runs `docker-proxy` for published ports, by the rules that it had when these were found.
     pub fn has_userland_proxy(&self) -> bool {
         self.userland_proxy
@@ -204,11 +224,11 @@ impl Iptables {
     /// A table, as text. A host without IPv6 has none for it.
     async fn save(&self, table: Table, family: Family) -> Result<String, IptablesError> {
         match self.run(table, family, "save", &["-t", table.name()], "").await {
-            Err(IptablesError::Call(ChildError::Failed { .. }) | IptablesError::NoIptables)
-                if family == Family::V6 =>
-            {
-                Ok(String::new())
-            }
+            Err(
+                IptablesError::Call(ChildError::Failed { .. })
+                | IptablesError::Pretended { .. }
+                | IptablesError::NoIptables,
+            ) if family == Family::V6 => Ok(String::new()),
             saved => saved,
         }
     }

@@ -3,9 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
-use crate::host::iptables::Mark;
+use crate::host::iptables::{Mark, end_at};
 
 /// A port of the host that clients use, and where new connections to it are to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,10 +63,7 @@ impl Route {
     pub(super) fn hook(&self, mark: &Mark<'_>, until: Option<Timestamp>) -> String {
         let address =
             if self.address.is_unspecified() { String::new() } else { format!("-d {} ", self.address) };
-        let until = until.map_or_else(String::new, |until| {
-            // The kernel's own end of it, in UTC.
-            format!(" -m time --datestop {}", until.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S"))
-        });
+        let until = until.map_or_else(String::new, |until| format!(" {}", end_at(until)));
         let new = format!("-p tcp --dport {} --syn -m addrtype --dst-type LOCAL", self.port);
         format!("{address}{new}{until} -m comment --comment \"{}\"", mark.comment())
     }
