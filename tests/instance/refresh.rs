@@ -1,13 +1,13 @@
 //! Between deployments, on a real Engine: secrets that change, what is left undone, and an image of an instance that is started as
 //! another one.
 
-use std::process::Stdio;
-
 use anyhow::{Context as _, Result, ensure};
 use lab::names::RDS_MANAGED_SECRET;
 use lab::{Fault, wait_until};
 use serde_json::Value;
 use world::{Bundle, PATIENCE, World, text};
+
+use crate::held::Deploying;
 
 fn live(world: &World) -> Result<Value> {
     world.web.docker()?.inspect("status-page-web")?.context("nothing is live")
@@ -98,19 +98,10 @@ fn a_database_that_refuses_the_password_is_a_reason_to_look_at_once() -> Result<
 #[test]
 fn the_timer_ends_what_was_abandoned() -> Result<()> {
     let world = World::with_v1_and_failpoints()?;
-    let held = "/opt/codedeploy-agent/held";
-    std::fs::write(world.web.path(held), "")?;
-    let hold = format!("HANDOVER_HOLD=began-gate-web={held}");
-    let path = world.bundle(&Bundle::of("v2"))?;
-    let mut agent = world.agent("v1", &["--agent-env", &hold]);
-    let agent = agent.args(["deploy", "--bundle", &path, "--deployment-id", "d-000000002"]);
-    let mut agent = agent.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    world.wait_for_gate("d-000000002")?;
+    let deploying = Deploying::up_to(&world, "gate web", &Bundle::of("v2"), "d-000000002")?;
     // As long as somebody is in charge of it, it is none.
     handover(&world, &["tend"], 75)?;
-    world.kill_handover()?;
-    let _ = agent.kill();
-    agent.wait()?;
+    deploying.kill(&world)?;
     let said = handover(&world, &["tend"], 0)?;
     ensure!(said.contains("was undone, the old release is serving"), "{said}");
     world.assert_settled("v1")

@@ -1,14 +1,12 @@
 //! Start-first on a real Engine, under load from outside: whatever becomes of a release, and of handover, no request on a new
 //! connection is lost.
 
-use std::path::PathBuf;
-use std::process::{Child, Stdio};
-
 use anyhow::{Context as _, Result, ensure};
-use codedeploy::DeploymentReport;
-use lab::{Load, wait_until};
+use lab::Load;
 use serde_json::Value;
-use world::{Bundle, PATIENCE, World, releases};
+use world::{Bundle, World, releases};
+
+use crate::held::Deploying;
 
 /// With v1 live, of a bundle that goes start-first.
 fn world() -> Result<World> {
@@ -67,46 +65,6 @@ const SITES: [(&str, bool); 6] = [
     ("retire-candidate web", true),
 ];
 
-/// While this file is there, a deployment does not go on.
-const HELD: &str = "/opt/codedeploy-agent/held";
-
-/// A deployment that has written down that it begins a step, and is held there.
-struct Deploying {
-    agent: Child,
-    held: PathBuf,
-}
-
-impl Deploying {
-    fn up_to(world: &World, step: &'static str, tag: &'static str, id: &str) -> Result<Self> {
-        let path = world.bundle(&Bundle::of(tag).start_first())?;
-        let held = world.web.path(HELD);
-        std::fs::write(&held, "")?;
-        let hold = format!("HANDOVER_HOLD=began-{}={HELD}", step.replace(' ', "-"));
-        let mut agent = world.agent("v1", &["--agent-env", &hold]);
-        let agent = agent.args(["deploy", "--bundle", &path, "--deployment-id", id]);
-        let agent = agent.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-        let deploying = Self { agent, held };
-        let began = format!("\"entry\":\"began\",\"step\":\"{step}\"");
-        wait_until(step, PATIENCE, || Ok(world.journal().contains(id) && world.journal().contains(&began)))?;
-        Ok(deploying)
-    }
-
-    /// Kills handover, and gives the deployment up.
-    fn kill(mut self, world: &World) -> Result<()> {
-        world.kill_handover()?;
-        let _ = self.agent.kill();
-        self.agent.wait()?;
-        std::fs::remove_file(&self.held)?;
-        Ok(())
-    }
-
-    /// Lets it go on, to its end.
-    fn ended(self) -> Result<DeploymentReport> {
-        std::fs::remove_file(&self.held)?;
-        world::report(&self.agent.wait_with_output()?)
-    }
-}
-
 #[test]
 fn one_that_dies_under_traffic_and_a_new_container_that_does_not_come_up() -> Result<()> {
     let world = world()?;
@@ -114,7 +72,7 @@ fn one_that_dies_under_traffic_and_a_new_container_that_does_not_come_up() -> Re
     let slow = world.deploy("d-000000002", &Bundle::of("slow").start_first())?;
     ensure!(slow.succeeded(), "{slow:?}");
     let load = new_connections(&world)?;
-    let deploying = Deploying::up_to(&world, "gate web", "v2", "d-000000003")?;
+    let deploying = Deploying::up_to(&world, "gate web", &Bundle::of("v2").start_first(), "d-000000003")?;
     world.web.docker()?.post("/containers/status-page-web.r3/kill", &Value::Null)?;
     let refused = deploying.ended()?;
     ensure!(refused.failure().is_some_and(|failure| failure.exit == Some(1)), "{refused:?}");
@@ -124,7 +82,7 @@ fn one_that_dies_under_traffic_and_a_new_container_that_does_not_come_up() -> Re
     world.assert_no_rules()?;
 
     let before = world.web.docker()?.inspect("status-page-web")?.context("nothing is live")?;
-    let deploying = Deploying::up_to(&world, "bake", "v2", "d-000000004")?;
+    let deploying = Deploying::up_to(&world, "bake", &Bundle::of("v2").start_first(), "d-000000004")?;
     ensure!(world.release()? == "v2", "the candidate has no traffic");
     world.web.docker()?.post("/containers/status-page-web.r4.bridge/kill", &Value::Null)?;
     let refused = deploying.ended()?;
@@ -140,7 +98,8 @@ fn told_to_stop_under_way() -> Result<()> {
     let world = world()?;
     let load = new_connections(&world)?;
     for (n, step) in ["gate-candidate web", "bake", "drain-live web"].into_iter().enumerate() {
-        let deploying = Deploying::up_to(&world, step, "v2", &format!("d-00000010{n}"))?;
+        let deploying =
+            Deploying::up_to(&world, step, &Bundle::of("v2").start_first(), &format!("d-00000010{n}"))?;
         world.signal_handover("TERM")?;
         let stopped = deploying.ended()?;
         ensure!(stopped.failure().is_some_and(|failure| failure.exit == Some(1)), "{step}: {stopped:?}");
@@ -157,7 +116,8 @@ fn a_power_cut_and_a_restart_of_docker() -> Result<()> {
     for (n, (step, is_finished)) in SITES.into_iter().enumerate().step_by(2) {
         let from = world.release()?;
         let tag = if from == "v1" { "v2" } else { "v1" };
-        Deploying::up_to(&world, step, tag, &format!("d-00000010{n}"))?.kill(&world)?;
+        Deploying::up_to(&world, step, &Bundle::of(tag).start_first(), &format!("d-00000010{n}"))?
+            .kill(&world)?;
         world.web.cut()?;
         world.web.boot()?;
         let serving = world.release_that_comes_up()?;
@@ -169,13 +129,13 @@ fn a_power_cut_and_a_restart_of_docker() -> Result<()> {
     // Nobody runs us again: what ends the redirect then is the kernel, and what serves is live.
     let from = world.release()?;
     let tag = if from == "v1" { "v2" } else { "v1" };
-    Deploying::up_to(&world, "bake", tag, "d-000000200")?.kill(&world)?;
+    Deploying::up_to(&world, "bake", &Bundle::of(tag).start_first(), "d-000000200")?.kill(&world)?;
     world.web.restart_docker()?;
     ensure!(world.release_that_comes_up()? == from, "{}", world.release()?);
     // And where somebody does while it is at work, it turns back.
     let recovered = world.handover(&["recover"])?;
     ensure!(recovered.status.success(), "{}", world::text(&recovered.stderr));
-    let deploying = Deploying::up_to(&world, "bake", tag, "d-000000201")?;
+    let deploying = Deploying::up_to(&world, "bake", &Bundle::of(tag).start_first(), "d-000000201")?;
     world.web.restart_docker()?;
     let refused = deploying.ended()?;
     ensure!(refused.failure().is_some(), "{refused:?}");
@@ -191,7 +151,9 @@ fn killed_at_any_step_and_recovered() -> Result<()> {
     for (n, (step, is_finished)) in SITES.into_iter().enumerate() {
         let from = world.release()?;
         let tag = if from == "v1" { "v2" } else { "v1" };
-        Deploying::up_to(&world, step, tag, &format!("d-00000010{n}"))?.kill(&world).context(step)?;
+        Deploying::up_to(&world, step, &Bundle::of(tag).start_first(), &format!("d-00000010{n}"))?
+            .kill(&world)
+            .context(step)?;
         let recovered = world.handover(&["recover"])?;
         let said = world::text(&recovered.stderr);
         ensure!(recovered.status.success(), "{step}: {said}");
@@ -230,7 +192,7 @@ fn other_peoples_rules_clients_that_stay_and_tables_that_are_emptied() -> Result
     ensure!(theirs(&world.rules()?) == before, "{:#?}", world.rules()?);
     // Somebody empties the table, Docker's rules included: those are the candidate's as long as it is watched, and the way in
     // is docker-proxy's afterwards.
-    let deploying = Deploying::up_to(&world, "bake", "v1", "d-000000003")?;
+    let deploying = Deploying::up_to(&world, "bake", &Bundle::of("v1").start_first(), "d-000000003")?;
     by_hand("iptables -t nat -F PREROUTING")?;
     let report = deploying.ended()?;
     ensure!(report.succeeded(), "{report:?}");

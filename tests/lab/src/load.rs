@@ -1,7 +1,7 @@
 //! A load client in the VPC: `app load`, while something else happens.
 
 use std::io::Read;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
@@ -20,14 +20,18 @@ impl Lab {
     /// Starts the load client in the VPC. The options are those of `app load`: `--rate`, `--seconds`, `--keep-alive`,
     /// `--workers`, `--timeout-ms`, `--no-retry`, `--post`, `--echo`.
     pub fn load(&self, url: &str, options: &[&str]) -> Result<Load> {
-        let mut command = self.command(application::binary()?)?;
-        command.args(["load", url]).args(options);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-        Ok(Load { child })
+        Load::by(self.command(application::binary()?)?, url, options)
     }
 }
 
 impl Load {
+    /// The same by a program that is the test application, wherever its command runs: on an instance, say.
+    pub fn by(mut program: Command, url: &str, options: &[&str]) -> Result<Self> {
+        program.args(["load", url]).args(options);
+        let child = program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        Ok(Self { child })
+    }
+
     /// Waits for the end of its time, and says what it saw.
     pub fn finish(mut self) -> Result<Value> {
         self.report()

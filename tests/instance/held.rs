@@ -1,0 +1,49 @@
+//! A deployment that is held at a step, so that a test can do its part there.
+
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+
+use anyhow::Result;
+use codedeploy::DeploymentReport;
+use lab::wait_until;
+use world::{Bundle, PATIENCE, World};
+
+/// While this file is there, a deployment does not go on.
+const HELD: &str = "/opt/codedeploy-agent/held";
+
+/// A deployment that has written down that it begins a step, and is held there.
+pub struct Deploying {
+    agent: Child,
+    held: PathBuf,
+}
+
+impl Deploying {
+    pub fn up_to(world: &World, step: &str, bundle: &Bundle, id: &str) -> Result<Self> {
+        let path = world.bundle(bundle)?;
+        let held = world.web.path(HELD);
+        std::fs::write(&held, "")?;
+        let hold = format!("HANDOVER_HOLD=began-{}={HELD}", step.replace(' ', "-"));
+        let mut agent = world.agent("v1", &["--agent-env", &hold]);
+        let agent = agent.args(["deploy", "--bundle", &path, "--deployment-id", id]);
+        let agent = agent.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let deploying = Self { agent, held };
+        let began = format!("\"entry\":\"began\",\"step\":\"{step}\"");
+        wait_until(step, PATIENCE, || Ok(world.journal().contains(id) && world.journal().contains(&began)))?;
+        Ok(deploying)
+    }
+
+    /// Kills handover, and gives the deployment up.
+    pub fn kill(mut self, world: &World) -> Result<()> {
+        world.kill_handover()?;
+        let _ = self.agent.kill();
+        self.agent.wait()?;
+        std::fs::remove_file(&self.held)?;
+        Ok(())
+    }
+
+    /// Lets it go on, to its end.
+    pub fn ended(self) -> Result<DeploymentReport> {
+        std::fs::remove_file(&self.held)?;
+        world::report(&self.agent.wait_with_output()?)
+    }
+}
