@@ -117,6 +117,8 @@ fn an_order_that_cannot_be_had() {
         ("order = \"start-frist\"", "did you mean 'start-first'?"),
         ("order = \"stop-first\"\ntraffic = \"drain\"", "did you mean 'drained'?"),
         ("order = \"stop-first\"\ndrain = \"2h\"", "this is more than 1 h"),
+        ("order = \"stop-first\"\nstall = \"2m\"", "this is more than 1 m"),
+        ("order = \"start-first\"\nstall = \"5s\"", "remove it, or write order = \"stop-first\""),
     ] {
         let seen = with("order = \"stop-first\"", line);
         assert!(seen.stderr.contains(help), "{seen}");

@@ -85,10 +85,11 @@ fn a_good_release_and_a_bad_one() -> Result<()> {
     let world = world()?;
     let before = world.rules()?;
     let clients = Clients::of(&world)?;
-    let report = world.deploy("d-000000002", &stalling("v2", "1m"))?;
+    // It takes its time to come up, also when it is put back.
+    let report = world.deploy("d-000000002", &stalling("slow", "1m"))?;
     ensure!(report.succeeded(), "{report:?}");
-    clients.assert_none_lost(&world, &["v1", "v2"])?;
-    world.assert_settled("v2")?;
+    clients.assert_none_lost(&world, &["v1", "slow"])?;
+    world.assert_settled("slow")?;
     let run = stalled_run(&world)?;
     ensure!(run["waited_ms"].as_u64() > run["silent_ms"].as_u64() && run["silent_ms"] != 0, "{run}");
 
@@ -96,8 +97,8 @@ fn a_good_release_and_a_bad_one() -> Result<()> {
     let report = world.deploy("d-000000003", &stalling("crash", "1m"))?;
     let failure = report.failure().context("it is refused")?;
     ensure!(failure.log.contains("instead of being refused"), "{}", failure.log);
-    clients.assert_none_lost(&world, &["v2"])?;
-    world.assert_settled("v2")?;
+    clients.assert_none_lost(&world, &["slow"])?;
+    world.assert_settled("slow")?;
     let after = world.rules()?;
     ensure!(before.len() == after.len(), "{before:#?}\nis not\n{after:#?}");
     Ok(())
