@@ -65,9 +65,8 @@ pub(super) async fn end_when_live_answers(
         && let Some(live) = context.host.docker.inspect(&live.id).await?.filter(|live| live.running)
     {
         let answers = judge::serves_again(context, gathered, process, &live);
-        match tokio::time::timeout(left, answers).await {
-            Ok(Err(failure)) => tracing::info!("clients do not wait for it any more: {failure}"),
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(failure)) = tokio::time::timeout(left, answers).await {
+            tracing::info!("clients do not wait for it any more: {failure}");
         }
     }
     end(context, gathered, process).await
