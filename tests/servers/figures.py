@@ -21,14 +21,28 @@ def unix_ms(time):
     return seconds * 1000 + float(f"0.{digits or 0}") * 1000
 
 
+entries = [json.loads(line) for line in journal.read_text().splitlines()]
+for entry in entries:
+    entry["ms"] = unix_ms(entry["at"])
+
+
 def verdicts():
     """When each candidate had passed its gate, and its release."""
-    for line in journal.read_text().splitlines():
-        entry = json.loads(line)
+    for entry in entries:
         if entry["entry"] == "opened":
             number = entry["release"]
         elif entry["entry"] == "done" and entry["step"].startswith("gate-candidate"):
-            yield unix_ms(entry["at"]), number
+            yield entry["ms"], number
+
+
+def under_way(at):
+    """What handover was at, at this time, and for how long."""
+    before = [entry for entry in entries if entry["ms"] <= at]
+    if not before or before[-1]["entry"] == "ended":
+        return "no update"
+    number = [entry["release"] for entry in before if entry["entry"] == "opened"][-1]
+    last = before[-1]
+    return f"r{number} {last.get('step', '')} {last['entry']} {(at - last['ms']) / 1000:.1f} s ago".replace("  ", " ")
 
 
 seen = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
@@ -40,13 +54,15 @@ gap = max(load["longest_gap_ms"] for load in quick)
 slowest = max(load["latency_ms"]["max"] or 0 for load in quick)
 print(f"{row} | {total} | {failed} | {gap:.0f} ms | {slowest:.0f} ms |", end="")
 
+# Connections that are kept are not the first ones to move, so only new ones tell.
+new = [load for load in quick if not load["keep_alive"]]
 # The releases are versions 1 and 2 by turns: the first answer of the new one behind its verdict.
 waits = []
 for at, number in verdicts():
     version = str(2 - number % 2)
     firsts = [
         load["began_unix_ms"] + some["first_ms"] - at
-        for load in quick
+        for load in new
         for some in load["releases"]
         if some["release"] == version
     ]
@@ -61,5 +77,6 @@ packets, cpu = (sum(int(tally[n]) for tally in tallies) for n in (0, 1))
 print(f" {packets} packets, {cpu / packets:.1f} us each |" if packets else " |")
 for name, load in seen.items():
     if load["failed"]:
-        print(f"  {name}: {load['failed']} of {load['total']} failed: {load['failures']}", file=sys.stderr)
+        times = {under_way(load["began_unix_ms"] + at) for at in load["failed_at_ms"]}
+        print(f"  {name}: {load['failed']} of {load['total']} failed: {load['failures']}, at: {sorted(times)}", file=sys.stderr)
 sys.exit(failed != 0)

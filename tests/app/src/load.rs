@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -175,6 +176,10 @@ fn work(plan: &Plan, stop: &AtomicBool, next: &AtomicU64, start: Instant) -> Vec
         if result.is_ok() && plan.within.is_some_and(|within| done.saturating_sub(due) > within) {
             result = Err("late".to_owned());
         }
+        // Where nobody listens the next one would fail at once, and the next.
+        if result.is_err() && plan.rate.is_none() {
+            thread::sleep(Duration::from_millis(20));
+        }
         outcomes.push(Outcome { due, done, result });
     }
 }
@@ -211,8 +216,10 @@ fn connect(plan: &Plan, number: u64) -> io::Result<TcpStream> {
     // What bounds a send bounds the connect, too.
     stream.set_write_timeout(Some(plan.timeout))?;
     net::bind(&stream, &SocketAddr::new(*from, 0))?;
-    net::connect(&stream, &plan.address)?;
-    Ok(stream)
+    match net::connect(&stream, &plan.address) {
+        Err(Errno::INPROGRESS) => Err(io::ErrorKind::TimedOut.into()),
+        connected => Ok(connected.map(|()| stream)?),
+    }
 }
 
 /// One request on a connection: the release that answered, and whether the connection stays open.
@@ -310,7 +317,7 @@ fn named(what: &str, error: &std::io::Error) -> String {
 
 fn report(plan: &Plan, outcomes: &[Outcome], began: SystemTime, took: Duration) -> serde_json::Value {
     let mut failures: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut first_failure = None;
+    let mut failed_at = vec![];
     let mut releases: Vec<(String, u64, Duration, Duration)> = Vec::new();
     let mut times = Vec::new();
     let (mut gap, mut gap_at, mut last) = (Duration::ZERO, Duration::ZERO, None::<Duration>);
@@ -332,7 +339,7 @@ fn report(plan: &Plan, outcomes: &[Outcome], began: SystemTime, took: Duration) 
             }
             Err(error) => {
                 *failures.entry(error).or_default() += 1;
-                first_failure.get_or_insert(outcome.done);
+                failed_at.push(ms(outcome.done));
             }
         }
     }
@@ -343,7 +350,7 @@ fn report(plan: &Plan, outcomes: &[Outcome], began: SystemTime, took: Duration) 
         "began_unix_ms": ms(began), "url": format!("http://{}{}", plan.host, plan.path), "rate": plan.rate, "keep_alive": plan.keep_alive,
         "seconds": took.as_secs_f64(), "total": outcomes.len(), "succeeded": times.len(),
         "failed": outcomes.len() - times.len(), "failures": failures,
-        "first_failure_ms": first_failure.map(ms),
+        "first_failure_ms": failed_at.first(), "failed_at_ms": failed_at.get(..20).unwrap_or(&failed_at),
         "releases": releases.iter().map(|(release, count, first, last)| json!({
             "release": release, "count": count, "first_ms": ms(*first), "last_ms": ms(*last),
         })).collect::<Vec<_>>(),
