@@ -2,7 +2,11 @@
 "use strict";
 const big = require("fs").readFileSync("/servers/big");
 
+let ending = false;
+
 function answer(response, body) {
+  // Its end would wait for clients that are never idle.
+  if (ending) response.setHeader("Connection", "close");
   response.writeHead(200, { "Content-Length": body.length, "X-Release": process.env.RELEASE });
   response.end(body);
 }
@@ -30,6 +34,7 @@ server.keepAliveTimeout = 75000;
 server.listen(8000);
 // Node as a container's first process would ignore it.
 process.on("SIGTERM", () => {
+  ending = true;
   server.close(() => process.exit(0));
   if (server.closeIdleConnections) server.closeIdleConnections();
 });

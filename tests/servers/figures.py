@@ -36,7 +36,7 @@ def verdicts():
 
 
 def under_way(at):
-    """What handover was at, at this time, and for how long."""
+    """What handover was at when a request was sent, and since when."""
     before = [entry for entry in entries if entry["ms"] <= at]
     if not before or before[-1]["entry"] == "ended":
         return "no update"
@@ -50,9 +50,10 @@ seen = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("
 quick = [load for name, load in seen.items() if "slow" not in name]
 total = sum(load["total"] for load in seen.values())
 failed = sum(load["failed"] for load in seen.values())
+late = sum(load["failures"].get("late", 0) for load in seen.values())
 gap = max(load["longest_gap_ms"] for load in quick)
 slowest = max(load["latency_ms"]["max"] or 0 for load in quick)
-print(f"{row} | {total} | {failed} | {gap:.0f} ms | {slowest:.0f} ms |", end="")
+print(f"{row} | {total} | {failed} | {late} | {gap:.0f} ms | {slowest:.0f} ms |", end="")
 
 # Connections that are kept are not the first ones to move, so only new ones tell.
 new = [load for load in quick if not load["keep_alive"]]

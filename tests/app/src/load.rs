@@ -339,7 +339,7 @@ fn report(plan: &Plan, outcomes: &[Outcome], began: SystemTime, took: Duration) 
             }
             Err(error) => {
                 *failures.entry(error).or_default() += 1;
-                failed_at.push(ms(outcome.done));
+                failed_at.push(ms(outcome.due));
             }
         }
     }
@@ -350,7 +350,7 @@ fn report(plan: &Plan, outcomes: &[Outcome], began: SystemTime, took: Duration) 
         "began_unix_ms": ms(began), "url": format!("http://{}{}", plan.host, plan.path), "rate": plan.rate, "keep_alive": plan.keep_alive,
         "seconds": took.as_secs_f64(), "total": outcomes.len(), "succeeded": times.len(),
         "failed": outcomes.len() - times.len(), "failures": failures,
-        "first_failure_ms": failed_at.first(), "failed_at_ms": failed_at.get(..20).unwrap_or(&failed_at),
+        "failed_at_ms": failed_at.get(..20).unwrap_or(&failed_at),
         "releases": releases.iter().map(|(release, count, first, last)| json!({
             "release": release, "count": count, "first_ms": ms(*first), "last_ms": ms(*last),
         })).collect::<Vec<_>>(),
