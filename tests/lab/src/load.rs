@@ -17,8 +17,7 @@ pub struct Load {
 }
 
 impl Lab {
-    /// Starts the load client in the VPC. The options are those of `app load`: `--rate`, `--seconds`, `--keep-alive`,
-    /// `--workers`, `--timeout-ms`, `--no-retry`, `--post`, `--echo`.
+    /// Starts the load client in the VPC. The options are those of `app load`.
     pub fn load(&self, url: &str, options: &[&str]) -> Result<Load> {
         Load::by(self.command(application::binary()?)?, url, options)
     }
