@@ -8,10 +8,6 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use super::docker_words;
 use crate::suggest::nearest;
 
-/// Keys that the design names and this version does not have. They are refused by name, never ignored: a key that does
-/// nothing is a promise broken in silence.
-const NOT_YET: &[&str] = &["stall"];
-
 /// One mistake, rendered for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -122,11 +118,6 @@ impl From<&toml::de::Error> for Mistake {
         let message = error.message();
         let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
         match (message.strip_prefix("unknown field"), quoted.split_first()) {
-            (Some(_), Some((key, _))) if NOT_YET.contains(key) => Mistake::at(
-                span,
-                format!("key '{key}' is not supported by handover {} yet", env!("CARGO_PKG_VERSION")),
-            )
-            .help("remove it, or use a version that supports it"),
             (Some(_), Some((key, known))) => {
                 let mut known = known.to_vec();
                 if known.contains(&"app") {
