@@ -117,26 +117,22 @@ impl From<&toml::de::Error> for Mistake {
         let span = error.span().unwrap_or(0..0);
         let message = error.message();
         let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-        match (message.strip_prefix("unknown field"), quoted.split_first()) {
-            (Some(_), Some((key, known))) => {
-                let mut known = known.to_vec();
-                if known.contains(&"app") {
-                    // These are taken out before the rest of the file is read.
-                    known.extend(["groups", "group"]);
-                }
-                let advice = docker_words::advice(key).map(str::to_owned);
-                Mistake::at(span, format!("unknown key '{key}'"))
-                    .help(advice.unwrap_or_else(|| nearest(key, &known)))
+        if let (true, Some((key, known))) = (message.starts_with("unknown field"), quoted.split_first()) {
+            let mut known = known.to_vec();
+            if known.contains(&"app") {
+                // These are taken out before the rest of the file is read.
+                known.extend(["groups", "group"]);
             }
-            _ => {
-                let parts = ["invalid type: ", "invalid length ", "invalid value: "]
-                    .into_iter()
-                    .find_map(|kind| message.strip_prefix(kind)?.split_once(", expected "));
-                match parts {
-                    Some((found, expected)) => of_another_type(span, found, expected),
-                    None => of_the_parser(span, message),
-                }
-            }
+            let advice = docker_words::advice(key).map(str::to_owned);
+            return Self::at(span, format!("unknown key '{key}'"))
+                .help(advice.unwrap_or_else(|| nearest(key, &known)));
+        }
+        let parts = ["invalid type: ", "invalid length ", "invalid value: "]
+            .into_iter()
+            .find_map(|kind| message.strip_prefix(kind)?.split_once(", expected "));
+        match parts {
+            Some((found, expected)) => of_another_type(span, found, expected),
+            None => of_the_parser(span, message),
         }
     }
 }
