@@ -8,7 +8,6 @@ use toml::Spanned;
 use super::diagnostic::Mistake;
 use super::file;
 use super::time_span::{LONGEST_PROBE, time_span_in};
-
 use crate::model::container::Network;
 use crate::model::{Protocol, Publish, Swap, SwapOrder, TimeSpan, Traffic};
 use crate::suggest::nearest;

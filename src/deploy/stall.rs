@@ -9,8 +9,8 @@ use super::health::judge;
 use crate::host::docker::HostPort;
 use crate::host::iptables::{Iptables, IptablesError};
 use crate::host::stall::Stall;
-use crate::journal::Facts;
-use crate::model::{Failure, ProcessName, Protocol};
+use crate::journal::{Facts, LiveContainer};
+use crate::model::{Failure, ProcessName};
 use crate::report::{Waited, milliseconds};
 
 /// From now on, new connections to the ports that a process has and live publishes wait, at most as long as is configured.
@@ -22,9 +22,7 @@ pub(super) async fn begin(
     let its = context.process(process)?;
     let (Some(longest), Some(live)) = (its.swap.stall, facts.live.get(process)) else { return Ok(()) };
     let Some(live) = context.host.docker.inspect(&live.id).await? else { return Ok(()) };
-    let is_held = |port: &&HostPort| {
-        port.protocol == Protocol::Tcp && its.publish.iter().any(|own| own.host == Some(port.port))
-    };
+    let is_held = |port: &&HostPort| its.publish.iter().any(|own| port.is_tcp_of(own));
     let ports: Vec<HostPort> = live.ports.iter().filter(is_held).copied().collect();
     let iptables = Iptables::any(&context.host.tables).await?;
     let stall = Stall { iptables: &iptables, app: &context.header.app, process };
@@ -38,19 +36,7 @@ pub(super) async fn end(
     gathered: &mut Gathered,
     process: &ProcessName,
 ) -> Result<(), Failure> {
-    let iptables = match Iptables::any(&context.host.tables).await {
-        // So there are no rules either.
-        Err(IptablesError::NoIptables) => return Ok(()),
-        found => found?,
-    };
-    let stall = Stall { iptables: &iptables, app: &context.header.app, process };
-    let until = stall.until().await?;
-    stall.end().await?;
-    let longest = context.process(process).ok().and_then(|its| its.swap.stall);
-    if let (Some(until), Some(longest)) = (until, longest) {
-        gathered.waited(waited(until, longest, Timestamp::now()));
-    }
-    Ok(())
+    let_in(context, gathered, process, None).await
 }
 
 /// The same on the way back: while there is time, they wait for what served before to answer again. Whether it is healthy is
@@ -61,7 +47,24 @@ pub(super) async fn end_when_live_answers(
     gathered: &mut Gathered,
     process: &ProcessName,
 ) -> Result<(), Failure> {
-    if let (Some(left), Some(live)) = (left(context, process).await, facts.live.get(process))
+    let_in(context, gathered, process, facts.live.get(process)).await
+}
+
+async fn let_in(
+    context: &Context<'_>,
+    gathered: &mut Gathered,
+    process: &ProcessName,
+    first: Option<&LiveContainer>,
+) -> Result<(), Failure> {
+    let iptables = match Iptables::any(&context.host.tables).await {
+        // So there are no rules either.
+        Err(IptablesError::NoIptables) => return Ok(()),
+        found => found?,
+    };
+    let stall = Stall { iptables: &iptables, app: &context.header.app, process };
+    let until = stall.until().await?;
+    if let (Some(until), Some(live)) = (until, first)
+        && let Ok(left) = Duration::try_from(until.duration_since(Timestamp::now()))
         && let Some(live) = context.host.docker.inspect(&live.id).await?.filter(|live| live.running)
     {
         let answers = judge::serves_again(context, gathered, process, &live);
@@ -69,15 +72,12 @@ pub(super) async fn end_when_live_answers(
             tracing::info!("clients do not wait for it any more: {failure}");
         }
     }
-    end(context, gathered, process).await
-}
-
-/// How long the kernel goes on letting them wait.
-async fn left(context: &Context<'_>, process: &ProcessName) -> Option<Duration> {
-    let iptables = Iptables::any(&context.host.tables).await.ok()?;
-    let stall = Stall { iptables: &iptables, app: &context.header.app, process };
-    let until = stall.until().await.ok()??;
-    Duration::try_from(until.duration_since(Timestamp::now())).ok()
+    stall.end().await?;
+    let longest = context.process(process).ok().and_then(|its| its.swap.stall);
+    if let (Some(until), Some(longest)) = (until, longest) {
+        gathered.waited(waited(until, longest, Timestamp::now()));
+    }
+    Ok(())
 }
 
 /// By the time at which the kernel would have ended it.

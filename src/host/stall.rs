@@ -5,18 +5,13 @@
 //! dropped, whichever way it would have gone, and IPv6 is not tracked for their sake. The kernel ends them at their time,
 //! whoever is still there.
 
-use std::net::IpAddr;
-
 use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 
 use super::docker::HostPort;
-use super::iptables::{Family, Hook, Iptables, IptablesError, Mark, Place, Table, Wanted, end_at};
+use super::iptables::{
+    BEGINNINGS, Family, Hook, Iptables, IptablesError, Mark, Place, Table, Wanted, end_of, new_connections,
+};
 use crate::model::{AppName, ProcessName};
-
-/// Where a connection begins: from outside and from containers, and from the host itself.
-const BEGINNINGS: [&str; 2] = ["PREROUTING", "OUTPUT"];
 
 /// The stall of a process on this host, whether it is there or not.
 #[derive(Debug)]
@@ -42,13 +37,15 @@ impl Stall<'_> {
         until: Timestamp,
     ) -> Result<(), IptablesError> {
         for family in Family::BOTH {
-            let mine = ports.iter().filter_map(|port| self.packets(port, family, deployment, until));
-            let mine = mine.flat_map(|matches| {
+            let is_here = |port: &&HostPort| port.address.is_unspecified() || family.is_of(port.address);
+            let mine = ports.iter().filter(is_here).flat_map(|port| {
+                let comment = self.comment(deployment);
+                let matches = new_connections(port.address, port.port, Some(until), &comment);
                 BEGINNINGS.map(|from| Hook { from, at: Place::First, matches: matches.clone() })
             });
             let hooks = self.of_others(family).await?.into_iter().chain(mine).collect();
             match self.change(family, hooks).await {
-                Err(error) if !ports.iter().any(|port| is_only_at(port, family)) && family == Family::V6 => {
+                Err(error) if family == Family::V6 && !ports.iter().any(is_of_ipv6_alone) => {
                     tracing::warn!("connections of IPv6 are not made to wait: {error}");
                 }
                 changed => changed?,
@@ -104,19 +101,6 @@ impl Stall<'_> {
             .and_then(|words| words.split_once(' '))
             .is_some_and(|(_, process)| process == self.process.as_str())
     }
-
-    /// Those that begin a connection to a port of this host.
-    fn packets(&self, port: &HostPort, family: Family, deployment: &str, until: Timestamp) -> Option<String> {
-        let HostPort { address, port, .. } = port;
-        if !address.is_unspecified() && !family.is_of(*address) {
-            return None;
-        }
-        let to = if address.is_unspecified() { String::new() } else { format!("-d {address} ") };
-        let (end, comment) = (end_at(until), self.comment(deployment));
-        Some(format!(
-            "{to}-p tcp --dport {port} --syn -m addrtype --dst-type LOCAL {end} -m comment --comment \"{comment}\""
-        ))
-    }
 }
 
 /// Removes whatever rules there are by which clients of an app wait.
@@ -127,10 +111,9 @@ pub async fn remove(app: &AppName, iptables: &Iptables) -> Result<(), IptablesEr
     iptables.change_both(Table::Raw, app, &Wanted::Gone).await
 }
 
-/// Whether a port is published at an address of this family and nowhere else.
-fn is_only_at(port: &HostPort, family: Family) -> bool {
-    let at: IpAddr = port.address;
-    !at.is_unspecified() && family.is_of(at)
+/// Whether it is published at an address of IPv6: one that is unspecified is all of both families.
+fn is_of_ipv6_alone(port: &HostPort) -> bool {
+    port.address.is_ipv6() && !port.address.is_unspecified()
 }
 
 /// A rule that was printed, to be written again.
@@ -139,12 +122,6 @@ fn as_printed(hook: &str) -> Option<Hook> {
     let from = BEGINNINGS.into_iter().find(|chain| *chain == from)?;
     let (matches, _) = rest.rsplit_once(" -j ")?;
     Some(Hook { from, at: Place::First, matches: matches.to_owned() })
-}
-
-fn end_of(hook: &str) -> Option<Timestamp> {
-    let (_, end) = hook.split_once("--datestop ")?;
-    let end: DateTime = end.split(' ').next()?.parse().ok()?;
-    Some(end.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
 #[cfg(test)]

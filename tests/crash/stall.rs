@@ -2,12 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use fake_docker::{Behaviour, Race};
+use fake_docker::Behaviour;
 use handover::model::Phase;
 
-use crate::kills::{Then, tell_only_other_panics};
-use crate::origin::Origin;
-use crate::world::{Site, World, cause};
+use crate::kills::{Then, killed_under_clients};
+use crate::world::{World, cause};
 
 async fn world() -> World {
     let world = World::new().await;
@@ -107,39 +106,11 @@ async fn where_nobody_can_be_made_to_wait_it_is_said_before_anything_is_touched(
 /// At every site: whoever connects at that moment waits or is answered, and nobody would wait for ever; while it is mended,
 /// nobody finds nobody.
 async fn killed_everywhere(tag: &str, then: Then) {
-    tell_only_other_panics();
-    let whole = world().await;
-    whole.deploy("d-2", tag).await.unwrap();
-    let (calls, entries) = (whole.engine.calls(), whole.entries());
-    let mut origin = Origin::of(world().await);
-    for site in Site::all(&calls, entries).skip(then as usize).step_by(2) {
-        let world = origin.world();
-        let run = world.deploy_killed(site, "d-2", tag).await;
-        eprintln!("{tag} {site:?} {run:?} {then:?}");
+    let at_the_kill = |world: &World| {
         let (now, later) = world.waits();
-        assert!(world.traffic().is_some(), "refused: {:?} {:?}", world.engine.containers(), world.tables);
         assert!(!later, "whoever waits {now} waits for ever: {:?}", world.tables);
-        if matches!(then, Then::Boot) {
-            world.engine.power_cut();
-            world.tables.boot();
-            world.engine.boot(&Race::OldestFirst).unwrap();
-        }
-        let lost = world.connections_at_every_call();
-        match then {
-            Then::SameId => {
-                let report = world.deploy("d-2", tag).await.unwrap();
-                assert_eq!(report.exit().code(), u8::from(tag == "crash"), "{report:?}");
-            }
-            _ => drop(world.recover().await.unwrap()),
-        }
-        // A boot has started one of the two, which may have to give way again: after the commit, without a word to its clients.
-        let is_excused = matches!(then, Then::Boot);
-        assert!(is_excused || !lost.load(Ordering::Relaxed), "somebody was refused while it was mended");
-        world.engine.let_all_proceed();
-        let serves = world.traffic().unwrap();
-        assert!(serves == "v1" || serves == tag, "{serves}");
-        assert_settled(world, &serves);
-    }
+    };
+    killed_under_clients(world, tag, then, at_the_kill, assert_settled).await;
 }
 
 #[tokio::test(flavor = "current_thread")]

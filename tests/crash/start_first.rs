@@ -2,11 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use fake_docker::{Behaviour, Fate, Race};
+use fake_docker::{Behaviour, Fate};
 use handover::model::Phase;
 
-use crate::kills::{Then, tell_only_other_panics};
-use crate::origin::Origin;
+use crate::kills::{Then, killed_under_clients};
 use crate::world::{Site, World, cause};
 
 async fn world() -> World {
@@ -195,50 +194,14 @@ async fn where_nobody_sends_requests_there_is_no_candidate() {
 
 /// At every site: whoever connects at that moment is answered, and so is whoever connects while it is mended.
 async fn killed_everywhere(tag: &str, then: Then) {
-    tell_only_other_panics();
-    let whole = world().await;
-    whole.deploy("d-2", tag).await.unwrap();
-    let (calls, entries) = (whole.engine.calls(), whole.entries());
-    let mut origin = Origin::of(world().await);
-    for site in Site::all(&calls, entries).skip(then as usize).step_by(2) {
-        let world = origin.world();
-        let run = world.deploy_killed(site, "d-2", tag).await;
-        eprintln!("{tag} {site:?} {run:?} {then:?}");
-        assert!(
-            world.traffic().is_some(),
-            "nobody answers: {:?} {:?}",
-            world.engine.containers(),
-            world.tables
-        );
-        // While live is warm, traffic falls back to it by itself, and later it stays with the candidate.
+    // While live is warm, traffic falls back to it by itself, and later it stays with the candidate.
+    let at_the_kill = |world: &World| {
         let journal = std::fs::read_to_string(world.journal()).unwrap();
         let is_warm = !journal.contains("began\",\"step\":\"keep-redirect");
         let later = world.traffic_later();
         assert!(if is_warm { later.as_deref() == Some("v1") } else { later.is_some() }, "{later:?}");
-        if matches!(then, Then::Boot) {
-            // A power cut costs what it costs.
-            world.engine.power_cut();
-            world.tables.boot();
-            world.engine.boot(&Race::OldestFirst).unwrap();
-            let traffic = world.traffic();
-            assert!(traffic.is_some(), "a boot brings nothing back: {:?}", world.engine.containers());
-        }
-        let lost = world.connections_at_every_call();
-        match then {
-            Then::SameId => {
-                let report = world.deploy("d-2", tag).await.unwrap();
-                assert_eq!(report.exit().code(), u8::from(tag == "crash"), "{report:?}");
-            }
-            _ => drop(world.recover().await.unwrap()),
-        }
-        // After a boot the candidate does not run: who comes between then finds nobody for as long as a start takes.
-        let is_excused = matches!(then, Then::Boot);
-        assert!(is_excused || !lost.load(Ordering::Relaxed), "somebody was not answered while it was mended");
-        world.engine.let_all_proceed();
-        let serves = world.traffic().unwrap();
-        assert!(serves == "v1" || serves == tag, "{serves}");
-        assert_settled(world, &serves);
-    }
+    };
+    killed_under_clients(world, tag, then, at_the_kill, assert_settled).await;
 }
 
 #[tokio::test(flavor = "current_thread")]

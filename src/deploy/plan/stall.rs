@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::config::Settings;
 use crate::deploy::serving::Live;
-use crate::model::{ProcessName, Protocol};
+use crate::model::ProcessName;
 
 /// The processes whose clients are made to wait: where clients are there who would be refused.
 pub(super) fn stalled(settings: &Settings, candidates: &[ProcessName], live: &Live) -> BTreeSet<ProcessName> {
@@ -12,7 +12,7 @@ pub(super) fn stalled(settings: &Settings, candidates: &[ProcessName], live: &Li
         let own = &settings.processes[process].publish;
         let mut ports =
             live.get(process).filter(|live| live.running).into_iter().flat_map(|live| &live.ports);
-        ports.any(|used| used.protocol == Protocol::Tcp && own.iter().any(|own| own.host == Some(used.port)))
+        ports.any(|used| own.iter().any(|own| used.is_tcp_of(own)))
     };
     let waits = settings.processes.iter().filter(|(_, its)| its.swap.stalls()).map(|(process, _)| process);
     waits.filter(|process| !candidates.contains(process) && publishes_on(process)).cloned().collect()

@@ -10,7 +10,7 @@ use crate::deploy::step::{
     Bake, ClearRedirect, EndRedirect, GateCandidate, KeepRedirect, Redirect, RetireCandidate, StartCandidate,
 };
 use crate::model::Phase::{Settle, Switch};
-use crate::model::{ProcessName, Protocol, Publish};
+use crate::model::{ProcessName, Publish};
 
 /// The processes that are to have a candidate, of those that are swapped first, in their order: where clients are there who
 /// could be moved over, those with the ports and what they come after. A front server's candidate talks to the candidate of
@@ -18,7 +18,7 @@ use crate::model::{ProcessName, Protocol, Publish};
 pub(super) fn candidates(settings: &Settings, serving: &[ProcessName], live: &Live) -> Vec<ProcessName> {
     let is_in_use = |port: &Publish| {
         let mut ports = live.values().filter(|live| live.running).flat_map(|live| &live.ports);
-        ports.any(|used| Some(used.port) == port.host && used.protocol == Protocol::Tcp)
+        ports.any(|used| used.is_tcp_of(port))
     };
     let moves_over = |process: &&ProcessName| {
         let its = &settings.processes[*process];

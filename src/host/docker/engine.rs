@@ -10,7 +10,7 @@ use bollard::query_parameters::ListContainersOptionsBuilder;
 
 use super::labels::Labels;
 use super::{Docker, DockerError, INSPECT};
-use crate::model::Protocol;
+use crate::model::{Protocol, Publish};
 
 /// The Engine's description of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +75,13 @@ pub struct HostPort {
     pub address: IpAddr,
     /// The host's port.
     pub port: u16,
+}
+
+impl HostPort {
+    /// Whether it is the port of the host, of TCP, that a process publishes so.
+    pub fn is_tcp_of(&self, publish: &Publish) -> bool {
+        self.protocol == Protocol::Tcp && publish.host == Some(self.port)
+    }
 }
 
 /// A container in the Engine's list.

@@ -1,6 +1,9 @@
 //! From a table as it is to the lines that change it.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::mark;
@@ -42,8 +45,33 @@ pub(in crate::host) enum Wanted {
     Gone,
 }
 
+/// Where a connection begins: from outside and from containers, and from the host itself.
+pub(in crate::host) const BEGINNINGS: [&str; 2] = ["PREROUTING", "OUTPUT"];
+
+/// Matches what begins a connection to a port of this host, at one of its addresses or (unspecified) at all of them; with `until`,
+/// not longer than that. Only the first packet of a connection: the first NAT rule of IPv6 turns tracking on, and would take
+/// established connections for new ones.
+pub(in crate::host) fn new_connections(
+    address: IpAddr,
+    port: u16,
+    until: Option<Timestamp>,
+    comment: &str,
+) -> String {
+    let to = if address.is_unspecified() { String::new() } else { format!("-d {address} ") };
+    let new = format!("-p tcp --dport {port} --syn -m addrtype --dst-type LOCAL");
+    let until = until.map_or_else(String::new, |until| format!(" {}", end_at(until)));
+    format!("{to}{new}{until} -m comment --comment \"{comment}\"")
+}
+
+/// When the kernel ends a rule, as it is printed.
+pub(in crate::host) fn end_of(rule: &str) -> Option<Timestamp> {
+    let (_, end) = rule.split_once("--datestop ")?;
+    let end: DateTime = end.split(' ').next()?.parse().ok()?;
+    Some(end.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
 /// What makes the kernel end a rule by itself, at most a second later than then.
-pub(in crate::host) fn end_at(then: Timestamp) -> String {
+fn end_at(then: Timestamp) -> String {
     format!("-m time --datestop {}", then.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S"))
 }
 

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) use change::{Hook, Place, Wanted, end_at};
+pub(super) use change::{BEGINNINGS, Hook, Place, Wanted, end_of, new_connections};
 pub(super) use mark::Mark;
 
 use crate::host::child::{self, ChildError};

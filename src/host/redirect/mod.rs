@@ -9,11 +9,8 @@ use jiff::Timestamp;
 
 pub use route::{Route, Surroundings};
 
-use super::iptables::{Family, Hook, Iptables, IptablesError, Mark, Place, Table, Wanted};
+use super::iptables::{BEGINNINGS, Family, Hook, Iptables, IptablesError, Mark, Place, Table, Wanted};
 use crate::model::AppName;
-
-/// Where a connection begins: from outside and from containers, and from the host itself.
-const BEGINNINGS: [&str; 2] = ["PREROUTING", "OUTPUT"];
 
 /// The redirect of an app on this host.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 
-use crate::host::iptables::{Mark, end_at};
+use crate::host::iptables::{Mark, new_connections};
 
 /// A port of the host that clients use, and where new connections to it are to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,14 +58,9 @@ impl Route {
         std::iter::once(format!("-d {loopback} {to_picked}")).chain(bridges).chain([to_itself]).collect()
     }
 
-    /// What brings new connections to this port into the chain. Only the first packet of a connection: the first NAT rule of
-    /// IPv6 turns tracking on, and would take established connections for new ones.
+    /// What brings new connections to this port into the chain.
     pub(super) fn hook(&self, mark: &Mark<'_>, until: Option<Timestamp>) -> String {
-        let address =
-            if self.address.is_unspecified() { String::new() } else { format!("-d {} ", self.address) };
-        let until = until.map_or_else(String::new, |until| format!(" {}", end_at(until)));
-        let new = format!("-p tcp --dport {} --syn -m addrtype --dst-type LOCAL", self.port);
-        format!("{address}{new}{until} -m comment --comment \"{}\"", mark.comment())
+        new_connections(self.address, self.port, until, &mark.comment())
     }
 }
 
