@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::context::{Context, Gathered};
 use super::polite_close;
 use super::undo::stop_or_kill;
+use crate::host::conntrack;
 use crate::host::docker::Container;
 use crate::host::polite_close::PoliteClose;
 use crate::model::{Failure, ProcessName, Swap};
@@ -45,11 +46,26 @@ impl Drained {
         container: &Container,
         within: Duration,
     ) -> Result<(), Failure> {
+        forget_closed(context, container).await;
         let stopped = stop_or_kill(&context.host.docker, &container.id, within, &context.termination).await;
         if let Some(closing) = self.closing {
             gathered.notes.extend(polite_close::end(closing, container).await);
         }
         Ok(stopped?)
+    }
+}
+
+/// Lets the kernel forget the connections to a container that are closed, before the Engine does so. Where it cannot, neither can the
+/// Engine.
+async fn forget_closed(context: &Context<'_>, container: &Container) {
+    let places = container.places();
+    if places.is_empty() || !container.running || !context.host.tables.are_here() {
+        return;
+    }
+    let proxied = container.bound.iter().map(|bound| bound.host).collect();
+    match conntrack::forget_closed(places, proxied).await {
+        Ok(count) => tracing::info!(container = container.name, count, "forgot closed connections"),
+        Err(error) => tracing::warn!("failed to forget closed connections to {}: {error}", container.name),
     }
 }
 

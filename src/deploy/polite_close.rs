@@ -1,8 +1,6 @@
 //! Keep-alive connections of a container that drains are closed politely, where that can be done; where not, it is a note: a
 //! deployment does not fail for it.
 
-use std::net::SocketAddr;
-
 use super::context::Context;
 use crate::host::docker::Container;
 use crate::host::iptables::Iptables;
@@ -14,7 +12,7 @@ pub(super) async fn begin(
     context: &Context<'_>,
     container: &Container,
 ) -> Result<Option<PoliteClose>, String> {
-    let places = places(container);
+    let places = container.places();
     let Some(pid) = container.pid.filter(|_| !places.is_empty() && context.host.tables.are_here()) else {
         return Ok(None);
     };
@@ -64,16 +62,6 @@ fn note(container: &str, tally: &Tally) -> Option<String> {
         missed + closed + closed_by_itself,
         others.join(", ")
     ))
-}
-
-/// The addresses of a container, with each of its ports that clients reach.
-fn places(container: &Container) -> Vec<SocketAddr> {
-    let ports = container.bound.iter().filter_map(|bound| bound.port.strip_suffix("/tcp")?.parse().ok());
-    let mut ports: Vec<u16> = ports.collect();
-    ports.sort_unstable();
-    ports.dedup();
-    let addresses = container.addresses.iter();
-    addresses.flat_map(|ip| ports.iter().map(|port| SocketAddr::new(*ip, *port))).collect()
 }
 
 #[cfg(test)]

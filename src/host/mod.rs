@@ -4,6 +4,7 @@ pub mod aws;
 pub mod check;
 pub mod child;
 pub mod clock;
+pub mod conntrack;
 pub mod docker;
 pub mod iam;
 pub mod iptables;

@@ -17,8 +17,10 @@ const DONE: u16 = 3;
 const HEADER: usize = 16;
 /// The header of an attribute: its length and type.
 const ATTRIBUTE: usize = 4;
-/// In an attribute's type: that others are in it, and that it is in the network's order.
-const TYPE_FLAGS: u16 = 0xc000;
+/// In an attribute's type: that others are in it.
+pub(super) const NESTED: u16 = 0x8000;
+/// The same, and that it is in the network's order.
+const TYPE_FLAGS: u16 = NESTED | 0x4000;
 
 /// A connection to a subsystem.
 pub(super) struct Netlink(OwnedFd);
@@ -58,13 +60,22 @@ impl Netlink {
 
     /// Reads until the kernel says what became of a request.
     pub(super) fn acknowledged(&self) -> io::Result<()> {
-        let mut buffer = [0; 8192];
+        self.each(&mut [0; 8192], |_| Ok(()))
+    }
+
+    /// The same, and what is answered before that.
+    pub(super) fn each(
+        &self,
+        buffer: &mut [u8],
+        mut answered: impl FnMut(Message<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
         loop {
-            let read = self.receive(&mut buffer)?;
+            let read = self.receive(buffer)?;
             for message in messages(&buffer[..read]) {
                 if let Some(ended) = message.end() {
                     return ended;
                 }
+                answered(message)?;
             }
         }
     }
@@ -92,15 +103,23 @@ impl<'b> Message<'b> {
 
     /// What stands behind so many bytes of the body.
     pub(super) fn attributes(&self, behind: usize) -> impl Iterator<Item = (u16, &'b [u8])> + use<'b> {
-        let mut rest = self.body.get(behind..).unwrap_or_default();
-        std::iter::from_fn(move || {
-            let length = usize::from(short(rest, 0)?);
-            let kind = short(rest, 2)? & !TYPE_FLAGS;
-            let value = rest.get(ATTRIBUTE..length)?;
-            rest = rest.get(aligned(length)..).unwrap_or_default();
-            Some((kind, value))
-        })
+        attributes(self.body.get(behind..).unwrap_or_default())
     }
+}
+
+fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let length = usize::from(short(rest, 0)?);
+        let kind = short(rest, 2)? & !TYPE_FLAGS;
+        let value = rest.get(ATTRIBUTE..length)?;
+        rest = rest.get(aligned(length)..).unwrap_or_default();
+        Some((kind, value))
+    })
+}
+
+/// The value of this attribute, among those that stand one after the other.
+pub(super) fn attribute_in(all: &[u8], kind: u16) -> Option<&[u8]> {
+    attributes(all).find_map(|(its, value)| (its == kind).then_some(value))
 }
 
 /// The messages of one read.

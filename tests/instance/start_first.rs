@@ -1,10 +1,10 @@
 //! Start-first on a real Engine, under load from outside: whatever becomes of a release, and of handover, no request on a new
 //! connection is lost.
 
-use anyhow::{Context as _, Result, ensure};
-use lab::Load;
+use anyhow::{Context as _, Result, anyhow, ensure};
+use lab::{Load, wait_until};
 use serde_json::Value;
-use world::{Bundle, World, releases};
+use world::{Bundle, PATIENCE, World, releases};
 
 use crate::held::Deploying;
 
@@ -201,4 +201,53 @@ fn other_peoples_rules_clients_that_stay_and_tables_that_are_emptied() -> Result
     let seen = staying.stop()?;
     ensure!(seen["failed"] == 0, "{seen}");
     Ok(())
+}
+
+/// How many connections the instance's kernel still knows that led to a container, and are closed.
+fn closed(world: &World, container: &Value) -> Result<usize> {
+    let networks = container["NetworkSettings"]["Networks"].as_object().context("no networks")?;
+    let ip = networks.values().find_map(|network| network["IPAddress"].as_str()).context("no address")?;
+    let table = world.web.command("cat").arg("/proc/net/nf_conntrack").output()?;
+    ensure!(table.status.success(), "{}", world::text(&table.stderr));
+    let answers = format!(" src={ip} ");
+    let table = world::text(&table.stdout);
+    let is_from_it =
+        |line: &&str| line.contains("TIME_WAIT") && line.contains(&answers) && line.contains(" dport=8000 ");
+    Ok(table.lines().filter(is_from_it).count())
+}
+
+/// Docker forgets the connections of what it stops by the ports of their clients, also where a client has used its port again
+/// meanwhile, for a connection to the candidate: that is cut off. So they are forgotten before Docker is to stop live.
+#[test]
+fn closed_connections_are_forgotten_before_live_stops() -> Result<()> {
+    let world = world()?;
+    world.push("deaf", "ignore-term")?;
+    // It does not stop before it is killed.
+    let deaf = Bundle::of("deaf").edit("stop-timeout = \"35s\"", "stop-timeout = \"5m\"");
+    let deployed = world.deploy("d-000000002", &deaf)?;
+    ensure!(deployed.succeeded(), "{deployed:?}");
+    let docker = world.web.docker()?;
+    let live = docker.inspect("status-page-web")?.context("nothing is live")?;
+    let load = new_connections(&world)?;
+    wait_until("connections to live were closed", PATIENCE, || Ok(closed(&world, &live)? > 100))?;
+
+    let deploying =
+        Deploying::up_to(&world, "drain-live web", &Bundle::of("v2").start_first(), "d-000000003")?;
+    ensure!(closed(&world, &live)? > 100, "{}", closed(&world, &live)?);
+    let updated = std::thread::scope(|scope| {
+        let updated = scope.spawn(|| deploying.ended());
+        let forgotten = wait_until("they are forgotten", PATIENCE, || Ok(closed(&world, &live)? == 0));
+        let id = live["Id"].as_str().unwrap_or_default();
+        let runs = docker.inspect(id)?.is_some_and(|live| live["State"]["Running"] == true);
+        let killed = docker.post(&format!("/containers/{id}/kill"), &Value::Null);
+        let updated = updated.join().map_err(|_| anyhow!("the deployment panicked"))??;
+        forgotten?;
+        killed?;
+        ensure!(runs, "live was stopped before");
+        anyhow::Ok(updated)
+    })?;
+    ensure!(updated.succeeded(), "{updated:?}");
+    let seen = assert_none_lost(load)?;
+    ensure!(releases(&seen) == ["deaf", "v2"], "{seen}");
+    world.assert_settled("v2")
 }

@@ -1,7 +1,7 @@
 //! A container, as the Engine describes it.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -113,6 +113,16 @@ impl Container {
     /// Whether it is one of ours and has the name of the container that serves.
     pub fn is_live(&self) -> bool {
         self.labels.as_ref().is_some_and(|l| self.name == container_name::live(&l.app, &l.process))
+    }
+
+    /// Its addresses, with each of its TCP ports that clients reach.
+    pub fn places(&self) -> Vec<SocketAddr> {
+        let ports = self.bound.iter().filter_map(|bound| bound.port.strip_suffix("/tcp")?.parse().ok());
+        let mut ports: Vec<u16> = ports.collect();
+        ports.sort_unstable();
+        ports.dedup();
+        let addresses = self.addresses.iter();
+        addresses.flat_map(|ip| ports.iter().map(|port| SocketAddr::new(*ip, *port))).collect()
     }
 
     /// From the Engine's description.

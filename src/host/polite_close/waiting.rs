@@ -11,7 +11,7 @@ use std::thread;
 use rustix::net::netlink;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::host::netlink::{DUMP, Message, Netlink, Request, messages, number};
+use crate::host::netlink::{DUMP, Message, Netlink, Request, number};
 
 const BY_FAMILY: u16 = 20;
 const FAMILIES: [u8; 2] = [2, 10];
@@ -56,16 +56,10 @@ fn of_family(netlink: &Netlink, family: u8, found: &mut Vec<Ends>) -> io::Result
     // Any ends (`struct inet_diag_sockid`).
     body.resize(8 + 48, 0);
     netlink.send(&Request::new(BY_FAMILY, DUMP, &body).bytes())?;
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        let read = netlink.receive(&mut buffer)?;
-        for message in messages(&buffer[..read]) {
-            if let Some(ended) = message.end() {
-                return ended;
-            }
-            found.extend(waits(&message));
-        }
-    }
+    netlink.each(&mut vec![0; BUFFER], |message| {
+        found.extend(waits(&message));
+        Ok(())
+    })
 }
 
 /// The ends of a connection that waits for a response.
