@@ -137,7 +137,7 @@ impl World {
 
     /// The instance up, with a handover that can be made to stop anywhere.
     pub fn up_with_failpoints() -> Result<Self> {
-        Self::up_with(beside("handover")?, &Hardware::default())
+        Self::up_with(with_failpoints()?, &Hardware::default())
     }
 
     fn deployed(self) -> Result<Self> {
@@ -200,6 +200,10 @@ impl World {
     pub fn agent(&self, version: &str, options: &[&str]) -> Command {
         let mut command = self.web.command("codedeploy");
         command.args(["--agent", version, "--json"]).args(options);
+        // A planted bug that is awake here is awake in handover there, see scripts/mutants.
+        if let Ok(bug) = std::env::var("MUTANT") {
+            command.args(["--agent-env", &format!("MUTANT={bug}")]);
+        }
         command.stdin(Stdio::null());
         command
     }
@@ -371,6 +375,12 @@ pub fn text(bytes: &[u8]) -> String {
 /// cargo has built for the tests.
 fn product() -> Result<PathBuf> {
     std::env::var_os("HANDOVER_STATIC").map_or_else(|| beside("handover"), |path| Ok(path.into()))
+}
+
+/// The one that can be made to stop anywhere; the one with bugs planted in it, where `scripts/mutants` has made that.
+fn with_failpoints() -> Result<PathBuf> {
+    std::env::var_os("HANDOVER_PLANTED")
+        .map_or_else(|| beside("handover"), |path| lab::stripped(Path::new(&path)))
 }
 
 /// A binary of this workspace, in the folder above the running test's; without what debuggers read in it.
