@@ -129,6 +129,17 @@ pub fn amount(bytes: u64) -> String {
     }
 }
 
+/// What the kernel did to a container that had too little memory: how often, of its own limit or of all that the machine has.
+pub fn out_of_memory(kills: u64, limit: Option<u64>) -> String {
+    let killed =
+        if kills == 1 { "one of its processes".to_owned() } else { format!("{kills} of its processes") };
+    let why = match limit {
+        Some(limit) => format!("it reached its memory limit of {}", amount(limit)),
+        None => "the memory of the machine was used up".to_owned(),
+    };
+    format!("the kernel killed {killed}, because {why} (OOM)")
+}
+
 /// A span of time as people say it: `250 ms`, `3.2 s`, `40 s`, `2 min 30 s`, `1 h 5 min`.
 pub fn duration(span: std::time::Duration) -> String {
     let tenths = (span.as_millis() + 50) / 100;

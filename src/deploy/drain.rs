@@ -62,11 +62,15 @@ async fn forget_closed(context: &Context<'_>, container: &Container) {
     if places.is_empty() || !container.running || !context.host.tables.are_here() {
         return;
     }
-    let proxied = container.bound.iter().map(|bound| bound.host).collect();
-    match conntrack::forget_closed(places, proxied).await {
+    match conntrack::forget_closed(places, proxied(container)).await {
         Ok(count) => tracing::info!(container = container.name, count, "forgot closed connections"),
         Err(error) => tracing::warn!("failed to forget closed connections to {}: {error}", container.name),
     }
+}
+
+/// The ports of the host that lead to it.
+fn proxied(container: &Container) -> Vec<u16> {
+    container.bound.iter().map(|bound| bound.host).collect()
 }
 
 /// Lets a container finish what its clients have begun.
@@ -82,6 +86,8 @@ pub(super) async fn drain(
             Ok(begun) => closing = begun,
             Err(note) => gathered.notes.push(note),
         }
+        // A client of this host may use its port again at once, and would come back by what the kernel still knows of it.
+        forget_closed(context, container).await;
         let longest = process.and_then(|process| context.settings().processes.get(process));
         let longest = longest.map_or(Swap::DRAIN, |its| its.swap.longest_drain());
         let drained = no_connections(context, container, longest);
@@ -93,11 +99,13 @@ pub(super) async fn drain(
 /// Waits until no client is connected to a container, or the time is over.
 async fn no_connections(context: &Context<'_>, container: &Container, longest: Duration) {
     let Some(pid) = container.pid else { return };
+    let proxied = proxied(container);
     let deadline = Instant::now() + longest;
     let mut none = 0;
     while Instant::now() < deadline {
         // Where they cannot be counted, they get the time.
-        none = if context.host.machine.connections_to(pid) == Some(0) { none + 1 } else { 0 };
+        let connections = context.host.machine.connections_to(pid, &proxied);
+        none = if connections == Some(0) { none + 1 } else { 0 };
         if none == NONE {
             return;
         }

@@ -8,7 +8,7 @@
 //! in vain. What is forgotten before, by a name that only the old one has, the Engine does not find.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rustix::net::netlink;
 
@@ -22,16 +22,15 @@ const DELETE: u16 = TABLE | 2;
 const BEGINNING: usize = 4;
 const FAMILIES: [u8; 2] = [2, 10];
 
-/// What stands in an answer of the other side: where it comes from and goes to, as the network sees it there.
-const REPLY: u16 = 2;
+/// The two sides by which the kernel knows a connection: where the packets of each come from and go to.
+const SIDES: [u16; 2] = [1, 2];
 const PROTOCOL_INFO: u16 = 4;
 const ZONE: u16 = 18;
-/// In it: the addresses, and the ports.
+/// In a side: the addresses of both versions of IP, and the ports.
 const ADDRESSES: u16 = 1;
-const SOURCE_V4: u16 = 1;
-const SOURCE_V6: u16 = 3;
 const PORTS: u16 = 2;
-const SOURCE_PORT: u16 = 2;
+const SOURCE: End = End { v4: 1, v6: 3, port: 2 };
+const DESTINATION: End = End { v4: 2, v6: 4, port: 3 };
 /// In what is said of the protocol, where that is TCP: its state.
 const TCP: u16 = 1;
 const STATE: u16 = 1;
@@ -42,6 +41,9 @@ const BUFFER: usize = 64 << 10;
 
 /// Forgets the closed connections that led to these places, the addresses and ports of a container, or to these ports at the loopback
 /// addresses, where `docker-proxy` takes them. Says how many.
+///
+/// Between loopback addresses an entry that changes nothing in its packets is not needed, and goes whatever its state: where the kernel
+/// begins to look while a connection ends, as it does for IPv6 with the first rule of a redirect, that may be wrong for minutes.
 ///
 /// # Errors
 /// The kernel has no such table, or does not let us have it.
@@ -59,8 +61,8 @@ fn forget(is_meant: impl Fn(SocketAddr) -> bool) -> io::Result<usize> {
     for family in FAMILIES {
         all.send(&Request::new(GET, DUMP, &beginning(family)).bytes())?;
         all.each(&mut vec![0; BUFFER], |message| {
-            if let Some(closed) = Closed::of(&message).filter(|closed| is_meant(closed.end)) {
-                forgotten += usize::from(closed.forget(&one, family)?);
+            if let Some(ended) = Ended::of(&message, &is_meant) {
+                forgotten += usize::from(ended.forget(&one, family)?);
             }
             Ok(())
         })?;
@@ -72,33 +74,39 @@ fn beginning(family: u8) -> [u8; BEGINNING] {
     [family, 0, 0, 0]
 }
 
-/// A closed connection.
-struct Closed<'b> {
-    /// Where it ended.
-    end: SocketAddr,
-    /// What the kernel knows it by from that side.
-    reply: &'b [u8],
+/// A connection that can be forgotten.
+struct Ended<'b> {
+    /// The side of the server, and what the kernel knows it by. The client is on the other one; also the other way round, if it was
+    /// the server's packet that was seen first, because the kernel began to look in between.
+    side: u16,
+    name: &'b [u8],
     zone: Option<&'b [u8]>,
 }
 
-impl<'b> Closed<'b> {
-    fn of(message: &Message<'b>) -> Option<Self> {
+impl<'b> Ended<'b> {
+    fn of(message: &Message<'b>, is_meant: impl Fn(SocketAddr) -> bool) -> Option<Self> {
         let whole = message.body.get(BEGINNING..)?;
-        let tcp = attribute_in(attribute_in(whole, PROTOCOL_INFO)?, TCP)?;
-        let state = attribute_in(tcp, STATE)?.first()?;
-        if !CLOSED.contains(state) {
+        let [original, reply] = SIDES.map(|side| attribute_in(whole, side));
+        let (original, reply) = (original?, reply?);
+        let (original_from, reply_from) = (SOURCE.of(original)?, SOURCE.of(reply)?);
+        let (side, name) = if is_meant(reply_from) {
+            (SIDES[1], reply)
+        } else if is_meant(original_from) {
+            (SIDES[0], original)
+        } else {
             return None;
-        }
-        let reply = attribute_in(whole, REPLY)?;
-        let port: [u8; 2] = attribute_in(attribute_in(reply, PORTS)?, SOURCE_PORT)?.try_into().ok()?;
-        let end = SocketAddr::new(source(attribute_in(reply, ADDRESSES)?)?, u16::from_be_bytes(port));
-        Some(Self { end, reply, zone: attribute_in(whole, ZONE) })
+        };
+        let is_as_it_was = DESTINATION.of(original)? == reply_from && DESTINATION.of(reply)? == original_from;
+        let tcp = attribute_in(attribute_in(whole, PROTOCOL_INFO)?, TCP)?;
+        let is_closed = CLOSED.contains(attribute_in(tcp, STATE)?.first()?);
+        let can_go = is_closed || is_as_it_was && original_from.ip().is_loopback();
+        can_go.then_some(Self { side, name, zone: attribute_in(whole, ZONE) })
     }
 
     /// Whether it was still there.
     fn forget(&self, table: &Netlink, family: u8) -> io::Result<bool> {
         let request = Request::new(DELETE, ACKNOWLEDGE, &beginning(family));
-        let mut request = request.attribute(REPLY | NESTED, self.reply);
+        let mut request = request.attribute(self.side | NESTED, self.name);
         if let Some(zone) = self.zone {
             request = request.attribute(ZONE, zone);
         }
@@ -112,16 +120,29 @@ impl<'b> Closed<'b> {
     }
 }
 
-fn source(addresses: &[u8]) -> Option<IpAddr> {
-    if let Some(v4) = attribute_in(addresses, SOURCE_V4) {
-        return Some(Ipv4Addr::from(<[u8; 4]>::try_from(v4).ok()?).into());
+/// The attributes of one end of a side: where its packets come from, or where they go to.
+struct End {
+    v4: u16,
+    v6: u16,
+    port: u16,
+}
+
+impl End {
+    fn of(&self, side: &[u8]) -> Option<SocketAddr> {
+        let (addresses, ports) = (attribute_in(side, ADDRESSES)?, attribute_in(side, PORTS)?);
+        let port = u16::from_be_bytes(attribute_in(ports, self.port)?.try_into().ok()?);
+        if let Some(v4) = attribute_in(addresses, self.v4) {
+            return Some((Ipv4Addr::from(<[u8; 4]>::try_from(v4).ok()?), port).into());
+        }
+        let v6: [u8; 16] = attribute_in(addresses, self.v6)?.try_into().ok()?;
+        Some((Ipv6Addr::from(v6), port).into())
     }
-    let v6: [u8; 16] = attribute_in(addresses, SOURCE_V6)?.try_into().ok()?;
-    Some(Ipv6Addr::from(v6).into())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     /// Attributes, without the header of a message.
@@ -131,32 +152,67 @@ mod tests {
         all.bytes().split_off(16)
     }
 
-    fn entry(state: u8, source: (u16, &[u8])) -> Vec<u8> {
-        let ports = nested(&[(1, &[6]), (SOURCE_PORT, &[0x1f, 0x40]), (3, &[0x80, 0])]);
-        let reply = nested(&[(ADDRESSES | NESTED, &nested(&[source])), (PORTS | NESTED, &ports)]);
+    /// From here to there.
+    fn side(from: &str, to: &str) -> Vec<u8> {
+        let (from, to): (SocketAddr, SocketAddr) = (from.parse().unwrap(), to.parse().unwrap());
+        let address = |end: &End, of: SocketAddr| match of.ip() {
+            IpAddr::V4(v4) => (end.v4, v4.octets().to_vec()),
+            IpAddr::V6(v6) => (end.v6, v6.octets().to_vec()),
+        };
+        let ((source, a), (destination, b)) = (address(&SOURCE, from), address(&DESTINATION, to));
+        let ports = [
+            (1, &[6][..]),
+            (SOURCE.port, &from.port().to_be_bytes()),
+            (DESTINATION.port, &to.port().to_be_bytes()),
+        ];
+        nested(&[
+            (ADDRESSES | NESTED, &nested(&[(source, &a), (destination, &b)])),
+            (PORTS | NESTED, &nested(&ports)),
+        ])
+    }
+
+    fn entry(state: u8, original: &[u8], reply: &[u8]) -> Vec<u8> {
         let info = nested(&[(TCP | NESTED, &nested(&[(STATE, &[state])]))]);
         let mut body = beginning(2).to_vec();
-        body.extend(nested(&[
-            (1 | NESTED, b"orig"),
-            (REPLY | NESTED, &reply),
-            (PROTOCOL_INFO | NESTED, &info),
-        ]));
+        body.extend(nested(&[(1 | NESTED, original), (2 | NESTED, reply), (PROTOCOL_INFO | NESTED, &info)]));
         body
     }
 
+    /// The side of the server and its address, of what can be forgotten.
+    fn led(body: &[u8]) -> Option<(u16, String)> {
+        let to: SocketAddr = "172.17.0.2:8000".parse().unwrap();
+        let is_meant =
+            |server: SocketAddr| server == to || server.ip().is_loopback() && server.port() == 8000;
+        let ended = Ended::of(&Message { kind: TABLE, body }, is_meant)?;
+        Some((ended.side, SOURCE.of(ended.name).unwrap().to_string()))
+    }
+
     #[test]
-    fn only_what_is_closed_counts_and_where_it_ended() {
-        let end =
-            |body: &[u8]| Closed::of(&Message { kind: TABLE, body }).map(|closed| closed.end.to_string());
-        let (v4, v6) = ((SOURCE_V4, &[172, 17, 0, 2][..]), (SOURCE_V6, &Ipv6Addr::LOCALHOST.octets()[..]));
-        assert_eq!(end(&entry(7, v4)).unwrap(), "172.17.0.2:8000");
-        assert_eq!(end(&entry(8, v6)).unwrap(), "[::1]:8000");
+    fn what_is_closed_and_led_there_can_be_forgotten() {
+        let client = side("10.0.0.9:40000", "10.0.0.1:8000");
+        let server = side("172.17.0.2:8000", "10.0.0.9:40000");
+        assert_eq!(led(&entry(7, &client, &server)), Some((2, "172.17.0.2:8000".to_owned())));
         // Established, and waiting for the last acknowledgement.
-        assert_eq!((end(&entry(3, v4)), end(&entry(6, v4))), (None, None));
-        let whole = entry(7, v4);
-        for cut in 0..whole.len() {
-            // The last attribute has the state: without all of it nothing is made up.
-            assert_eq!(end(&whole[..cut.min(whole.len() - 4)]), None, "{cut}");
+        assert_eq!((led(&entry(3, &client, &server)), led(&entry(6, &client, &server))), (None, None));
+        assert_eq!(led(&entry(7, &client, &side("172.17.0.2:8001", "10.0.0.9:40000"))), None);
+        // The last attribute has the state: without all of it nothing is made up.
+        let whole = entry(7, &client, &server);
+        for cut in 0..whole.len() - 4 {
+            assert_eq!(led(&whole[..cut]), None, "{cut}");
         }
+    }
+
+    #[test]
+    fn what_changes_no_packet_between_loopback_addresses_can_be_forgotten_at_any_time() {
+        let (client, server) = (side("[::1]:40000", "[::1]:8000"), side("[::1]:8000", "[::1]:40000"));
+        assert_eq!(led(&entry(3, &client, &server)), Some((2, "[::1]:8000".to_owned())));
+        // The server's packet was the first that was seen.
+        assert_eq!(led(&entry(3, &server, &client)), Some((1, "[::1]:8000".to_owned())));
+        // Redirected, to a port of docker-proxy.
+        assert_eq!(led(&entry(3, &client, &side("[::1]:32768", "[::1]:40000"))), None);
+        // A firewall may let in only the answers to what it has seen going out.
+        let (to, from) =
+            (side("172.17.0.1:40000", "172.17.0.2:8000"), side("172.17.0.2:8000", "172.17.0.1:40000"));
+        assert_eq!(led(&entry(3, &to, &from)), None);
     }
 }

@@ -11,23 +11,22 @@ use super::look::{At, Looker};
 use super::sight::Sight;
 use crate::deploy::context::{Context, Gathered};
 use crate::model::{Explain as _, Failure, Health, ProcessName};
-use crate::text::amount;
+use crate::text::out_of_memory;
 
 /// The rule, pure. One probe that fails is no reason to turn back, as one that succeeds is none to go on: as many in a row as
 /// the gate asks for are.
 #[derive(Debug)]
 struct Vigil {
     failures: u32,
-    memory: Option<String>,
+    /// Its limit in bytes.
+    memory: Option<u64>,
 }
 
 impl Vigil {
     /// Takes in one look. What it returns is the end of the candidate.
     fn judge(&mut self, health: &Health, look: Look) -> Option<Sight> {
         if look.oom_kills > 0 {
-            let limit = self.memory.as_deref().unwrap_or("what it may have");
-            let what = format!("the kernel killed one of its processes for its memory ({limit}, OOM)");
-            return Some(Sight::down(what));
+            return Some(Sight::down(out_of_memory(look.oom_kills, self.memory)));
         }
         if look.restarts > 0 {
             return Some(Sight::down("it was restarted while it had traffic"));
@@ -72,7 +71,7 @@ pub(in crate::deploy) async fn watch_under_traffic(
     let mut watched = vec![];
     for (process, id) in candidates {
         let health = &context.process(process)?.health;
-        let memory = docker.inspect(id).await?.and_then(|candidate| candidate.memory).map(amount);
+        let memory = docker.inspect(id).await?.and_then(|candidate| candidate.memory);
         let looker = Looker::new(context.host, process, health, At::Container);
         watched.push(Watched { process, id, health, looker, vigil: Vigil { failures: 0, memory } });
     }
@@ -136,7 +135,7 @@ mod tests {
     #[test]
     fn what_ends_restarts_or_is_killed_is_bad_at_once() {
         let health = Health::new(Probe::Running);
-        let mut vigil = Vigil { failures: 0, memory: Some("512 MiB".to_owned()) };
+        let mut vigil = Vigil { failures: 0, memory: Some(512 << 20) };
         let down = Sight::down("it exited with code 1");
         assert_eq!(vigil.judge(&health, look(Err(down.clone()))), Some(down));
         let healthy = || look(Ok(Probed::Healthy));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::sight::{Sight, Way};
 use crate::model::Health;
-use crate::text::duration;
+use crate::text::{duration, out_of_memory};
 
 /// What a probe saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub struct Cut {
 pub struct Gate {
     health: Health,
     cut: Option<Cut>,
-    memory: Option<String>,
+    memory: Option<u64>,
     streak: u32,
     since: Duration,
     restarts: Option<i64>,
@@ -76,8 +76,8 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate that has seen nothing yet. `memory` is the container's limit, for people.
-    pub fn new(health: Health, past: Past, cut: Option<Cut>, memory: Option<String>) -> Self {
+    /// A gate that has seen nothing yet. `memory` is the container's limit in bytes.
+    pub fn new(health: Health, past: Past, cut: Option<Cut>, memory: Option<u64>) -> Self {
         let spotless = past == Past::Spotless;
         Self {
             health,
@@ -99,7 +99,7 @@ impl Gate {
         let restarts = *self.restarts.get_or_insert(look.restarts);
         let oom_kills = *self.oom_kills.get_or_insert(look.oom_kills);
         if look.oom_kills > oom_kills {
-            return Verdict::Unhealthy(self.out_of_memory(look.oom_kills - oom_kills));
+            return Verdict::Unhealthy(Sight::down(out_of_memory(look.oom_kills - oom_kills, self.memory)));
         }
         if look.restarts > restarts {
             return Verdict::Unhealthy(Sight::down("it was restarted while it was on trial"));
@@ -150,16 +150,6 @@ impl Gate {
         self.since
     }
 
-    fn out_of_memory(&self, kills: u64) -> Sight {
-        let limit = match &self.memory {
-            Some(limit) => format!("its memory limit of {limit}"),
-            None => "its memory limit".to_owned(),
-        };
-        let what =
-            if kills == 1 { "one of its processes".to_owned() } else { format!("{kills} of its processes") };
-        Sight::down(format!("the kernel killed {what}, because it reached {limit} (OOM)"))
-    }
-
     fn why_not(&self) -> Sight {
         let cut = self.cut.as_ref().map(|cut| {
             format!(" (instead of {}: the timeout of {} leaves no more)", duration(cut.from), cut.by)
@@ -202,7 +192,7 @@ mod tests {
     }
 
     fn gate(health: Health, past: Past) -> Gate {
-        Gate::new(health, past, None, Some("64 MiB".to_owned()))
+        Gate::new(health, past, None, Some(64 << 20))
     }
 
     fn answered(status: u16) -> Sight {

@@ -16,7 +16,7 @@ use crate::deploy::evidence::{Printed, advice, printed};
 use crate::host::docker::Container;
 use crate::model::{Explain as _, Failure, Health, Probe, ProcessName};
 use crate::signal::Termination;
-use crate::text::{amount, clean, duration};
+use crate::text::{clean, duration};
 
 /// How long a release that is about to be replaced has to show that it works: it is replaced all the same.
 const BEFORE: Duration = Duration::from_secs(3);
@@ -284,7 +284,7 @@ async fn watch(
     let started = Timestamp::now();
     let mut looker = Looker::new(context.host, process, &health, at);
     let mut container = context.host.docker.inspect(id).await.ok().flatten();
-    let memory = container.as_ref().and_then(|c| c.memory).map(amount);
+    let memory = container.as_ref().and_then(|c| c.memory);
     let mut gate = Gate::new(health.clone(), past, cut, memory);
     let mut has_remarked = false;
     loop {

@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::host::docker::{Container, DockerError, Exec, HealthCommand, KILLED};
 use crate::host::probe::{self, Saw};
 use crate::model::{Health, Probe, ProcessName, Protocol, Publish};
-use crate::text::duration;
+use crate::text::{duration, out_of_memory};
 
 /// How long the Engine may take to say why it was.
 const AFTERTHOUGHT: Duration = Duration::from_millis(500);
@@ -209,9 +209,7 @@ fn is_about_the_host(status: u16, said: &str) -> bool {
 
 fn why_down(container: &Container) -> Sight {
     Sight::down(match container {
-        Container { oom_killed: true, .. } => {
-            "it was killed because it used more memory than it may (OOM)".to_owned()
-        }
+        Container { oom_killed: true, memory, .. } => out_of_memory(1, *memory),
         Container { error, .. } if !error.is_empty() => format!("it did not start: {error}"),
         Container { exit_code, .. } => format!("it exited with code {exit_code}{}", signal(*exit_code)),
     })

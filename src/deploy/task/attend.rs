@@ -12,7 +12,7 @@ use crate::deploy::undo::stop_or_kill;
 use crate::host::docker::{Container, KILLED, start};
 use crate::host::machine::Machine;
 use crate::model::{Failure, ProcessName};
-use crate::text::{amount, duration};
+use crate::text::{duration, out_of_memory};
 
 /// The least time of a hook in which a task is begun: what is stopped half-way has changed something, most likely.
 const LEAST: Duration = Duration::from_secs(5);
@@ -182,27 +182,18 @@ pub(super) async fn judge(
     let container = context.host.docker.inspect(id).await?;
     let evidence = printed(context, gathered, name, id).await.evidence;
     let is_oom = container.is_some_and(|container| container.oom_killed);
-    let memory = || {
-        let limit = task.workload.memory.map(|memory| u64::try_from(memory.0).unwrap_or_default());
-        limit
-            .map_or("the memory of the machine".to_owned(), |limit| format!("its limit of {}", amount(limit)))
-    };
+    let limit = task.workload.memory.and_then(|memory| u64::try_from(memory.0).ok());
+    let memory = || out_of_memory(oom_kills.max(1), limit);
     let raise = || format!("raise memory in [task.{name}]");
     let failure = match how {
         Ended::Exited(0) => return Ok(()),
         Ended::Interrupted => return Err(Failure::interrupted(&format!("waited for {what}"))),
-        Ended::Exited(KILLED) if is_oom || oom_kills > 0 => Failure::with_fix(
-            format!("{what} was killed, because it used more memory than {}", memory()),
-            raise(),
-        ),
-        Ended::Exited(code) if is_oom || oom_kills > 0 => Failure::with_fix(
-            format!(
-                "{what} failed (exit code {code}), and the kernel has killed {} of its processes, because it used more memory than {}",
-                oom_kills.max(1),
-                memory()
-            ),
-            raise(),
-        ),
+        Ended::Exited(KILLED) if is_oom || oom_kills > 0 => {
+            Failure::with_fix(format!("{what} was killed: {}", memory()), raise())
+        }
+        Ended::Exited(code) if is_oom || oom_kills > 0 => {
+            Failure::with_fix(format!("{what} failed (exit code {code}): {}", memory()), raise())
+        }
         Ended::Exited(KILLED) => Failure::because(format!("{what} was killed (exit code {KILLED})")),
         Ended::Exited(code) => Failure::because(format!("{what} failed (exit code {code})")),
         Ended::NoTime(time) => Failure::with_fix(

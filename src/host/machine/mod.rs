@@ -88,9 +88,10 @@ impl Machine {
         sockets::listening_in(&self.proc, pid, container)
     }
 
-    /// How many connections clients have to a container, whose first process this is; nothing where that cannot be seen.
-    pub fn connections_to(&self, pid: u32) -> Option<usize> {
-        sockets::connections_to(&self.proc, pid)
+    /// How many connections clients have to a container, whose first process this is, also by `docker-proxy` at these ports of the
+    /// host; nothing where that cannot be seen.
+    pub fn connections_to(&self, pid: u32, proxied: &[u16]) -> Option<usize> {
+        sockets::connections_to(&self.proc, pid, proxied)
     }
 
     /// The process that has a socket open, if it can be seen from here.

@@ -78,20 +78,30 @@ pub(super) fn listening_in(proc: &Path, pid: u32, container: &str) -> Option<Vec
     Some(found)
 }
 
-/// How many connections clients have to a container: those to a port at which it listens, up to the last byte. Nothing where its
-/// network cannot be looked into, or is the host's own.
-pub(super) fn connections_to(proc: &Path, pid: u32) -> Option<usize> {
+/// How many connections clients have to a container, up to the last byte: those to a port at which it listens, and those to these ports
+/// of the host, where `docker-proxy` takes them and may not have come to pass them on. Nothing where its network cannot be looked
+/// into, or is the host's own.
+pub(super) fn connections_to(proc: &Path, pid: u32, proxied: &[u16]) -> Option<usize> {
     let process = pid.to_string();
     if namespace(proc, &process)? == namespace(proc, "self")? {
         return None;
     }
-    let read = |file| std::fs::read_to_string(proc.join(&process).join("net").join(file));
-    let tables = [read("tcp").ok()?, read("tcp6").unwrap_or_default()];
-    let of = |state| tables.iter().flat_map(move |text| parse(text, Protocol::Tcp, state));
-    let listening: Vec<u16> =
-        of(LISTENING).filter(|socket| socket.address != RESOLVER).map(|socket| socket.port).collect();
-    let owing = OWING.into_iter().flat_map(of);
-    Some(owing.filter(|socket| listening.contains(&socket.port)).count())
+    let read = |process: &str, file| std::fs::read_to_string(proc.join(process).join("net").join(file));
+    let its = [read(&process, "tcp").ok()?, read(&process, "tcp6").unwrap_or_default()];
+    let hosts = ["tcp", "tcp6"].map(|file| read("self", file).unwrap_or_default());
+    let listening: Vec<u16> = of_state(&its, LISTENING)
+        .filter(|socket| socket.address != RESOLVER)
+        .map(|socket| socket.port)
+        .collect();
+    let owed = |tables: &[String], ports: &[u16]| {
+        let owing = OWING.into_iter().flat_map(|state| of_state(tables, state));
+        owing.filter(|socket| ports.contains(&socket.port)).count()
+    };
+    Some(owed(&its, &listening) + owed(&hosts, proxied))
+}
+
+fn of_state(tables: &[String], state: &'static str) -> impl Iterator<Item = Socket> {
+    tables.iter().flat_map(move |text| parse(text, Protocol::Tcp, state))
 }
 
 /// The network that a process is in.
@@ -223,6 +233,34 @@ mod tests {
         let ports: Vec<u16> =
             listening_in(dir.path(), 7, "c").unwrap().iter().map(|socket| socket.port).collect();
         assert_eq!(ports, [22, 53, 8000]);
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn a_connection_that_docker_proxy_has_and_has_not_passed_on_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |process: &str, network: &str, tcp: &str| {
+            let folder = dir.path().join(process);
+            for inside in ["net", "ns"] {
+                std::fs::create_dir_all(folder.join(inside)).unwrap();
+            }
+            let _ = std::os::unix::fs::symlink(network, folder.join("ns/net"));
+            crate::fs::write_atomically(&folder.join("net/tcp"), tcp.as_bytes(), 0o600).unwrap();
+        };
+        let socket =
+            |local: &str, state: &str| format!("   1: {local} 0100007F:9C40 {state} 0:0 00:0 0 0 0 7 1\n");
+        let header = "  sl  local_address rem_address st\n";
+        let its = format!("{header}{}", socket("00000000:1F40", LISTENING));
+        // At port 80, where docker-proxy listens; at another; and the client's own end of the first.
+        let [taken, other, client] =
+            ["0100007F:0050", "0100007F:0051", "0100007F:9C40"].map(|end| socket(end, "01"));
+        write("7", "net:[1]", &its);
+        write("self", "net:[2]", &format!("{header}{other}{client}"));
+        assert_eq!(connections_to(dir.path(), 7, &[80]), Some(0));
+        write("self", "net:[2]", &format!("{header}{taken}{other}{client}"));
+        assert_eq!(connections_to(dir.path(), 7, &[80]), Some(1));
+        write("7", "net:[1]", &format!("{its}{}", socket("020011AC:1F40", "01")));
+        assert_eq!(connections_to(dir.path(), 7, &[80]), Some(2));
     }
 
     #[test]

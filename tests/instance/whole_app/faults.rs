@@ -65,7 +65,7 @@ fn a_bad_migration_never_reaches_traffic() -> Result<()> {
             ),
             (
                 migrates("migrate:eat-memory"),
-                "task 'migrate' was killed, because it used more memory than its limit of 64 MiB",
+                "task 'migrate' was killed: the kernel killed one of its processes, because it reached its memory limit of 64 MiB (OOM)",
             ),
             // It said that it was done: the gate finds out.
             (in_vain(migrates("migrate:nothing")), "HTTP/1.1 500"),
