@@ -32,6 +32,7 @@ mod secrets;
 mod stall;
 mod start_first;
 mod static_binary;
+mod surroundings;
 mod systemd;
 mod terminal;
 mod who_is_in_charge;

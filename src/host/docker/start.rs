@@ -48,6 +48,13 @@ fn advice(message: &str, table: &str) -> Option<String> {
             "make it on the instance before the deployment (mkdir -p {path}, and chown it to the container's user), or correct 'volumes' in [{table}]"
         ));
     }
+    if is("address already in use") || is("all ports are allocated") {
+        return Some(
+            "something else listens on the port ('ss -tlnp' says what). A candidate needs a second one beside live, which the Engine picks \
+             from net.ipv4.ip_local_port_range, as that was when the Engine was started: free some, or write order = \"stop-first\""
+                .to_owned(),
+        );
+    }
     is("failed to initialize logging driver").then(|| log_driver(message, table))
 }
 
@@ -124,6 +131,10 @@ mod tests {
             (
                 "failed to initialize logging driver: NoCredentialProviders: no valid providers in chain",
                 "no credentials",
+            ),
+            (
+                "failed to bind host port for 0.0.0.0::172.17.0.3:8000/tcp: address already in use",
+                "'ss -tlnp' says what",
             ),
             (
                 "failed to initialize logging driver: dial tcp: connection refused",
