@@ -1,6 +1,9 @@
 //! Start-first on a real Engine, under load from outside: whatever becomes of a release, and of handover, no request on a new
 //! connection is lost.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
 use anyhow::{Context as _, Result, anyhow, ensure};
 use lab::{Load, wait_until};
 use serde_json::Value;
@@ -249,5 +252,40 @@ fn closed_connections_are_forgotten_before_live_stops() -> Result<()> {
     ensure!(updated.succeeded(), "{updated:?}");
     let seen = assert_none_lost(load)?;
     ensure!(releases(&seen) == ["deaf", "v2"], "{seen}");
+    world.assert_settled("v2")
+}
+
+/// A client of the host by IPv6 that says when it has asked, and waits for what it gets. It closes first.
+const SLOW: &str = r#"
+import socket
+client = socket.create_connection(("::1", 8000))
+client.sendall(b"GET /ping?ms=3000 HTTP/1.1\r\nHost: x\r\n\r\n")
+print("asked", flush=True)
+print(client.recv(65536).decode().split("X-Release: ")[1].split()[0])
+"#;
+
+/// For IPv6 the kernel begins to track connections with the first rule of a redirect. Of one that waits for its answer then, it
+/// sees the server's packet first, and takes the server for the client. A client of the host that uses the port again would be
+/// let past the redirect by that, to where live was.
+#[test]
+fn no_connection_from_before_leads_past_the_redirect() -> Result<()> {
+    let world = world()?;
+    let deploying = Deploying::up_to(&world, "redirect", &Bundle::of("v2").start_first(), "d-000000002")?;
+    let mut client = world.web.command("python3");
+    client.args(["-c", SLOW]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut client = client.spawn()?;
+    let mut said = BufReader::new(client.stdout.take().context("no output")?).lines();
+    ensure!(said.next().context("it has not asked")?? == "asked");
+    let updated = deploying.ended()?;
+    ensure!(updated.succeeded(), "{updated:?}");
+    let answer = said.next().transpose()?;
+    let ended = client.wait_with_output()?;
+    ensure!(answer.as_deref() == Some("v1"), "{answer:?}: {}", world::text(&ended.stderr));
+    let six = "0000:0000:0000:0000:0000:0000:0000:0001";
+    let leads_past = |line: &&str| line.matches(six).count() == 4 && line.matches("port=8000").count() == 2;
+    let table = world.web.command("cat").arg("/proc/net/nf_conntrack").output()?;
+    let table = world::text(&table.stdout);
+    let past: Vec<&str> = table.lines().filter(leads_past).collect();
+    ensure!(past.is_empty(), "{past:#?}");
     world.assert_settled("v2")
 }
