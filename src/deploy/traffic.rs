@@ -43,7 +43,8 @@ fn end_of_lease() -> Timestamp {
     Timestamp::now().saturating_add(LEASE).unwrap_or(Timestamp::MAX)
 }
 
-/// Makes sure that connections can be redirected here, by way of a port that nobody uses.
+/// Makes sure that connections can be redirected here, by way of a port that nobody uses. Its rules stay, for a while, until those of
+/// the redirect take their place: for IPv6 they may be the first, with which the kernel begins to track connections.
 pub(super) async fn try_out(context: &Context<'_>, facts: &Facts) -> Result<(), Failure> {
     // Where the rules are somewhere else, so are the ways that lead through them.
     if !context.host.tables.are_here() {
@@ -69,7 +70,7 @@ pub(super) async fn try_out(context: &Context<'_>, facts: &Facts) -> Result<(), 
             "look at the rules of the firewall (iptables -t nat -S, iptables -S), or write order = \"stop-first\"",
         ));
     }
-    remove(context).await
+    Ok(())
 }
 
 /// New connections go where they went before. The rules by which established ones came stay until [`remove`].
