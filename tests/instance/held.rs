@@ -1,7 +1,7 @@
 //! A deployment that is held at a step, so that a test can do its part there.
 
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::Result;
 use codedeploy::DeploymentReport;
@@ -19,11 +19,16 @@ pub struct Deploying {
 
 impl Deploying {
     pub fn up_to(world: &World, step: &str, bundle: &Bundle, id: &str) -> Result<Self> {
+        Self::by(world.agent("v1", &[]), world, step, bundle, id)
+    }
+
+    /// The same by this agent, up to its command.
+    pub fn by(mut agent: Command, world: &World, step: &str, bundle: &Bundle, id: &str) -> Result<Self> {
         let path = world.bundle(bundle)?;
         let held = world.web.path(HELD);
         std::fs::write(&held, "")?;
         let hold = format!("HANDOVER_HOLD=began-{}={HELD}", step.replace(' ', "-"));
-        let mut agent = world.agent("v1", &["--agent-env", &hold]);
+        let agent = agent.args(["--agent-env", &hold]);
         let agent = agent.args(["deploy", "--bundle", &path, "--deployment-id", id]);
         let agent = agent.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let deploying = Self { agent, held };
@@ -37,6 +42,13 @@ impl Deploying {
         world.kill_handover()?;
         let _ = self.agent.kill();
         self.agent.wait()?;
+        std::fs::remove_file(&self.held)?;
+        Ok(())
+    }
+
+    /// Waits for the end of an agent whose handover is dead, or whose instance is.
+    pub fn wait(self) -> Result<()> {
+        self.agent.wait_with_output()?;
         std::fs::remove_file(&self.held)?;
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! The units in a real systemd: what it makes of them at a boot, beside Docker, and of the timer. Nobody runs
 //! `handover recover` by hand here.
 
+mod start_first;
+
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
@@ -26,28 +28,41 @@ struct Booted {
 impl Booted {
     /// Without the timer, which would do at any moment what a test looks at.
     fn with_v1() -> Result<Self> {
-        let booted = Self::with_v1_and_the_timer()?;
-        booted.systemd.run(&["systemctl", "disable", "--now", TIMER])?;
-        Ok(booted)
+        Self::with_v1_and_the_timer()?.without_the_timer()
     }
 
     fn with_v1_and_the_timer() -> Result<Self> {
-        let world = World::up()?;
+        Self::with(World::up()?, &Bundle::of("v1"))
+    }
+
+    fn without_the_timer(self) -> Result<Self> {
+        self.systemd.run(&["systemctl", "disable", "--now", TIMER])?;
+        Ok(self)
+    }
+
+    /// With this bundle deployed.
+    fn with(world: World, bundle: &Bundle) -> Result<Self> {
         let systemd = SystemdInstance::boot(&world.web)?;
         let booted = Self { systemd, world };
         let said = booted.systemd.run(&["handover", "install"])?;
         ensure!(said.contains("handover-recover.service and handover-tend.timer are there"), "{said}");
-        let bundle = booted.world.bundle(&Bundle::of("v1"))?;
+        let bundle = booted.world.bundle(bundle)?;
         let output = booted.deployment("d-000000001", &bundle).output()?;
         ensure!(report(&output)?.succeeded(), "{}", text(&output.stdout));
         Ok(booted)
     }
 
-    /// A deployment by `CodeDeploy`'s agent.
-    fn deployment(&self, id: &str, bundle: &str) -> Command {
+    /// `CodeDeploy`'s agent, up to its command.
+    fn agent(&self) -> Command {
         let mut command = self.systemd.command("codedeploy");
-        command.args(["--agent", "v1", "--json", "deploy", "--bundle", bundle, "--deployment-id", id]);
-        command.stdin(Stdio::null());
+        command.args(["--agent", "v1", "--json"]).stdin(Stdio::null());
+        command
+    }
+
+    /// A deployment by it.
+    fn deployment(&self, id: &str, bundle: &str) -> Command {
+        let mut command = self.agent();
+        command.args(["deploy", "--bundle", bundle, "--deployment-id", id]);
         command
     }
 
@@ -62,11 +77,20 @@ impl Booted {
     /// The same, and handover is killed in it: containers are as they are, and no process is at work.
     fn interrupted_switch(&self) -> Result<()> {
         let mut agent = self.switch_in_progress()?;
-        self.systemd.run(&["sh", "-c", &world::signal_script("KILL")])?;
+        self.kill_handover()?;
         agent.wait()?;
-        let status: Value = serde_json::from_str(&self.systemd.run(&["handover", "status", "--json"])?)?;
-        ensure!(status[0]["run"]["state"] == "interrupted", "{status}");
         Ok(())
+    }
+
+    fn kill_handover(&self) -> Result<()> {
+        self.systemd.run(&["sh", "-c", &world::signal_script("KILL")])?;
+        wait_until("it is gone", PATIENCE, || Ok(self.state_of_the_run()? == "interrupted"))
+    }
+
+    /// Of the run in progress, or of the last one.
+    fn state_of_the_run(&self) -> Result<String> {
+        let status: Value = serde_json::from_str(&self.systemd.run(&["handover", "status", "--json"])?)?;
+        Ok(status[0]["run"]["state"].as_str().context("no run")?.to_owned())
     }
 
     /// Which run of the unit was its last one.

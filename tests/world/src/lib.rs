@@ -284,12 +284,7 @@ impl World {
 
     /// All rules and chains of the instance that somebody made: looking at a table may make an empty one.
     pub fn rules(&self) -> Result<Vec<String>> {
-        let script = "iptables-save; ip6tables-save 2>/dev/null";
-        let output = self.web.command("sh").args(["-c", script]).output()?;
-        let text = text(&output.stdout);
-        let is_made = |line: &&str| line.starts_with("-A ") || line.starts_with(':') && line.contains(" - ");
-        let lines = text.lines().filter(is_made);
-        Ok(lines.map(|line| line.split(" [").next().unwrap_or_default().to_owned()).collect())
+        rules_by(self.web.command("sh"))
     }
 
     /// A signal to the process of handover that the lock's file names, and to nothing else.
@@ -307,12 +302,7 @@ impl World {
 
     /// There is no rule of ours, and none that hands packets to anybody.
     pub fn assert_no_rules(&self) -> Result<()> {
-        let rules = self.rules()?;
-        ensure!(
-            !rules.iter().any(|rule| rule.contains("HANDOVER") || rule.contains("NFQUEUE")),
-            "{rules:#?}"
-        );
-        Ok(())
+        assert_none_is_ours(&self.rules()?)
     }
 
     /// Our containers: name to (running, restart policy).
@@ -343,6 +333,23 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// The rules and chains that somebody made, as this shell's iptables sees them: there are two kinds of it, and neither sees the
+/// other's.
+pub fn rules_by(mut shell: Command) -> Result<Vec<String>> {
+    let output = shell.args(["-c", "iptables-save; ip6tables-save 2>/dev/null"]).output()?;
+    let text = text(&output.stdout);
+    let is_made = |line: &&str| line.starts_with("-A ") || line.starts_with(':') && line.contains(" - ");
+    let lines = text.lines().filter(is_made);
+    Ok(lines.map(|line| line.split(" [").next().unwrap_or_default().to_owned()).collect())
+}
+
+/// Of these rules none is ours, and none hands packets to anybody.
+pub fn assert_none_is_ours(rules: &[String]) -> Result<()> {
+    let is_ours = |rule: &String| rule.contains("HANDOVER") || rule.contains("NFQUEUE");
+    ensure!(!rules.iter().any(is_ours), "{rules:#?}");
+    Ok(())
 }
 
 /// The releases that answered a load client, each once.
