@@ -219,6 +219,14 @@ fn closed(world: &World, container: &Value) -> Result<usize> {
     Ok(table.lines().filter(is_from_it).count())
 }
 
+/// Whether Docker has sent it a signal.
+fn is_told_to_stop(world: &World, id: &str) -> Result<bool> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs_f64();
+    let filters = format!("%7B%22container%22%3A%5B%22{id}%22%5D%2C%22event%22%3A%5B%22kill%22%5D%7D");
+    let path = format!("/events?since=1&until={now:.6}&filters={filters}");
+    Ok(!world.web.docker()?.request("GET", &path, None)?.body.is_empty())
+}
+
 /// Docker forgets the connections of what it stops by the ports of their clients, also where a client has used its port again
 /// meanwhile, for a connection to the candidate: that is cut off. So they are forgotten before Docker is to stop live.
 #[test]
@@ -239,14 +247,15 @@ fn closed_connections_are_forgotten_before_live_stops() -> Result<()> {
     ensure!(closed(&world, &live)? > 100, "{}", closed(&world, &live)?);
     let updated = std::thread::scope(|scope| {
         let updated = scope.spawn(|| deploying.ended());
-        let forgotten = wait_until("they are forgotten", PATIENCE, || Ok(closed(&world, &live)? == 0));
         let id = live["Id"].as_str().unwrap_or_default();
+        let told = wait_until("live is told to stop", PATIENCE, || is_told_to_stop(&world, id));
+        let left = closed(&world, &live);
         let runs = docker.inspect(id)?.is_some_and(|live| live["State"]["Running"] == true);
         let killed = docker.post(&format!("/containers/{id}/kill"), &Value::Null);
         let updated = updated.join().map_err(|_| anyhow!("the deployment panicked"))??;
-        forgotten?;
+        told?;
         killed?;
-        ensure!(runs, "live was stopped before");
+        ensure!(left? == 0 && runs, "live runs: {runs}");
         anyhow::Ok(updated)
     })?;
     ensure!(updated.succeeded(), "{updated:?}");

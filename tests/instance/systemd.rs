@@ -295,8 +295,6 @@ fn a_restart_of_docker_begins_a_recover_anew_that_is_at_work() -> Result<()> {
     booted.world.assert_settled("v1")
 }
 
-/// Docker's next life stops every container that still runs, as if somebody had asked for that. What somebody did ask for
-/// stays as it is.
 /// Docker's restart ends the unit first and waits for that; and its socket takes connections all the while, so that whoever asks
 /// Docker something waits for its start.
 #[test]
@@ -327,6 +325,8 @@ fn recover_ends_when_it_is_asked_to_although_docker_does_not_answer() -> Result<
     booted.world.assert_settled("v1")
 }
 
+/// Docker's next life stops every container that still runs, as if somebody had asked for that. What somebody did ask for
+/// stays as it is.
 #[test]
 fn live_comes_back_after_docker_was_killed_unless_somebody_had_stopped_it() -> Result<()> {
     let booted = Booted::with_v1()?;

@@ -260,6 +260,10 @@ fn exchange(
             "transfer-encoding" => chunked = value.trim().eq_ignore_ascii_case("chunked"),
             "connection" => open = !value.trim().eq_ignore_ascii_case("close"),
             "x-release" => value.trim().clone_into(&mut release),
+            // Where the server says whose answer it is, it has to be ours.
+            "x-request-id" if value.trim() != number.to_string() => {
+                return Err(format!("the answer to request {}", value.trim()));
+            }
             _ => {}
         }
     }

@@ -244,9 +244,10 @@ impl Server {
             let close = close || self.ending.load(Ordering::SeqCst);
             let body = if asked.method == "HEAD" { String::new() } else { format!("{body}\n") };
             let connection = if close { "close" } else { "keep-alive" };
+            let id = asked.id.map(|id| format!("X-Request-Id: {id}\r\n")).unwrap_or_default();
             let answer = format!(
                 "HTTP/1.1 {status} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-                 Connection: {connection}\r\nX-Release: {}\r\n\r\n{body}",
+                 Connection: {connection}\r\nX-Release: {}\r\n{id}\r\n{body}",
                 if status < 300 { "OK" } else { "Error" },
                 body.len(),
                 self.routes.release,
