@@ -304,10 +304,7 @@ async fn a_child_that_the_kernel_killed_for_memory_is_told() {
     let (report, ()) = tokio::join!(world.deploy("d-2", "v2"), a_child_is_killed);
     let report = report.unwrap();
     let why = cause(&report);
-    assert!(
-        why.contains("task 'migrate' failed (exit code 1), and the kernel has killed 1 of its processes"),
-        "{why}"
-    );
-    assert!(why.contains("its limit of 64 MiB") && why.contains("raise memory in [task.migrate]"), "{why}");
+    let words = "task 'migrate' failed (exit code 1): the kernel killed one of its processes, because it reached its memory limit of 64 MiB (OOM)";
+    assert!(why.contains(words) && why.contains("raise memory in [task.migrate]"), "{why}");
     assert_settled(&world, 1);
 }

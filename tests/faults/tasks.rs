@@ -80,7 +80,8 @@ fn one_that_needs_too_much_memory() -> Result<()> {
     let told = case.refused(&bad("memory = \"32m\""))?;
     assert_snapshot!(told, @r"
     AfterInstall ends with 1
-    why:   task 'migrate' was killed: the kernel killed one of its processes, because it reached its memory limit of 32 MiB (OOM)
+    why:   task 'migrate' was killed: the kernel killed one of its processes, because it reached its memory limit of 32
+           MiB (OOM)
     fix:   raise memory in [task.migrate]
     the container's last lines:
       | app v2 starts as migrate, eat-memory
