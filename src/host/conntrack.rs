@@ -12,15 +12,14 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rustix::net::netlink;
 
-use super::netlink::{ACKNOWLEDGE, DUMP, Message, NESTED, Netlink, Request, attribute_in};
+use super::netlink::{
+    ACKNOWLEDGE, BEGINNING, DUMP, FAMILIES, Message, NESTED, Netlink, Request, attribute_in,
+};
 
 /// nfnetlink's number for the table, in the upper half of a message's type (`linux/netfilter/nfnetlink_conntrack.h`).
 const TABLE: u16 = 1 << 8;
 const GET: u16 = TABLE | 1;
 const DELETE: u16 = TABLE | 2;
-/// What each message begins with: the family, a version and a number.
-const BEGINNING: usize = 4;
-const FAMILIES: [u8; 2] = [2, 10];
 
 /// The two sides by which the kernel knows a connection: where the packets of each come from and go to.
 const SIDES: [u16; 2] = [1, 2];

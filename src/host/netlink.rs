@@ -11,6 +11,11 @@ pub(super) const REQUEST: u16 = 0x1;
 pub(super) const ACKNOWLEDGE: u16 = 0x4;
 pub(super) const DUMP: u16 = 0x300;
 
+/// The families of addresses, of IPv4 and of IPv6 (`AF_INET`, `AF_INET6`).
+pub(super) const FAMILIES: [u8; 2] = [2, 10];
+/// What messages of netfilter's subsystems begin with: a family, a version and a number (`struct nfgenmsg`).
+pub(super) const BEGINNING: usize = 4;
+
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 /// The header of a message: its length, type, flags, number and port, in the machine's order.

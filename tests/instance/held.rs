@@ -41,9 +41,7 @@ impl Deploying {
     pub fn kill(mut self, world: &World) -> Result<()> {
         world.kill_handover()?;
         let _ = self.agent.kill();
-        self.agent.wait()?;
-        std::fs::remove_file(&self.held)?;
-        Ok(())
+        self.wait()
     }
 
     /// Waits for the end of an agent whose handover is dead, or whose instance is.

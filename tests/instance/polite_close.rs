@@ -68,13 +68,6 @@ fn a_handover_that_is_killed_in_a_drain_stalls_nobody() -> Result<()> {
     world.assert_settled("v1")
 }
 
-/// Runs a script on the instance.
-fn by_hand(world: &World, script: &str) -> Result<String> {
-    let output = world.web.command("sh").args(["-ec", script]).output()?;
-    ensure!(output.status.success(), "{script}: {}", world::text(&output.stderr));
-    Ok(world::text(&output.stdout))
-}
-
 /// Clients that send their next request as soon as they have their answer, and try nothing twice.
 fn never_idle(world: &World) -> Result<Load> {
     let options = ["--rate", "20000", "--seconds", "900", "--keep-alive", "--no-retry", "--workers", "12"];
@@ -101,7 +94,7 @@ fn bodies_come_back_as_they_went() -> Result<()> {
         ensure!(seen["failed"] == 0 && releases(&seen) == ["v1", "v2", "v3"], "{seen}");
     }
     world.assert_no_rules()?;
-    let queues = by_hand(&world, "cat /proc/net/netfilter/nfnetlink_queue")?;
+    let queues = world.by_hand("cat /proc/net/netfilter/nfnetlink_queue")?;
     ensure!(queues.trim().is_empty(), "{queues}");
     Ok(())
 }
@@ -113,15 +106,15 @@ fn other_peoples_marks_are_set_and_their_translations_are_seen_through() -> Resu
     let world = world()?;
     let theirs = "iptables -t mangle -A PREROUTING -p tcp --sport 8000 -j MARK --set-mark 7\n\
                   iptables -t mangle -A FORWARD -p tcp --sport 8000 -m mark ! --mark 7 -j DROP";
-    by_hand(&world, theirs)?;
+    world.by_hand(theirs)?;
     let load = never_idle(&world)?;
     let report = world.deploy("d-000000002", &Bundle::of("v2").start_first())?;
     ensure!(report.succeeded(), "{report:?}");
     let seen = load.stop()?;
     ensure!(seen["failed"] == 0 && releases(&seen) == ["v1", "v2"], "marked: {seen}");
-    by_hand(&world, &theirs.replace(" -A ", " -D "))?;
+    world.by_hand(&theirs.replace(" -A ", " -D "))?;
 
-    by_hand(&world, "iptables -t nat -I POSTROUTING -p tcp --dport 8000 -j MASQUERADE")?;
+    world.by_hand("iptables -t nat -I POSTROUTING -p tcp --dport 8000 -j MASQUERADE")?;
     let load = never_idle(&world)?;
     let report = world.deploy("d-000000003", &Bundle::of("v3").start_first())?;
     ensure!(report.succeeded(), "{report:?}");

@@ -99,13 +99,6 @@ impl Rig {
         Ok(tables.lines().filter(is_one).count())
     }
 
-    /// Changes a table by hand.
-    fn by_hand(&self, script: &str) -> Result<()> {
-        let output = self.world.web.command("sh").args(["-ec", script]).output()?;
-        ensure!(output.status.success(), "{script}: {}", world::text(&output.stderr));
-        Ok(())
-    }
-
     /// Which releases answer a client, by where it is and whom it asks.
     fn who_answers(&self) -> Result<BTreeMap<String, Vec<String>>> {
         let outside = self.world.web.ip();
@@ -216,22 +209,22 @@ fn it_is_removed_whatever_is_there_of_it() -> Result<()> {
     let chain = "HANDOVER-status-page";
     let theirs = "iptables -t nat -N THEIRS; iptables -t nat -A THEIRS -p tcp --dport 9 -j RETURN; \
                   iptables -t nat -I PREROUTING -p tcp --dport 9 -m comment --comment \"not ours\" -j THEIRS";
-    rig.by_hand(theirs)?;
+    rig.world.by_hand(theirs)?;
     let before = rig.world.rules()?;
     let put = |until| rig.put(until);
     let cases: [(&str, &dyn Fn() -> Result<()>); 5] = [
         ("nothing", &|| Ok(())),
-        ("a chain", &|| rig.by_hand(&format!("iptables -t nat -N {chain}"))),
+        ("a chain", &|| rig.world.by_hand(&format!("iptables -t nat -N {chain}")).map(drop)),
         ("all of it", &|| put(None)),
         ("hooks twice", &|| {
             put(None)?;
-            rig.by_hand(&format!(
+            rig.world.by_hand(&format!(
                 "for one in PREROUTING OUTPUT; do iptables -t nat -I $one -p tcp --dport 8000 -j {chain}; done"
-            ))
+            )).map(drop)
         }),
         ("half of it", &|| {
             put(Some(Timestamp::now() + SignedDuration::from_mins(1)))?;
-            rig.by_hand("iptables -t nat -D PREROUTING 1")
+            rig.world.by_hand("iptables -t nat -D PREROUTING 1").map(drop)
         }),
     ];
     for (what, make) in cases {

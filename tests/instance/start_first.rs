@@ -170,12 +170,7 @@ fn killed_at_any_step_and_recovered() -> Result<()> {
 #[test]
 fn other_peoples_rules_clients_that_stay_and_tables_that_are_emptied() -> Result<()> {
     let world = world()?;
-    let by_hand = |script: &str| -> Result<()> {
-        let output = world.web.command("sh").args(["-ec", script]).output()?;
-        ensure!(output.status.success(), "{script}: {}", world::text(&output.stderr));
-        Ok(())
-    };
-    by_hand(
+    world.by_hand(
         "iptables -t nat -N THEIRS; iptables -t nat -A THEIRS -p tcp --dport 9 -j RETURN; \
          iptables -t nat -I PREROUTING -p tcp --dport 9 -m comment --comment \"not ours\" -j THEIRS",
     )?;
@@ -196,7 +191,7 @@ fn other_peoples_rules_clients_that_stay_and_tables_that_are_emptied() -> Result
     // Somebody empties the table, Docker's rules included: those are the candidate's as long as it is watched, and the way in
     // is docker-proxy's afterwards.
     let deploying = Deploying::up_to(&world, "bake", &Bundle::of("v1").start_first(), "d-000000003")?;
-    by_hand("iptables -t nat -F PREROUTING")?;
+    world.by_hand("iptables -t nat -F PREROUTING")?;
     let report = deploying.ended()?;
     ensure!(report.succeeded(), "{report:?}");
     world.assert_settled("v1")?;
@@ -206,14 +201,15 @@ fn other_peoples_rules_clients_that_stay_and_tables_that_are_emptied() -> Result
     Ok(())
 }
 
-/// How many connections the instance's kernel still knows that led to a container, and are closed.
+/// Says which connections the instance's kernel knows.
+const CONNECTIONS: &str = "cat /proc/net/nf_conntrack";
+
+/// How many of them led to a container, and are closed.
 fn closed(world: &World, container: &Value) -> Result<usize> {
     let networks = container["NetworkSettings"]["Networks"].as_object().context("no networks")?;
     let ip = networks.values().find_map(|network| network["IPAddress"].as_str()).context("no address")?;
-    let table = world.web.command("cat").arg("/proc/net/nf_conntrack").output()?;
-    ensure!(table.status.success(), "{}", world::text(&table.stderr));
+    let table = world.by_hand(CONNECTIONS)?;
     let answers = format!(" src={ip} ");
-    let table = world::text(&table.stdout);
     let is_from_it =
         |line: &&str| line.contains("TIME_WAIT") && line.contains(&answers) && line.contains(" dport=8000 ");
     Ok(table.lines().filter(is_from_it).count())
@@ -292,8 +288,7 @@ fn no_connection_from_before_leads_past_the_redirect() -> Result<()> {
     ensure!(answer.as_deref() == Some("v1"), "{answer:?}: {}", world::text(&ended.stderr));
     let six = "0000:0000:0000:0000:0000:0000:0000:0001";
     let leads_past = |line: &&str| line.matches(six).count() == 4 && line.matches("port=8000").count() == 2;
-    let table = world.web.command("cat").arg("/proc/net/nf_conntrack").output()?;
-    let table = world::text(&table.stdout);
+    let table = world.by_hand(CONNECTIONS)?;
     let past: Vec<&str> = table.lines().filter(leads_past).collect();
     ensure!(past.is_empty(), "{past:#?}");
     world.assert_settled("v2")

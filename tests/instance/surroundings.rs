@@ -2,30 +2,37 @@
 //! left; and what a host is like afterwards.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use lab::{Load, wait_until};
 use serde_json::Value;
-use world::{Bundle, PATIENCE, World, releases, text};
+use world::{Bundle, PATIENCE, World, releases};
 
 use crate::held::Deploying;
-
-fn by_hand(world: &World, script: &str) -> Result<String> {
-    let output = world.web.command("sh").args(["-ec", script]).output()?;
-    ensure!(output.status.success(), "{script}: {}", text(&output.stderr));
-    Ok(text(&output.stdout))
-}
 
 fn clients(world: &World, port: u16) -> Result<Load> {
     let url = format!("http://{}:{port}/ping", world.web.ip());
     world.lab.load(&url, &["--rate", "100", "--seconds", "900", "--timeout-ms", "15000"])
 }
 
-/// Clients that are never idle, and try nothing twice.
+/// Clients that keep their connections, and try nothing twice.
 fn kept(world: &World, port: u16) -> Result<Load> {
     let url = format!("http://{}:{port}/ping", world.web.ip());
-    let options = ["--rate", "100", "--seconds", "900", "--keep-alive", "--no-retry", "--workers", "4"];
-    world.lab.load(&url, &[&options[..], &["--timeout-ms", "15000"]].concat())
+    let options = [
+        "--rate",
+        "100",
+        "--workers",
+        "4",
+        "--seconds",
+        "900",
+        "--timeout-ms",
+        "15000",
+        "--keep-alive",
+        "--no-retry",
+    ];
+    world.lab.load(&url, &options)
 }
 
 /// Nothing was lost, and just these releases answered.
@@ -65,9 +72,9 @@ fn two_apps_at_once() -> Result<()> {
             Ok(())
         })?;
     }
-    for ((new, kept), by) in std::iter::zip(loads, [["v1", "v2", "v3"], ["v1", "v2", "v3"]]) {
-        assert_answered(new, &by)?;
-        assert_answered(kept, &by)?;
+    for (new, kept) in loads {
+        assert_answered(new, &["v1", "v2", "v3"])?;
+        assert_answered(kept, &["v1", "v2", "v3"])?;
     }
     world.assert_no_rules()?;
     ensure!(world.rules()?.len() == before, "{:#?}", world.rules()?);
@@ -97,22 +104,17 @@ fn no_port_is_left_for_a_candidate() -> Result<()> {
     let report = world.deploy("d-000000001", &Bundle::of("v1").start_first())?;
     ensure!(report.succeeded(), "{report:?}");
     let range = "/proc/sys/net/ipv4/ip_local_port_range";
-    let usual = by_hand(&world, &format!("cat {range}; echo '29000 29019' > {range}"))?;
+    let usual = world.by_hand(&format!("cat {range}; echo '29000 29019' > {range}"))?;
     world.web.restart_docker()?;
-    by_hand(&world, &format!("echo '{}' > {range}", usual.trim()))?;
+    world.by_hand(&format!("echo '{}' > {range}", usual.trim()))?;
     ensure!(world.release_that_comes_up()? == "v1");
     let before = world.web.docker()?.inspect("status-page-web")?.context("nothing is live")?;
 
     let mut others = world.web.command("python3");
-    others.args(["-c", EVERY_PORT, "29000", "29019"]);
-    others.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    others.args(["-c", EVERY_PORT, "29000", "29019"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut others = others.spawn()?;
-    let mut line = String::new();
-    std::io::BufRead::read_line(
-        &mut std::io::BufReader::new(others.stdout.take().context("no output")?),
-        &mut line,
-    )?;
-    ensure!(line.trim() == "all", "{line}");
+    let mut said = BufReader::new(others.stdout.take().context("no output")?).lines();
+    ensure!(said.next().context("it has not all")?? == "all");
 
     let load = clients(&world, 8000)?;
     let refused = world.deploy("d-000000002", &Bundle::of("v2").start_first())?;
@@ -140,15 +142,14 @@ fn the_lock_of_iptables_is_held() -> Result<()> {
     let world = World::up_with_failpoints()?;
     // As where the older backend is what iptables is; what Docker has put into the other one would still drop packets.
     world.web.stop_docker()?;
-    by_hand(
-        &world,
+    world.by_hand(
         "for name in iptables ip6tables; do for table in raw mangle nat filter; do \
            $name-nft -t $table -F; $name-nft -t $table -X; done; $name-nft -P FORWARD ACCEPT; done
          for name in iptables ip6tables; do for what in '' -save -restore; do \
            ln -s /usr/sbin/$name-legacy$what /usr/local/bin/$name$what; done; done",
     )?;
     world.web.start_docker()?;
-    let version = by_hand(&world, "iptables --version; iptables -t nat -S DOCKER")?;
+    let version = world.by_hand("iptables --version; iptables -t nat -S DOCKER")?;
     ensure!(version.contains("legacy"), "{version}");
     let report = world.deploy("d-000000001", &Bundle::of("v1").start_first())?;
     ensure!(report.succeeded(), "{report:?}");
@@ -188,39 +189,25 @@ fn snapshot(world: &World) -> Result<BTreeSet<String>> {
             host["Binds"]
         ));
     }
-    let named =
-        |what: &Value, of: &[&str]| of.iter().map(|key| what[key].to_string()).collect::<Vec<_>>().join(" ");
-    lines.extend(
-        docker
-            .images()?
-            .iter()
-            .map(|image| format!("image {}", named(image, &["Id", "RepoTags", "RepoDigests"]))),
-    );
-    let networks = docker.get("/networks")?;
-    lines.extend(
-        networks.as_array().into_iter().flatten().map(|one| format!("network {}", named(one, &["Name"]))),
-    );
-    let volumes = docker.get("/volumes")?;
-    lines.extend(
-        volumes["Volumes"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|one| format!("volume {}", named(one, &["Name"]))),
-    );
+    let mut list = |kind: &str, all: &Value, keys: &[&str]| {
+        let told = |one: &Value| keys.iter().map(|key| format!(" {}", one[key])).collect::<String>();
+        let all = all.as_array().into_iter().flatten();
+        lines.extend(all.map(|one| format!("{kind}{}", told(one))));
+    };
+    list("image", &docker.images()?.into(), &["Id", "RepoTags", "RepoDigests"]);
+    list("network", &docker.get("/networks")?, &["Name"]);
+    list("volume", &docker.get("/volumes")?["Volumes"], &["Name"]);
     lines.extend(world.rules()?.into_iter().map(|rule| format!("rule {rule}")));
     let folders =
         "/var/lib/handover /run/handover /opt/handover /etc/handover /etc/systemd/system /var/log/handover";
-    let files = by_hand(world, &format!("find {folders} -printf 'file %p %M %u\\n' 2>/dev/null || true"))?;
+    let files = world.by_hand(&format!("find {folders} -printf 'file %p %M %u\\n' 2>/dev/null || true"))?;
     lines.extend(files.lines().map(str::to_owned));
-    let sysctl = by_hand(
-        world,
+    let sysctl = world.by_hand(
         "for f in /proc/sys/net/ipv4/ip_forward /proc/sys/net/netfilter/*; do echo sysctl $f $(cat $f); done",
     )?;
     lines.extend(sysctl.lines().filter(|line| !line.contains("_count ")).map(str::to_owned));
     // With how many files each has open: but for Docker's, whose connections come and go.
-    let processes = by_hand(
-        world,
+    let processes = world.by_hand(
         "for p in /proc/[0-9]*; do c=$(cat $p/comm) || continue; case $c in sh|find|cat|sed|sort) ;; \
            dockerd*|containerd*|docker-proxy) echo process $c ;; *) echo process $c $(ls $p/fd | wc -l) ;; esac; done 2>/dev/null",
     )?;

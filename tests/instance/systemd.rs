@@ -54,9 +54,7 @@ impl Booted {
 
     /// `CodeDeploy`'s agent, up to its command.
     fn agent(&self) -> Command {
-        let mut command = self.systemd.command("codedeploy");
-        command.args(["--agent", "v1", "--json"]).stdin(Stdio::null());
-        command
+        world::agent_by(self.systemd.command("codedeploy"), "v1")
     }
 
     /// A deployment by it.

@@ -53,7 +53,7 @@ pub(super) fn all(proc: &Path) -> Vec<Socket> {
 fn of_process(proc: &Path, process: &str) -> Vec<Socket> {
     let read = |(file, protocol, state)| {
         let text = std::fs::read_to_string(proc.join(process).join("net").join(file)).unwrap_or_default();
-        parse(&text, protocol, state)
+        parse(&text, protocol, &[state])
     };
     FILES.into_iter().flat_map(read).collect()
 }
@@ -89,19 +89,16 @@ pub(super) fn connections_to(proc: &Path, pid: u32, proxied: &[u16]) -> Option<u
     let read = |process: &str, file| std::fs::read_to_string(proc.join(process).join("net").join(file));
     let its = [read(&process, "tcp").ok()?, read(&process, "tcp6").unwrap_or_default()];
     let hosts = ["tcp", "tcp6"].map(|file| read("self", file).unwrap_or_default());
-    let listening: Vec<u16> = of_state(&its, LISTENING)
-        .filter(|socket| socket.address != RESOLVER)
-        .map(|socket| socket.port)
-        .collect();
+    let sockets = |tables: &[String], states: &[&str]| -> Vec<Socket> {
+        tables.iter().flat_map(|text| parse(text, Protocol::Tcp, states)).collect()
+    };
+    let mut listening = sockets(&its, &[LISTENING]);
+    listening.retain(|socket| socket.address != RESOLVER);
+    let listening: Vec<u16> = listening.iter().map(|socket| socket.port).collect();
     let owed = |tables: &[String], ports: &[u16]| {
-        let owing = OWING.into_iter().flat_map(|state| of_state(tables, state));
-        owing.filter(|socket| ports.contains(&socket.port)).count()
+        sockets(tables, &OWING).iter().filter(|socket| ports.contains(&socket.port)).count()
     };
     Some(owed(&its, &listening) + owed(&hosts, proxied))
-}
-
-fn of_state(tables: &[String], state: &'static str) -> impl Iterator<Item = Socket> {
-    tables.iter().flat_map(move |text| parse(text, Protocol::Tcp, state))
 }
 
 /// The network that a process is in.
@@ -109,7 +106,8 @@ fn namespace(proc: &Path, process: &str) -> Option<PathBuf> {
     std::fs::read_link(proc.join(process).join("ns/net")).ok()
 }
 
-fn parse(text: &str, protocol: Protocol, state: &str) -> Vec<Socket> {
+/// Those in one of these states.
+fn parse(text: &str, protocol: Protocol, states: &[&str]) -> Vec<Socket> {
     let socket = |line: &str| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let (address, port) = fields.get(1)?.split_once(':')?;
@@ -119,7 +117,7 @@ fn parse(text: &str, protocol: Protocol, state: &str) -> Vec<Socket> {
             port: u16::from_str_radix(port, 16).ok()?,
             inode: fields.get(9)?.parse().ok()?,
         })
-        .filter(|_| fields[3] == state)
+        .filter(|_| states.contains(&fields[3]))
     };
     text.lines().skip(1).filter_map(socket).collect()
 }
@@ -190,7 +188,7 @@ mod tests {
 ";
 
     fn listed(text: &str, protocol: Protocol, state: &str) -> Vec<String> {
-        let sockets = parse(text, protocol, state);
+        let sockets = parse(text, protocol, &[state]);
         sockets.iter().map(|s| format!("{} {} {}", s.address, s.port, s.inode)).collect()
     }
 

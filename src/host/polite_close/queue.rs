@@ -6,15 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::net::netlink;
 
-use crate::host::netlink::{ACKNOWLEDGE, Message, Netlink, Request, messages};
+use crate::host::netlink::{ACKNOWLEDGE, BEGINNING, Message, Netlink, Request, messages};
 
 /// nfnetlink's number for queues, in the upper half of a message's type.
 const QUEUE: u16 = 3 << 8;
 const PACKET: u16 = QUEUE;
 const VERDICT: u16 = QUEUE | 1;
 const CONFIGURE: u16 = QUEUE | 2;
-/// What each message begins with: the family, a version and the number of the queue.
-const BEGINNING: usize = 4;
 
 const COMMAND: u16 = 1;
 const BIND: u8 = 1;
@@ -90,6 +88,7 @@ impl Queue {
         self.netlink.acknowledged()
     }
 
+    /// Its number is that of the queue.
     fn request(&self, kind: u16, flags: u16) -> Request {
         let [high, low] = self.number.to_be_bytes();
         Request::new(kind, flags, &[0, 0, high, low])

@@ -11,10 +11,9 @@ use std::thread;
 use rustix::net::netlink;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::host::netlink::{DUMP, Message, Netlink, Request, number};
+use crate::host::netlink::{DUMP, FAMILIES, Message, Netlink, Request, number};
 
 const BY_FAMILY: u16 = 20;
-const FAMILIES: [u8; 2] = [2, 10];
 const TCP: u8 = 6;
 const ESTABLISHED: u32 = 1 << 1;
 /// That `struct tcp_info` is asked for, and the attribute that it comes in.

@@ -198,14 +198,16 @@ impl World {
 
     /// The agent on the instance, up to its command.
     pub fn agent(&self, version: &str, options: &[&str]) -> Command {
-        let mut command = self.web.command("codedeploy");
-        command.args(["--agent", version, "--json"]).args(options);
-        // A planted bug that is awake here is awake in handover there, see scripts/mutants.
-        if let Ok(bug) = std::env::var("MUTANT") {
-            command.args(["--agent-env", &format!("MUTANT={bug}")]);
-        }
-        command.stdin(Stdio::null());
+        let mut command = agent_by(self.web.command("codedeploy"), version);
+        command.args(options);
         command
+    }
+
+    /// Runs a script on the instance, and says what it printed.
+    pub fn by_hand(&self, script: &str) -> Result<String> {
+        let output = self.web.command("sh").args(["-ec", script]).output()?;
+        ensure!(output.status.success(), "{script}: {}", text(&output.stderr));
+        Ok(text(&output.stdout))
     }
 
     /// Starts another program that listens on a port of the instance, and waits until it does.
@@ -333,6 +335,16 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// The agent of this version, up to its command, by the program that a command runs.
+pub fn agent_by(mut codedeploy: Command, version: &str) -> Command {
+    codedeploy.args(["--agent", version, "--json"]).stdin(Stdio::null());
+    // A planted bug that is awake here is awake in handover there, see scripts/mutants.
+    if let Ok(bug) = std::env::var("MUTANT") {
+        codedeploy.args(["--agent-env", &format!("MUTANT={bug}")]);
+    }
+    codedeploy
 }
 
 /// The rules and chains that somebody made, as this shell's iptables sees them: there are two kinds of it, and neither sees the
