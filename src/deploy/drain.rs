@@ -68,9 +68,9 @@ async fn forget_closed(context: &Context<'_>, container: &Container) {
     }
 }
 
-/// The ports of the host that lead to it.
+/// The ports of the host that lead to it, of TCP: at the number of another one somebody else may serve.
 fn proxied(container: &Container) -> Vec<u16> {
-    container.bound.iter().map(|bound| bound.host).collect()
+    container.bound.iter().filter(|bound| bound.tcp().is_some()).map(|bound| bound.host).collect()
 }
 
 /// Lets a container finish what its clients have begun.

@@ -241,7 +241,7 @@ fn address(container: &Container, port: u16, at: At<'_>) -> Result<SocketAddr, S
             let key = picked.container_key();
             let own = container.bound.iter().find(|bound| bound.port == key);
             // Of a container that handover did not make it is not known which one it serves at.
-            let any = || container.bound.iter().find(|bound| bound.port.ends_with("/tcp"));
+            let any = || container.bound.iter().find(|bound| bound.tcp().is_some());
             let bound = own.or_else(|| container.labels.is_none().then(any).flatten());
             let bound = bound.ok_or("(the container) has no port on the host")?;
             return reached(Some(bound.address), bound.host);

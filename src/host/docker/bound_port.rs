@@ -22,6 +22,13 @@ pub struct BoundPort {
     pub is_picked: bool,
 }
 
+impl BoundPort {
+    /// The container's port, if it is one of TCP.
+    pub fn tcp(&self) -> Option<u16> {
+        self.port.strip_suffix("/tcp")?.parse().ok()
+    }
+}
+
 impl fmt::Display for BoundPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {}", self.port, SocketAddr::new(self.address, self.host))
@@ -52,4 +59,20 @@ pub(super) fn bound_ports(ports: PortMap, host: Option<&HostConfig>) -> Vec<Boun
     let mut bound: Vec<BoundPort> = ports.into_iter().flat_map(of_port).collect();
     bound.sort_by(|a, b| (&a.port, a.address, a.host).cmp(&(&b.port, b.address, b.host)));
     bound
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_of_udp_is_none_of_tcp() {
+        let bound = |port: &str| BoundPort {
+            port: port.to_owned(),
+            address: IpAddr::from([0, 0, 0, 0]),
+            host: 53,
+            is_picked: false,
+        };
+        assert_eq!((bound("8000/tcp").tcp(), bound("53/udp").tcp()), (Some(8000), None));
+    }
 }

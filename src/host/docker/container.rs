@@ -117,8 +117,7 @@ impl Container {
 
     /// Its addresses, with each of its TCP ports that clients reach.
     pub fn places(&self) -> Vec<SocketAddr> {
-        let ports = self.bound.iter().filter_map(|bound| bound.port.strip_suffix("/tcp")?.parse().ok());
-        let mut ports: Vec<u16> = ports.collect();
+        let mut ports: Vec<u16> = self.bound.iter().filter_map(BoundPort::tcp).collect();
         ports.sort_unstable();
         ports.dedup();
         let addresses = self.addresses.iter();
